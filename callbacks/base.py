@@ -1,0 +1,65 @@
+"""The hooks of design time, and what is passed through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from lightning_mbo.algorithms import Samples
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.search_models import SearchModel
+
+
+@dataclass
+class DesignIteration:
+    """One step of the search, as it is announced when the search model has been updated.
+
+    Attributes:
+        number: t, from 0.
+        samples: What was drawn from the search model and what the oracle says of it.
+        threshold: γ_t, in the property's units.
+        candidate_threshold: The 80th percentile of the oracle's means over the samples.
+        is_best: Whether that percentile is the greatest so far.
+        search_model: The updated search model, p_θ.
+        training_distribution: p_0.
+        metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
+    """
+
+    number: int
+    samples: Samples
+    threshold: float
+    candidate_threshold: float
+    is_best: bool
+    search_model: SearchModel
+    training_distribution: SearchModel
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def candidates(self) -> Tensor:
+        """Which samples are at or above the 80th percentile, bool, shape ``(m,)``.
+
+        Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
+        """
+        return self.samples.prediction.loc >= self.candidate_threshold
+
+
+class DesignCallback(pl.Callback):
+    """A Lightning callback with two more hooks, for what happens between oracle fits."""
+
+    def on_oracle_fit_end(self, trainer: pl.Trainer, oracle: Oracle) -> None:
+        """Act when the oracle has been fitted, or does not need to be."""
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Act when the search model has been updated, the oracle not yet."""
+
+
+def announce(trainer: pl.Trainer, hook: str, *args: Any) -> None:
+    """Call a design-time hook of every callback that has it, in the trainer's order."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, DesignCallback):
+            getattr(callback, hook)(trainer, *args)

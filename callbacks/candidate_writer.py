@@ -1,0 +1,154 @@
+"""What is handed to the user."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.algorithms.base import log_survival
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.files import run_folder, unused_path, write_text
+from lightning_mbo.oracles import Oracle
+
+from .base import DesignCallback, DesignIteration
+from .search_model_update import CANDIDATE_QUANTILE, SearchModelUpdate
+
+
+class CandidateWriter(DesignCallback):
+    """Writes the candidates, best first.
+
+    Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far
+    (the samples at or above the 80th percentile of the oracle's means), and at the end of the
+    run, when it writes `candidates.csv`; an interrupted run writes what it has. In `predict` it
+    draws as many new ones. Saves the candidates that it keeps.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
+    """
+
+    def __init__(self, num_candidates: int | None = None) -> None:
+        """Set how many.
+
+        Args:
+            num_candidates: Greatest number; None keeps all in `fit` and draws 100 in `predict`.
+
+        Raises:
+            ConfigurationError: If it is not positive.
+        """
+        if num_candidates is not None and num_candidates < 1:
+            raise ConfigurationError(f"num_candidates must be at least 1, not {num_candidates}")
+        self.num_candidates = num_candidates
+        self.iteration = -1
+        self.designs: Tensor | None = None
+        self.figures: dict[str, Tensor] = {}
+
+    def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
+        """Have designs drawn for `predict`."""
+        if stage == "predict":
+            search = search_of(trainer)
+            num_samples = math.ceil((self.num_candidates or 100) / (1 - CANDIDATE_QUANTILE))
+            trainer.datamodule.predict_designs = lambda: search.more_samples(num_samples)  # type: ignore[attr-defined]
+            self._predictions: list[tuple[Tensor, Normal]] = []
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Keep the candidates of the best iteration."""
+        if not iteration.is_best:
+            return
+        samples = iteration.samples
+        order = samples.prediction.loc.argsort(descending=True, stable=True)
+        order = order[iteration.candidates[order]][: self.num_candidates]
+        self.iteration = iteration.number
+        self.designs = samples.designs[order].cpu()
+        self.figures = {
+            name: values[order].cpu()
+            for name, values in {
+                "oracle_mean": samples.prediction.loc,
+                "oracle_std": samples.prediction.scale,
+                "probability_above_threshold": log_survival(
+                    torch.tensor(iteration.threshold), samples.prediction
+                ).exp(),
+                "log_prob_search_model": samples.log_prob,
+                "log_prob_training_distribution": samples.log_prob_training,
+            }.items()
+        }
+
+    def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Write `candidates.csv`."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if trainer.is_global_zero and self.designs is not None:
+            write_text(
+                run_folder(trainer) / "candidates.csv",
+                _table(data, self.designs, self.figures).to_csv(index=False),
+            )
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        oracle: pl.LightningModule,
+        outputs: tuple[Normal, Tensor],
+        batch: Tensor,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collect what the oracle says of the new designs."""
+        self._predictions.append((batch, outputs[0]))
+
+    def on_predict_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Write the best of the new designs to a new file."""
+        if not trainer.is_global_zero:
+            return
+        search = search_of(trainer)
+        designs = torch.cat([batch for batch, _ in self._predictions]).double()
+        means = torch.cat([prediction.loc for _, prediction in self._predictions])
+        stds = torch.cat([prediction.scale for _, prediction in self._predictions])
+        order = means.argsort(descending=True, stable=True)[: self.num_candidates or 100]
+        designs, prediction = designs[order], Normal(means[order], stds[order])
+        figures = {
+            "oracle_mean": prediction.loc,
+            "oracle_std": prediction.scale,
+            "probability_above_threshold": log_survival(
+                search.algorithm.threshold, prediction
+            ).exp(),
+            "log_prob_search_model": search.sampled_model.log_prob(designs),
+            "log_prob_training_distribution": search.training_distribution.log_prob(designs),
+        }
+        table = _table(trainer.datamodule, designs, figures)  # type: ignore[attr-defined]
+        path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
+        write_text(path, table.to_csv(index=False))
+        print(f"{len(table)} candidates written to {path}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The candidates of the best iteration so far."""
+        return {"iteration": self.iteration, "designs": self.designs, "figures": self.figures}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the candidates so far."""
+        self.iteration = state_dict["iteration"]
+        self.designs = state_dict["designs"]
+        self.figures = state_dict["figures"]
+
+
+def search_of(trainer: pl.Trainer) -> SearchModelUpdate:
+    """The trainer's search callback.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, SearchModelUpdate):
+            return callback
+    raise ConfigurationError("the Trainer has no search callback: add a SearchModelUpdate")
+
+
+def _table(data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]) -> pd.DataFrame:
+    # The figures first: a table of many design columns is otherwise read to its far end.
+    columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
+    return pd.concat([columns, data.to_user_units(designs.cpu())], axis=1)

@@ -1,0 +1,59 @@
+"""Which checkpoints a design run leaves."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from lightning_mbo.oracles import Oracle
+
+from .base import DesignCallback, DesignIteration
+
+
+class DesignCheckpoint(ModelCheckpoint, DesignCallback):
+    """Writes `last.ckpt` after every epoch and `best.ckpt` after the best design iteration.
+
+    Best is the iteration whose monitored figure is greatest; by default the 80th percentile of
+    the oracle's means over its samples. `last.ckpt` is for resuming: an epoch's end is after the
+    design iteration that it may have brought.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
+    """
+
+    def __init__(self, monitor: str = "design/oracle_p80", mode: str = "max") -> None:
+        """Set what is best.
+
+        Args:
+            monitor: A figure of the design iterations.
+            mode: `max` or `min`.
+        """
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            filename="best",
+            save_last=True,
+            # A resumed run repeats what it had not saved, and replaces it.
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+        self._iteration_is_new = False
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Note that there is something to compare."""
+        self._iteration_is_new = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what is due."""
+        # The base class saves only after optimiser steps, and an epoch without a refit has none.
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        candidates = self._monitor_candidates(trainer)
+        if self._iteration_is_new:
+            self._save_topk_checkpoint(trainer, candidates)
+            self._iteration_is_new = False
+        self._save_last_checkpoint(trainer, candidates)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing: the epoch's end is the resumable point."""

@@ -1,0 +1,93 @@
+"""Autofocusing: the oracle is refitted where the search model is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.importance import effective_sample_size, importance_weights
+from lightning_mbo.oracles import Oracle
+
+from .base import DesignCallback, DesignIteration
+
+DEFAULT_ALPHA = 0.2
+
+
+class ImportanceWeighting(DesignCallback):
+    """Weighs every training design by how likely the search model is to find it.
+
+    Acts on `on_search_model_update`: recomputes w = (p_θ / p_0)^α on the training designs,
+    records the effective sample size n_e, hands the weights to the data and asks for a refit of
+    the oracle. When n_e is below its floor the oracle is left alone until a later iteration. When
+    off, the oracle stays as it is; n_e is recorded all the same, as it tells how far the search
+    has gone from the data. Saves nothing: the weights are in the data's state.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, equation 6 and algorithm 2.
+    """
+
+    def __init__(
+        self,
+        alpha: float | None = None,
+        self_normalize: bool = True,
+        min_effective_sample_size: float = 0.005,
+        enabled: bool | None = True,
+    ) -> None:
+        """Set how the oracle follows the search.
+
+        Args:
+            alpha: Flattening α in [0, 1] of the weights. 1 takes them as they are; 0 makes them
+                all one, which refits the oracle without autofocusing (the control). Default 0.2.
+            self_normalize: Scale the weights to a mean of one.
+            min_effective_sample_size: Floor of n_e, as a share of the training designs.
+            enabled: Whether the oracle is refitted at all; null: if alpha is given.
+
+        Raises:
+            ConfigurationError: If a value is out of its range.
+        """
+        self.enabled = alpha is not None if enabled is None else enabled
+        self.alpha = DEFAULT_ALPHA if alpha is None else alpha
+        self.self_normalize = self_normalize
+        self.min_effective_sample_size = min_effective_sample_size
+        if not 0 <= self.alpha <= 1:
+            raise ConfigurationError(f"autofocus.alpha must lie in [0, 1], not {alpha}")
+        if not 0 <= min_effective_sample_size <= 1:
+            raise ConfigurationError(
+                "autofocus.min_effective_sample_size is a share of the training designs and must "
+                f"lie in [0, 1], not {min_effective_sample_size}"
+            )
+        self.weights: Tensor | None = None
+        self._log_prob_training: Tensor | None = None
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Weigh the training designs, and ask for a refit."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, DesignDataModule)
+        designs = data.designs.to(oracle.device)
+        if self._log_prob_training is None:
+            self._log_prob_training = iteration.training_distribution.log_prob(designs)
+        log_ratios = iteration.search_model.log_prob(designs) - self._log_prob_training
+        self.weights = importance_weights(log_ratios, self.alpha, self.self_normalize)
+        n_e = effective_sample_size(self.weights).item()
+        iteration.metrics["effective_sample_size"] = n_e
+        if not self.enabled:
+            return
+        if n_e == 0:
+            rank_zero_warn(
+                f"design iteration {iteration.number}: no training design has a finite weight "
+                "under the search model. The oracle is left as it is"
+            )
+        elif n_e < self.min_effective_sample_size * len(designs):
+            rank_zero_warn(
+                f"design iteration {iteration.number}: the weighted training designs count for "
+                f"{n_e:.0f} of {len(designs)}, less than autofocus.min_effective_sample_size. The "
+                "oracle is left as it is; a smaller autofocus.alpha would keep more of them"
+            )
+        else:
+            data.begin_fit(self.weights)

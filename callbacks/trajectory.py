@@ -1,0 +1,81 @@
+"""The record of a design run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_mbo.evaluation.figures import draw_trajectory
+from lightning_mbo.files import run_folder, write_text
+from lightning_mbo.oracles import Oracle
+
+from .base import DesignCallback, DesignIteration
+from .importance_weighting import ImportanceWeighting
+
+
+class Trajectory(DesignCallback):
+    """Records every design iteration's metrics.
+
+    Acts on `on_search_model_update`, after all callbacks that add metrics: logs them as
+    `design/...` over design iterations, and histograms of the oracle's means and of the
+    importance weights. Writes `trajectory.csv` after every design iteration, and
+    `trajectory.png` at the end. Saves the rows so far.
+    """
+
+    def __init__(self) -> None:
+        """Start with an empty record."""
+        self.rows: list[dict[str, float]] = []
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Record one iteration."""
+        self.rows.append({"design_iteration": iteration.number, **iteration.metrics})
+        named = {f"design/{name}": value for name, value in iteration.metrics.items()}
+        for name, value in named.items():
+            oracle.log(name, value, logger=False, rank_zero_only=True)
+        if not trainer.is_global_zero:
+            return
+        write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))
+        for logger in trainer.loggers:
+            logger.log_metrics(named, step=iteration.number)
+            if isinstance(logger, TensorBoardLogger):
+                self._log_histograms(trainer, logger, iteration)
+
+    def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Draw the trajectory."""
+        if not (trainer.is_global_zero and self.rows):
+            return
+        figure = draw_trajectory(self.table(), trainer.datamodule.property_name)  # type: ignore[attr-defined]
+        figure.savefig(run_folder(trainer) / "trajectory.png", dpi=150)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure("design/trajectory", figure, len(self.rows) - 1)
+
+    def table(self) -> pd.DataFrame:
+        """One row a design iteration."""
+        return pd.DataFrame(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the record."""
+        self.rows = state_dict["rows"]
+
+    def _log_histograms(
+        self, trainer: pl.Trainer, logger: TensorBoardLogger, iteration: DesignIteration
+    ) -> None:
+        board = logger.experiment
+        board.add_histogram("oracle_means", iteration.samples.prediction.loc, iteration.number)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ImportanceWeighting) and callback.weights is not None:
+                positive = callback.weights[callback.weights > 0]
+                if len(positive):
+                    board.add_histogram(
+                        "log10_importance_weights", positive.log10(), iteration.number
+                    )

@@ -1,0 +1,58 @@
+"""Reading and writing checkpoints so that a killed process leaves a good one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from lightning_mbo.errors import CheckpointError
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint without executing what it contains.
+
+    Raises:
+        CheckpointError: If it is missing, truncated, or no checkpoint of a run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch raises half a dozen unrelated types for files that are cut short or no archives.
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is truncated or something else. Take "
+            "another one from the run's checkpoints folder"
+        ) from error
+    if not (isinstance(checkpoint, dict) and "pytorch-lightning_version" in checkpoint):
+        raise CheckpointError(f"{path} is a torch file but not a checkpoint of a run")
+    return checkpoint
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there when it is whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Save; a process killed meanwhile leaves the file that was there before."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        torch.save(checkpoint, partial)
+        os.replace(partial, path)
+
+    def load_checkpoint(  # type: ignore[override]
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load as `read_checkpoint` does, whatever is asked for.
+
+        Raises:
+            CheckpointError: As `read_checkpoint`.
+        """
+        return read_checkpoint(path)

@@ -1,0 +1,242 @@
+"""The command line: ``python -m lightning_mbo fit | validate | test | predict``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse import ActionConfigFile
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import ConfigurationError, MBOError
+from lightning_mbo.files import unused_path
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside
+
+# By name: in a checkout `callbacks` stands beside this package, not inside it.
+callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
+_CONFIGS = Path(str(importlib.import_module("lightning_mbo.configs").__file__)).parent
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        args: Its words; None for those of the process.
+    """
+    args = sys.argv[1:] if args is None else args
+    _quieten()
+    if "OMP_NUM_THREADS" not in os.environ:
+        # The oracles' matrices are so small that a second thread costs more than it brings.
+        torch.set_num_threads(1)
+    try:
+        MBOCommandLine(args=config_beside(args))
+    except MBOError as error:
+        sys.exit(f"error: {error}")
+
+
+class _ConfigFile(ActionConfigFile):
+    """A config by path or, where there is no such file, by the name of a shipped one."""
+
+    def __call__(self, parser: Any, cfg: Any, values: str, option_string: str | None = None) -> None:
+        super().__call__(parser, cfg, _found_config(values), option_string)
+
+
+def _found_config(name: str) -> str:
+    if Path(name).is_file():
+        return name
+    if (_CONFIGS / name).is_file() and Path(name).name == name:
+        return str(_CONFIGS / name)
+    shipped = sorted(path.name for path in _CONFIGS.glob("*.yaml"))
+    near = difflib.get_close_matches(name, shipped, n=3, cutoff=0.4) or shipped
+    raise ConfigurationError(
+        f"there is no config {name}, neither as a file nor among the shipped ones. Did you mean "
+        f"{' or '.join(near)}?"
+    )
+
+
+class _Parser(LightningArgumentParser):
+    """Ends with one line for a mistake of the user's."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        cause: BaseException | None = ex
+        while cause is not None:
+            if isinstance(cause, MBOError):
+                raise cause
+            cause = cause.__cause__ or cause.__context__
+        line = " ".join(message.split())
+        hint = _nearest_option(self, line)
+        sys.exit(f"error: {line}{hint}")
+
+
+def _nearest_option(parser: LightningArgumentParser, message: str) -> str:
+    known = [option for action in parser._actions for option in action.option_strings]
+    for word in message.replace("'", " ").replace('"', " ").split():
+        near = difflib.get_close_matches(word.split("=")[0], known, n=2) if word[:2] == "--" else []
+        if near:
+            return f". Did you mean {' or '.join(near)}?"
+    return ""
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Saves the config of a run; a resumed run leaves the first one where it is."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        folder = Path(str(trainer.log_dir))
+        if trainer.is_global_zero and (folder / self.config_filename).exists():
+            dumped = self.parser.dump(self.config, skip_none=False)
+            if _same_config(dumped, (folder / self.config_filename).read_text()):
+                self.already_saved = True
+            else:
+                self.config_filename = unused_path(folder / self.config_filename).name
+        self.already_saved = trainer.strategy.broadcast(self.already_saved)
+        super().setup(trainer, pl_module, stage)
+
+
+def _same_config(one: str, other: str) -> bool:
+    def without_checkpoint(text: str) -> list[str]:
+        lines = text.splitlines()
+        return [line for line in lines if not line.startswith(("ckpt_path:", "#"))]
+
+    return without_checkpoint(one) == without_checkpoint(other)
+
+
+class MBOCommandLine(LightningCLI):
+    """The LightningCLI of design runs.
+
+    Adds the groups `search`, `autofocus` and `convergence`, finds shipped configs by name, gives
+    every run a folder of its own, and continues an interrupted one in its folder.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        """Parse and run.
+
+        Args:
+            args: The words of the command line.
+        """
+        self.run: RunFolder | None = None
+        super().__init__(
+            Oracle,
+            DesignDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=_SaveConfig,
+            parser_class=_Parser,
+            parser_kwargs={"description": "Offline model-based optimisation."},
+            seed_everything_default=0,
+            trainer_defaults={
+                "default_root_dir": "runs",
+                "max_epochs": -1,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+            },
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that finds shipped configs."""
+        parser: LightningArgumentParser = self.parser_class(**kwargs)
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=_ConfigFile,
+            help="A config file, or the name of a shipped one, for instance cbas_af.yaml.",
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The groups that are this project's own."""
+        parser.add_lightning_class_args(callbacks.SearchModelUpdate, "search")
+        parser.add_lightning_class_args(callbacks.ImportanceWeighting, "autofocus")
+        parser.add_lightning_class_args(callbacks.OracleConvergence, "convergence")
+        # Autofocusing is on when its strength is given, so that no group means none of it.
+        parser.set_defaults({"autofocus.enabled": None})
+        parser.add_argument(
+            "--num_candidates",
+            type=int | None,
+            default=None,
+            help="How many candidates to write; default: all in fit, 100 in predict.",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and find the run's folder and the checkpoint."""
+        super().parse_arguments(parser, args)
+        command = self.config["subcommand"]
+        config = self.config[command]
+        if command == "fit":
+            self.run = RunFolder.choose(config)
+            config.ckpt_path = self.run.checkpoint
+        else:
+            config.ckpt_path = checkpoint_file(config)
+        if command == "test":
+            config.verbose = False
+        if config.ckpt_path is not None:
+            read_checkpoint(config.ckpt_path)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """The trainer, with what every design run has."""
+        config = self._get(self.config_init, "trainer")
+        own: list[pl.Callback] = [
+            callbacks.Scoring(),
+            callbacks.Trajectory(),
+            callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
+            callbacks.DesignCheckpoint(),
+        ]
+        if config.enable_progress_bar is not False:
+            own.append(callbacks.DesignProgress())
+        self.trainer_defaults["callbacks"] = own
+        plugins = config.plugins or []
+        kwargs["plugins"] = [
+            *(plugins if isinstance(plugins, list) else [plugins]),
+            AtomicCheckpointIO(),
+        ]
+        if self.run is not None and config.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(
+                self.run.path.parent.parent, self.run.path.parent.name, self.run.path.name
+            )
+        elif self.run is None:
+            kwargs["logger"] = False
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """A finished run is left as it is."""
+        checkpoint = self.config["fit"].ckpt_path
+        if self.run is None or checkpoint is None:
+            return
+        state = read_checkpoint(checkpoint).get("callbacks", {}).get("SearchModelUpdate", {})
+        search = self._get(self.config_init, "search")
+        done = state.get("num_done", 0)
+        finished = state.get("exhausted", False) or done >= search.num_iterations
+        if finished and (self.run.path / "candidates.csv").exists():
+            print(
+                f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
+                f"candidates are in {self.run.path / 'candidates.csv'}. To go on, give a greater "
+                "--search.num_iterations"
+            )
+            sys.exit(0)
+
+
+def _quieten() -> None:
+    """Turn off what the libraries say of matters that are settled here."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r"Checkpoint directory .* exists and is not empty.*",
+        r".*The number of training batches .* is smaller than the logging interval.*",
+        r"LightningCLI's args parameter is intended.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,230 @@
+"""The contract of a design problem."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lightning_mbo.data.loading import (
+    DesignBatch,
+    DesignChunks,
+    TrainingBatches,
+    ValidationBatches,
+    WeightedDesigns,
+    split_rows,
+)
+from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+
+GroundTruth = Callable[[Tensor], Tensor]
+_FEWEST_DESIGNS = 10
+
+
+class DesignDataModule(pl.LightningDataModule):
+    """A table of designs and their measured property, with a weight for each.
+
+    Subclasses implement `load`. Designs are standardised there; all that the user sees is in the
+    user's units. Oracles are fitted between `begin_fit` and `end_fit`; otherwise the training
+    loader yields nothing.
+
+    Attributes:
+        designs: Standardised, shape ``(n, *design_shape)``, float64.
+        properties: Shape ``(n,)``, float64, in the property's units.
+        weights: Shape ``(n,)``, float64.
+        property_name: What is measured, with its unit.
+        ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
+            None where nobody knows it. Only metrics may read it.
+        fitting: Whether an oracle fit is wanted.
+        num_fits: How many have been asked for.
+    """
+
+    designs: Tensor
+    properties: Tensor
+    weights: Tensor
+    property_name: str = "property"
+    ground_truth: GroundTruth | None = None
+
+    def __init__(self, batch_size: int = 100, validation_fraction: float = 0.2) -> None:
+        """Set what all design problems share.
+
+        Args:
+            batch_size: Points in a training batch of one ensemble member, over all processes.
+            validation_fraction: Share of the points that a member validates on, drawn anew for
+                each member and each fit.
+
+        Raises:
+            ConfigurationError: If either is out of its range.
+        """
+        super().__init__()
+        if batch_size < 1:
+            raise ConfigurationError(f"data.batch_size must be at least 1, not {batch_size}")
+        if not 0 < validation_fraction < 1:
+            raise ConfigurationError(
+                f"data.validation_fraction must lie between 0 and 1, not {validation_fraction}"
+            )
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.fitting = False
+        self.num_fits = 0
+        self.test_designs: list[Callable[[], Tensor]] = []
+        self.predict_designs: Callable[[], Tensor] | None = None
+        self._table: WeightedDesigns | None = None
+        self._split: tuple[Tensor, Tensor] | None = None
+
+    @abstractmethod
+    def load(self) -> tuple[Tensor, Tensor]:
+        """Read the table.
+
+        Returns:
+            Standardised designs ``(n, *design_shape)`` and properties ``(n,)``, both float64.
+
+        Raises:
+            DataError: If the table cannot be used.
+        """
+
+    @abstractmethod
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """Standardised designs ``(m, *design_shape)`` as the user knows them, one a row."""
+
+    @property
+    def design_shape(self) -> torch.Size:
+        """The shape of one design."""
+        return self.designs.shape[1:]
+
+    def setup(self, stage: str) -> None:
+        """Load the table once; all weights are one and the first fit is wanted.
+
+        Raises:
+            DataError: If there are too few designs, or all properties are equal.
+        """
+        if hasattr(self, "designs"):
+            return
+        self.designs, self.properties = self.load()
+        num_designs = len(self.designs)
+        if num_designs < _FEWEST_DESIGNS:
+            raise DataError(
+                f"{num_designs} designs are too few to learn from: at least {_FEWEST_DESIGNS} "
+                "are needed"
+            )
+        if self.properties.min() == self.properties.max():
+            raise DataError(
+                f"all {num_designs} designs have the same {self.property_name}, "
+                f"{self.properties[0].item():g}: there is nothing to learn"
+            )
+        self.weights = torch.ones(num_designs, dtype=torch.float64)
+        self.begin_fit()
+
+    def begin_fit(self, weights: Tensor | None = None) -> None:
+        """Ask for an oracle fit, on new splits.
+
+        Args:
+            weights: Shape ``(n,)``; None leaves them as they are.
+        """
+        if weights is not None:
+            self.weights = weights.to(self.weights)
+            if self._table is not None:
+                self._table.weights.copy_(self.weights)
+        self.fitting = True
+        self.num_fits += 1
+        self._split = None
+
+    def end_fit(self) -> None:
+        """The oracle is fitted: the training loader is empty until the next `begin_fit`."""
+        self.fitting = False
+
+    def train_dataloader(self) -> TrainingBatches:
+        """Shuffled weighted minibatches, per member."""
+        return TrainingBatches(
+            self._on_device(),
+            rows=lambda: self._rows()[0] if self.fitting else None,
+            epoch=lambda: self._trainer().current_epoch,
+            num_rows=self._rows()[0].shape[1],
+            batch_size=self.batch_size,
+        )
+
+    def val_dataloader(self) -> ValidationBatches:
+        """Each member's validation points."""
+        return ValidationBatches(self._on_device(), rows=lambda: self._rows()[1])
+
+    def test_dataloader(self) -> list[DesignChunks]:
+        """The designs to be scored, which the search callback provides."""
+        return [DesignChunks(self._evaluated(source)) for source in self.test_designs]
+
+    def predict_dataloader(self) -> DesignChunks:
+        """The designs to be judged, which the search callback provides."""
+        source = self.predict_designs
+        if source is None:
+            raise ConfigurationError("predict needs a search callback, which draws the designs")
+        return DesignChunks(self._evaluated(source))
+
+    def transfer_batch_to_device(
+        self, batch: DesignBatch | Tensor, device: torch.device, dataloader_idx: int
+    ) -> DesignBatch | Tensor:
+        """Batches are gathered on the device; nothing is to be moved."""
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, fits so far, and a fingerprint of the table."""
+        return {
+            "weights": self.weights,
+            "fitting": self.fitting,
+            "num_fits": self.num_fits,
+            "fingerprint": self._fingerprint(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint was written.
+
+        Raises:
+            CheckpointError: If it was written with another table.
+        """
+        if state_dict["fingerprint"] != self._fingerprint():
+            raise CheckpointError(
+                "the checkpoint was written with other training data. Give the config, data path "
+                "and seed of its own run"
+            )
+        self.begin_fit(state_dict["weights"])
+        self.fitting, self.num_fits = state_dict["fitting"], state_dict["num_fits"]
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for tensor in (self.designs, self.properties):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _trainer(self) -> pl.Trainer:
+        if self.trainer is None:
+            raise ConfigurationError("this datamodule is not attached to a Trainer")
+        return self.trainer
+
+    def _device(self) -> torch.device:
+        return self._trainer().strategy.root_device
+
+    def _on_device(self) -> WeightedDesigns:
+        if self._table is None:
+            self._table = WeightedDesigns(
+                *(
+                    # A copy even on the CPU: the weights are updated in place.
+                    tensor.to(self._device(), torch.float32, copy=True)
+                    for tensor in (self.designs, self.properties, self.weights)
+                )
+            )
+        return self._table
+
+    def _rows(self) -> tuple[Tensor, Tensor]:
+        if self._split is None:
+            num_members = getattr(self._trainer().lightning_module, "num_members", 1)
+            train, validation = split_rows(
+                len(self.designs), num_members, self.validation_fraction, self.num_fits
+            )
+            self._split = train.to(self._device()), validation.to(self._device())
+        return self._split
+
+    def _evaluated(self, source: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        return lambda: source().to(self._device(), torch.float32)

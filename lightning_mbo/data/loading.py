@@ -1,0 +1,149 @@
+"""Batches by index from tensors that already lie on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.distributed import rank, shard, world_size
+from lightning_mbo.random import keyed_generator
+
+
+class DesignBatch(NamedTuple):
+    """One batch for each of k ensemble members.
+
+    Attributes:
+        designs: Shape ``(k, b, *design_shape)``, float32.
+        properties: Shape ``(k, b)``, in the property's units.
+        weights: Shape ``(k, b)``.
+        size: What a weighted sum of losses is divided by: the number of points that a member
+            sees over all processes, divided by the number of processes. (Strategies average
+            gradients over processes, so that the average is the global batch's gradient also
+            where the shares are unequal.)
+    """
+
+    designs: Tensor
+    properties: Tensor
+    weights: Tensor
+    size: float
+
+
+class WeightedDesigns(NamedTuple):
+    """The training table on one device: ``(n, *design_shape)``, ``(n,)`` and ``(n,)``."""
+
+    designs: Tensor
+    properties: Tensor
+    weights: Tensor
+
+    def batch(self, rows: Tensor, size: float) -> DesignBatch:
+        """Gather the points with these row numbers, shape ``(k, b)``."""
+        return DesignBatch(self.designs[rows], self.properties[rows], self.weights[rows], size)
+
+
+def split_rows(
+    num_rows: int, num_members: int, validation_fraction: float, fit: int
+) -> tuple[Tensor, Tensor]:
+    """Each member's own random split into training and validation rows.
+
+    Args:
+        num_rows: Of the table, n.
+        num_members: k.
+        validation_fraction: Share of the rows to validate on.
+        fit: Which oracle fit; every one has new splits.
+
+    Returns:
+        Row numbers, shapes ``(k, n_train)`` and ``(k, n - n_train)``.
+    """
+    generator = keyed_generator("split", fit)
+    rows = torch.stack([torch.randperm(num_rows, generator=generator) for _ in range(num_members)])
+    num_validation = min(max(1, round(validation_fraction * num_rows)), num_rows - 1)
+    return rows[:, num_validation:], rows[:, :num_validation]
+
+
+class TrainingBatches:
+    """Shuffled minibatches, another order for each member and epoch.
+
+    Every process sees its share of the same global batches. Iterating yields nothing while no
+    oracle fit is wanted: the epoch is then an idle one, in which only the search goes on.
+    """
+
+    def __init__(
+        self,
+        table: WeightedDesigns,
+        rows: Callable[[], Tensor | None],
+        epoch: Callable[[], int],
+        num_rows: int,
+        batch_size: int,
+    ) -> None:
+        """Refer to the table and to the present split.
+
+        Args:
+            table: The training table.
+            rows: Gives the training rows ``(k, num_rows)``, or None while no fit is wanted.
+            epoch: Gives the number of the epoch.
+            num_rows: Training rows a member.
+            batch_size: b, over all processes.
+        """
+        self.table = table
+        self.rows = rows
+        self.epoch = epoch
+        self.num_rows = num_rows
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Batches in an epoch that fits the oracle."""
+        return -(-self.num_rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[DesignBatch]:
+        """Yield the batches of the present epoch."""
+        # A generator: what it reads is read when the epoch begins, not when the loop is set up.
+        rows = self.rows()
+        if rows is None:
+            return
+        generator = keyed_generator("shuffle", self.epoch())
+        order = torch.stack([torch.randperm(self.num_rows, generator=generator) for _ in rows])
+        shuffled = rows.gather(1, order.to(rows.device))
+        for chunk in shuffled.split(self.batch_size, dim=1):
+            size = chunk.shape[1] / world_size()
+            yield self.table.batch(chunk[:, rank() :: world_size()], size)
+
+
+class ValidationBatches:
+    """All validation points in order, in chunks that bound the memory; each process its share."""
+
+    def __init__(
+        self, table: WeightedDesigns, rows: Callable[[], Tensor], chunk_size: int = 8192
+    ) -> None:
+        """Refer to the table and to the present split, rows of shape ``(k, n_validation)``."""
+        self.table = table
+        self.rows = rows
+        self.chunk_size = chunk_size
+
+    def __len__(self) -> int:
+        """Chunks of this process."""
+        return len(self._chunks())
+
+    def __iter__(self) -> Iterator[DesignBatch]:
+        """Yield the chunks."""
+        for chunk in self._chunks():
+            yield self.table.batch(chunk, chunk.shape[1])
+
+    def _chunks(self) -> tuple[Tensor, ...]:
+        rows = self.rows()
+        return rows[:, shard(rows.shape[1])].split(self.chunk_size, dim=1)
+
+
+class DesignChunks:
+    """Designs alone, float32, in chunks that bound the memory, made when they are first read."""
+
+    def __init__(self, designs: Callable[[], Tensor], chunk_size: int = 8192) -> None:
+        """Refer to a function that gives designs of shape ``(m, *design_shape)``."""
+        self.designs = designs
+        self.chunk_size = chunk_size
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield ``(chunk, *design_shape)``."""
+        yield from self.designs().split(self.chunk_size)

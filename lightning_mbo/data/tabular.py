@@ -1,0 +1,75 @@
+"""Reading tables strictly: what cannot be used is named by file, column and row."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lightning_mbo.errors import DataError
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a comma-separated table, plain or compressed.
+
+    Raises:
+        DataError: If there is no such file, or it is not such a table.
+    """
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "missing"
+        raise DataError(f"{path} is {kind}: data.path must name a CSV file, plain or compressed")
+    try:
+        return pd.read_csv(path)
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{path} is empty: data.path must name a CSV file with a header") from error
+    except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} cannot be read as a CSV file: {reason}") from error
+
+
+def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[np.float64]:
+    """Some columns as finite numbers, shape ``(n, len(columns))``.
+
+    Raises:
+        DataError: Naming the first entry that is none, by column, data row and line.
+    """
+    frame = table[list(columns)]
+    values = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        entry = frame.iat[row, column]
+        shown = "empty" if pd.isna(entry) else f"{str(entry)[:40]!r}"
+        raise DataError(
+            f"{path}, column {columns[column]!r}, row {row + 1} (line {row + 2}): {shown} is not a "
+            f"finite number. Correct it or remove the row ({len(bad)} such entries in all)"
+        )
+    return values
+
+
+def varying(values: NDArray[np.float64], names: Sequence[str], source: str) -> NDArray[np.intp]:
+    """Which columns are not constant; a warning names the others, which say nothing of a design.
+
+    Args:
+        values: Shape ``(n, d)``.
+        names: Of the columns.
+        source: What to call the table.
+
+    Returns:
+        Column numbers, ascending.
+
+    Raises:
+        DataError: If all columns are constant.
+    """
+    changes = np.ptp(values, axis=0) > 0
+    constant = [name for name, change in zip(names, changes, strict=True) if not change]
+    if not changes.any():
+        raise DataError(f"{source}: all columns are constant, there is nothing to design")
+    if constant:
+        shown = ", ".join(constant[:5]) + (f" and {len(constant) - 5} more" * (len(constant) > 5))
+        warnings.warn(f"{source}: constant columns are left out: {shown}", stacklevel=2)
+    return np.flatnonzero(changes)

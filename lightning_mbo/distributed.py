@@ -1,0 +1,68 @@
+"""The few collective operations that a design run needs; without a process group each is free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def rank() -> int:
+    """This process's rank, 0 when there is one process."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """The number of processes."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def all_reduce_sum(tensor: Tensor) -> Tensor:
+    """The sum of `tensor` over all processes, equal on each of them to the last bit."""
+    if world_size() > 1:
+        tensor = tensor.contiguous().clone()
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def shard(length: int) -> slice:
+    """The rows of a table of `length` rows that belong to this process, contiguous and disjoint."""
+    return slice(rank() * length // world_size(), (rank() + 1) * length // world_size())
+
+
+def gather_shards(local: Tensor, length: int) -> Tensor:
+    """Join every process's `shard` of a table.
+
+    Args:
+        local: This process's rows, shape ``(shard, ...)``.
+        length: The number of rows of the whole table.
+
+    Returns:
+        The whole table on every process, shape ``(length, ...)``, not rounded: all but one of
+        the summands of each entry are zero.
+    """
+    if world_size() == 1:
+        return local
+    whole = torch.zeros(length, *local.shape[1:], dtype=local.dtype, device=local.device)
+    whole[shard(length)] = local
+    dist.all_reduce(whole)
+    return whole
+
+
+def from_rank_zero(tensor: Tensor) -> Tensor:
+    """Rank 0's `tensor` on every process; the others pass one of the same shape and type."""
+    if world_size() > 1:
+        dist.broadcast(tensor, src=0)
+    return tensor
+
+
+def on_rank_zero(function: Callable[[], Tensor], like: Tensor) -> Tensor:
+    """Call an expensive function once and share what it gives.
+
+    Args:
+        function: Gives a tensor of the shape, type and device of `like`.
+        like: A tensor to receive it in.
+    """
+    return from_rank_zero(function().to(like) if rank() == 0 else torch.zeros_like(like))

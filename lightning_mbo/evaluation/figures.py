@@ -1,0 +1,62 @@
+"""Pictures of design runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_trajectory(trajectory: pd.DataFrame, property_name: str) -> Figure:
+    """Draw a run: what the oracle promises, what is true where that is known, and n_e.
+
+    Args:
+        trajectory: One row a design iteration, as `Trajectory` records it.
+        property_name: With its unit, for the axis.
+
+    Returns:
+        A figure that is not attached to any window.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    iterations = trajectory["design_iteration"]
+    for column, style, label in (
+        ("oracle_p80", {"color": "black", "marker": "o"}, "oracle, 80th percentile of samples"),
+        ("threshold", {"color": "black", "linestyle": ":"}, "threshold"),
+        (
+            "ground_truth_max",
+            {"color": "tab:orange", "linestyle": "--", "marker": "^"},
+            "ground truth, best candidate",
+        ),
+        (
+            "ground_truth_median",
+            {"color": "tab:blue", "marker": "s"},
+            "ground truth, median candidate",
+        ),
+    ):
+        if column in trajectory:
+            upper.plot(iterations, trajectory[column], label=label, markersize=4, **style)
+    upper.set_ylabel(property_name)
+    upper.legend(loc="best", frameon=False)
+    if "effective_sample_size" in trajectory:
+        lower.plot(
+            iterations,
+            trajectory["effective_sample_size"],
+            color="black",
+            marker="o",
+            markersize=4,
+        )
+        lower.set_yscale("log")
+    lower.set_ylabel("effective sample size")
+    lower.set_xlabel("design iteration")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,35 @@
+"""Writing files so that nothing is lost: never half a file, never over somebody's work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file all at once: whoever reads it sees the old content or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(partial, path)
+    return path
+
+
+def unused_path(path: Path) -> Path:
+    """The path itself, or with the first number behind its stem that is not taken yet."""
+    numbered, number = path, 2
+    while numbered.exists():
+        numbered = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return numbered
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Where a run's files go: what is made from a checkpoint goes beside that run's own files."""
+    checkpoint = trainer.ckpt_path  # type: ignore[attr-defined]
+    if trainer.state.fn != "fit" and checkpoint:
+        folder = Path(checkpoint).resolve().parent
+        return folder.parent if folder.name == "checkpoints" else folder
+    return Path(trainer.log_dir or trainer.default_root_dir)  # type: ignore[attr-defined]

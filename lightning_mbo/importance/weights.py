@@ -1,0 +1,64 @@
+"""Pure functions from log-density differences to weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NEGLIGIBLE = 1e-8
+"""Samples with less than this share of the largest weight are dropped from a search model's fit."""
+
+
+def importance_weights(log_ratios: Tensor, alpha: float, self_normalize: bool = True) -> Tensor:
+    """Flattened importance weights w^α of the training designs.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, equation 6 and section S2 (variance control).
+
+    Args:
+        log_ratios: log p_θ(x) - log p_0(x), shape ``(n,)``. Entries that are not finite get
+            weight zero.
+        alpha: α in [0, 1]; 0 makes all weights equal, 1 leaves them as they are.
+        self_normalize: Scale the weights to a mean of one; otherwise they are the powers of the
+            ratios themselves.
+
+    Returns:
+        Shape ``(n,)``, finite and not negative; all zero when no entry is finite.
+    """
+    usable = log_ratios.isfinite()
+    if not usable.any():
+        return torch.zeros_like(log_ratios)
+    scaled = torch.where(usable, alpha * log_ratios, -torch.inf)
+    if not self_normalize:
+        limit = torch.finfo(scaled.dtype).max
+        return scaled.exp().clamp(max=limit / scaled.numel())
+    # Subtracting the largest keeps the most relevant points from overflowing.
+    weights = (scaled - scaled.max()).exp()
+    return weights * (weights.numel() / weights.sum())
+
+
+def effective_sample_size(weights: Tensor) -> Tensor:
+    """(Σw)² / Σw², a scalar: the number of equally weighted points with the same variance.
+
+    Args:
+        weights: Shape ``(n,)``, not negative. All zero gives 0.
+    """
+    largest = weights.max()
+    if largest <= 0:
+        return torch.zeros_like(largest)
+    scaled = weights / largest
+    return scaled.sum().square() / scaled.square().sum()
+
+
+def normalized_weights(log_weights: Tensor) -> Tensor:
+    """Weights of samples, scaled to a largest of one, the negligible ones and NaN set to zero.
+
+    Args:
+        log_weights: Shape ``(m,)``.
+
+    Returns:
+        Shape ``(m,)``; all zero when no entry is usable.
+    """
+    usable = ~(log_weights.isnan() | log_weights.isinf())
+    log_weights = torch.where(usable, log_weights, -torch.inf)
+    weights = (log_weights - log_weights.max()).exp().nan_to_num(0.0)
+    return torch.where(weights >= NEGLIGIBLE, weights, 0.0)

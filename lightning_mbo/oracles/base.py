@@ -1,0 +1,209 @@
+"""The contract of an oracle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.data.loading import DesignBatch
+from lightning_mbo.distributed import all_reduce_sum
+from lightning_mbo.errors import CheckpointError, ConfigurationError
+
+_CHUNK_SIZE = 8192
+
+
+class Oracle(pl.LightningModule, ABC):
+    """A model p_β(y|x) of the property, an equally weighted mixture of k members' normals.
+
+    It is trained on weighted points and knows nothing of search models or algorithms. Calling it
+    on designs gives a `torch.distributions.Normal` in the property's own units. The network is
+    built when the design problem is known: by the trainer, or by `build`.
+
+    Attributes:
+        num_members: k.
+        validation_losses: Each member's weighted validation loss after the last epoch, ``(k,)``.
+        frozen: Members that are not trained any further in this fit, bool, ``(k,)``.
+    """
+
+    learning_rate: float
+    property_mean: Tensor
+    property_std: Tensor
+    frozen: Tensor
+
+    def __init__(self, num_members: int = 1) -> None:
+        """Set up the bookkeeping that all oracles share.
+
+        Args:
+            num_members: Ensemble members, k.
+
+        Raises:
+            ConfigurationError: If there is no member.
+        """
+        super().__init__()
+        if num_members < 1:
+            raise ConfigurationError(f"model.num_members must be at least 1, not {num_members}")
+        self.num_members = num_members
+        self.register_buffer("property_mean", torch.zeros(()))
+        self.register_buffer("property_std", torch.ones(()))
+        self.register_buffer("frozen", torch.zeros(num_members, dtype=torch.bool), persistent=False)
+        self.validation_losses = torch.full((num_members,), torch.inf)
+        self._built = False
+        self._sums: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def build(self, design_shape: torch.Size) -> None:
+        """Create and initialise the parameters for designs of this shape."""
+
+    @abstractmethod
+    def member_outputs(self, designs: Tensor) -> Normal:
+        """Each member's view, on the standardised property.
+
+        Args:
+            designs: Shape ``(b, *design_shape)``, the same for all members, or
+                ``(k, b, *design_shape)``.
+
+        Returns:
+            Normal of batch shape ``(k, b)``, float32.
+        """
+
+    def point_losses(self, batch: DesignBatch) -> Tensor:
+        """The loss of each point before weighting, shape ``(k, b)``: negative log-likelihood.
+
+        Reference: Lakshminarayanan, Pritzel and Blundell, NeurIPS 2017, equation 1.
+        """
+        standardized = (batch.properties - self.property_mean) / self.property_std
+        losses: Tensor = -self.member_outputs(batch.designs).log_prob(standardized)
+        return losses
+
+    def member_predictions(self, designs: Tensor) -> Normal:
+        """Each member's view in the property's units, batch shape ``(k, b)``."""
+        outputs = self.member_outputs(designs)
+        return Normal(
+            outputs.loc * self.property_std + self.property_mean,
+            outputs.scale * self.property_std,
+            validate_args=False,
+        )
+
+    def forward(self, designs: Tensor) -> Normal:
+        """The oracle's view of designs ``(b, *design_shape)``: a Normal of batch shape ``(b,)``."""
+        return mixture(self.member_predictions(designs))
+
+    @torch.no_grad()
+    def predict(self, designs: Tensor) -> tuple[Normal, Tensor]:
+        """Judge many designs, in chunks, without gradients.
+
+        Args:
+            designs: Shape ``(m, *design_shape)``.
+
+        Returns:
+            The oracle's Normal, batch shape ``(m,)``, and the standard deviation of the members'
+            means, shape ``(m,)``; both float64, in the property's units.
+        """
+        was_training = self.training
+        self.eval()
+        members = [
+            self.member_predictions(chunk)
+            for chunk in designs.to(self.device, torch.float32).split(_CHUNK_SIZE)
+        ]
+        self.train(was_training)
+        means = torch.cat([m.loc for m in members], dim=1).double()
+        stds = torch.cat([m.scale for m in members], dim=1).double()
+        prediction = mixture(Normal(means, stds, validate_args=False))
+        return prediction, means.std(dim=0, correction=0)
+
+    def configure_model(self) -> None:
+        """Build the network for the trainer's design problem, once."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is None:
+            raise ConfigurationError("give the Trainer a DesignDataModule: fit(model, datamodule=...)")
+        if self._built:
+            return
+        self.build(datamodule.design_shape)
+        self.property_mean.fill_(datamodule.properties.mean())
+        self.property_std.fill_(datamodule.properties.std(correction=0))
+        self._built = True
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over all members at once; a fresh state starts every fit."""
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
+
+    def training_step(self, batch: DesignBatch, batch_idx: int) -> Tensor:
+        """The sum over members of their weighted losses: their gradients do not mix."""
+        losses = (batch.weights * self.point_losses(batch)).sum(1) / batch.size
+        self._add("train", losses.detach())
+        return losses.sum()
+
+    def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
+        """Accumulate the members' weighted losses."""
+        self._add("loss", (batch.weights * self.point_losses(batch)).sum(1))
+        self._add("weight", batch.weights.sum(1))
+
+    def on_validation_epoch_end(self) -> None:
+        """Each member's validation loss over all processes, and both losses to the logger."""
+        loss, weight = (
+            all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight")
+        )
+        # A member whose validation points all weigh nothing has no loss: it counts as converged.
+        self.validation_losses = loss / weight
+        self.log("oracle/validation_loss", self.validation_losses.mean(), logger=False)
+        metrics = {"validation_loss": self.validation_losses}
+        if "train" in self._sums:
+            steps = max(1, self.trainer.num_training_batches)
+            metrics["training_loss"] = all_reduce_sum(self._sums.pop("train")) / steps
+        if self.trainer.training or self.trainer.validating:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(
+                    {
+                        f"oracle/{name}/member_{j}": value
+                        for name, values in metrics.items()
+                        for j, value in enumerate(values.tolist())
+                    },
+                    step=self.global_step,
+                )
+
+    def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Normal:
+        """The oracle's view of designs ``(b, *design_shape)``, to be scored."""
+        return self.predict(batch)[0]
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> tuple[Normal, Tensor]:
+        """The oracle's view of designs ``(b, *design_shape)``, and the members' disagreement."""
+        return self.predict(batch)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another architecture.
+
+        Raises:
+            CheckpointError: Naming the first parameter that differs.
+        """
+        own, saved = self.state_dict(), checkpoint["state_dict"]
+        for name in sorted(own.keys() | saved.keys()):
+            shapes = [tuple(s[name].shape) if name in s else "absent" for s in (saved, own)]
+            if shapes[0] != shapes[1]:
+                raise CheckpointError(
+                    f"the checkpoint is of another architecture: {name} is {shapes[0]} in it and "
+                    f"{shapes[1]} in this {type(self).__name__}. Give the config of its own run"
+                )
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+
+def mixture(members: Normal) -> Normal:
+    """The normal with the mean and variance of an equally weighted mixture.
+
+    Reference: Lakshminarayanan, Pritzel and Blundell, NeurIPS 2017, section 2.4.
+
+    Args:
+        members: Batch shape ``(k, b)``.
+
+    Returns:
+        Batch shape ``(b,)``.
+    """
+    # The mean of the variances plus the variance of the means, which cannot come out negative.
+    variance = members.variance.mean(0) + members.loc.var(0, correction=0)
+    return Normal(members.loc.mean(0), variance.sqrt(), validate_args=False)

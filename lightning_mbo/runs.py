@@ -1,0 +1,148 @@
+"""Run folders: where a run's files go, and which checkpoint is meant."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_mbo.errors import CheckpointError, ConfigurationError
+
+_INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
+_PREFIX = "version_"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder `<default_root_dir>/<name of the config>/version_<number>` of one run.
+
+    Attributes:
+        path: The folder.
+        checkpoint: What the run goes on from, or None.
+    """
+
+    path: Path
+    checkpoint: str | None
+
+    @classmethod
+    def choose(cls, config: Any) -> RunFolder:
+        """A new folder, or the folder of the run that is to be continued.
+
+        Args:
+            config: The parsed options of `fit`. Its `ckpt_path` is None for a new run, `last` for
+                the newest run of this name, or a file.
+
+        Raises:
+            CheckpointError: If a file is named and missing.
+            ConfigurationError: If the folder cannot be written.
+        """
+        named = Path(config.trainer.default_root_dir) / _name(config)
+        wanted = config.ckpt_path
+        if "LOCAL_RANK" in os.environ and _INHERITED in os.environ:
+            folder = Path(os.environ[_INHERITED])
+        elif wanted == "last":
+            folder = _newest(named) or named / f"{_PREFIX}0"
+        elif wanted is not None and Path(wanted).name == "last.ckpt":
+            folder = Path(wanted).resolve().parent.parent
+        else:
+            folder = _create_next(named)
+        # Processes that this one starts, one a device, take the same folder.
+        os.environ[_INHERITED] = str(folder)
+        if wanted == "last":
+            last = folder / "checkpoints" / "last.ckpt"
+            wanted = str(last) if last.is_file() else None
+            print(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
+        return cls(_writable(folder), wanted)
+
+
+def checkpoint_file(config: Any) -> str:
+    """The checkpoint that is meant in `validate`, `test` and `predict`.
+
+    Args:
+        config: The parsed options. `ckpt_path` is a file, a run's folder (its best checkpoint),
+            or `best` or `last` of the newest run of this name.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint.
+    """
+    wanted = config.ckpt_path
+    if wanted is None:
+        raise CheckpointError(
+            "give --ckpt_path: a checkpoint, a run's folder, or best or last with the run's --config"
+        )
+    if wanted in ("best", "last"):
+        named = Path(config.trainer.default_root_dir) / _name(config)
+        folder = _newest(named)
+        if folder is None:
+            raise CheckpointError(f"there is no run in {named} yet: run fit first")
+        return str(folder / "checkpoints" / f"{wanted}.ckpt")
+    return str(_in_folder(Path(wanted)))
+
+
+def config_beside(args: list[str]) -> list[str]:
+    """The words of the command line, with the run's own config where only a checkpoint is given."""
+    options = [word.split("=")[0] for word in args]
+    if "--ckpt_path" not in options or {"-c", "--config"} & set(options):
+        return args
+    place = options.index("--ckpt_path")
+    value = args[place].partition("=")[2] or (args[place + 1 : place + 2] or [""])[0]
+    config = _in_folder(Path(value)).parent.parent / "config.yaml"
+    return [args[0], "--config", str(config), *args[1:]] if config.is_file() else args
+
+
+def _in_folder(path: Path) -> Path:
+    return path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+
+
+def _name(config: Any) -> str:
+    given = [path for path in config.config or [] if path is not None]
+    if not given:
+        return "run"
+    path = Path(str(given[-1].relative))
+    # The saved config of a run: a run that repeats it belongs beside it.
+    return path.resolve().parent.parent.name if path.name == "config.yaml" else path.stem
+
+
+def _versions(named: Path) -> dict[int, Path]:
+    return {
+        int(path.name.removeprefix(_PREFIX)): path
+        for path in named.glob(f"{_PREFIX}*")
+        if path.name.removeprefix(_PREFIX).isdigit()
+    }
+
+
+def _newest(named: Path) -> Path | None:
+    versions = _versions(named)
+    return versions[max(versions)] if versions else None
+
+
+def _create_next(named: Path) -> Path:
+    number = max(_versions(named), default=-1) + 1
+    while True:
+        folder = named / f"{_PREFIX}{number}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:  # another run was quicker
+            number += 1
+        except OSError as error:
+            raise _not_writable(folder, error) from error
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable_{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder
+
+
+def _not_writable(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"the run folder {folder} cannot be written ({error.strerror}). Give another "
+        "--trainer.default_root_dir"
+    )

@@ -1,0 +1,56 @@
+"""The contract of a search model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Reduce = Callable[[Tensor], Tensor]
+
+
+class SearchModel(nn.Module, ABC):
+    """A distribution over designs, p_θ(x), that can be sampled, evaluated and refitted in place.
+
+    All state is in buffers or parameters, so that `state_dict` is complete. Densities are in
+    float64: those of narrow distributions differ by hundreds of nats.
+    """
+
+    @abstractmethod
+    def build(self, design_shape: torch.Size) -> None:
+        """Allocate the parameters for designs of this shape. Called once, before all else."""
+
+    @abstractmethod
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw designs.
+
+        Args:
+            num_samples: How many, m.
+            generator: The source of randomness, on this model's device.
+
+        Returns:
+            Designs, shape ``(m, *design_shape)``, float64.
+        """
+
+    @abstractmethod
+    def log_prob(self, designs: Tensor) -> Tensor:
+        """The log-density.
+
+        Args:
+            designs: Shape ``(m, *design_shape)``.
+
+        Returns:
+            Shape ``(m,)``, nats, float64.
+        """
+
+    @abstractmethod
+    def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
+        """Replace the parameters by their weighted maximum-likelihood estimate.
+
+        Args:
+            designs: Shape ``(m, *design_shape)``.
+            weights: Shape ``(m,)``, not negative, not all zero; their scale does not matter.
+            reduce: Sums a tensor over processes, when each of them holds a share of the designs.
+        """

@@ -1,0 +1,104 @@
+"""A normal distribution with a full-rank covariance."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.search_models.base import Reduce, SearchModel
+
+# The smallest eigenvalue of the scaled covariance, per dimension: Cholesky's rounding error
+# grows with the dimension, and triangular solves stay accurate to about half of float64's digits.
+_SMALLEST_EIGENVALUE = 1e-13
+
+
+class MultivariateNormal(SearchModel):
+    """Full-rank normal search model, the one of the superconductor experiments.
+
+    Reference: Fannjiang and Listgarten, "Autofocused oracles for model-based design",
+    NeurIPS 2020, section 5.2.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    cholesky: Tensor
+
+    def build(self, design_shape: torch.Size) -> None:
+        """Start as the standard normal on designs of shape ``(d,)``.
+
+        Raises:
+            ValueError: If designs are not vectors.
+        """
+        if len(design_shape) != 1:
+            raise ValueError(f"designs must be vectors, not of shape {tuple(design_shape)}")
+        (d,) = design_shape
+        self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
+        self.register_buffer("covariance", torch.eye(d, dtype=torch.float64))
+        self.register_buffer("cholesky", torch.eye(d, dtype=torch.float64))
+
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw ``(m, d)`` designs."""
+        noise = torch.randn(
+            num_samples,
+            len(self.mean),
+            generator=generator,
+            dtype=self.mean.dtype,
+            device=self.mean.device,
+        )
+        return torch.addmm(self.mean, noise, self.cholesky.mT)
+
+    def log_prob(self, designs: Tensor) -> Tensor:
+        """Log-density of ``(m, d)`` designs, shape ``(m,)``."""
+        centred = designs.to(self.mean.dtype) - self.mean
+        whitened = torch.linalg.solve_triangular(self.cholesky, centred.mT, upper=False)
+        log_norm = self.cholesky.diagonal().log().sum() + len(self.mean) / 2 * math.log(2 * math.pi)
+        return -whitened.square().sum(0) / 2 - log_norm
+
+    def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
+        """Weighted mean and weighted covariance (the maximum-likelihood one: no correction).
+
+        A covariance that has lost rank is shrunk towards the diagonal of the one it replaces, by
+        the smallest share that makes it positive definite; a warning names the share.
+        """
+        designs, weights = designs.to(self.mean.dtype), weights.to(self.mean.dtype)
+        total = reduce(weights.sum())
+        mean = reduce(weights @ designs) / total
+        centred = designs - mean
+        covariance = reduce((weights[:, None] * centred).mT @ centred) / total
+        covariance = (covariance + covariance.mT) / 2
+        covariance, share = shrink_to_full_rank(covariance, self.covariance.diagonal())
+        if share > 0:
+            warnings.warn(
+                f"the search model's covariance had lost rank: {share:.2g} of it was replaced by "
+                "the previous variances. A larger num_samples or a lower quantile avoids this",
+                stacklevel=2,
+            )
+        self.mean.copy_(mean)
+        self.covariance.copy_(covariance)
+        self.cholesky.copy_(torch.linalg.cholesky(covariance))
+
+
+def shrink_to_full_rank(covariance: Tensor, variances: Tensor) -> tuple[Tensor, float]:
+    """Mix a covariance with a diagonal one, as little as makes it positive definite.
+
+    Args:
+        covariance: Symmetric, shape ``(d, d)``.
+        variances: Of the diagonal one, shape ``(d,)``, positive.
+
+    Returns:
+        ``(1 - s) covariance + s diag(variances)`` and the share s in [0, 1]. s is 0 where the
+        covariance is already positive definite.
+    """
+    floor = _SMALLEST_EIGENVALUE * len(variances)
+    scale = variances.sqrt()
+    scaled = covariance / scale[:, None] / scale
+    smallest = torch.linalg.eigvalsh(scaled)[0].item()
+    if smallest >= floor:
+        return covariance, 0.0
+    # The scaled mixture is (1 - s) scaled + s 1, with eigenvalues (1 - s) λ + s: solve for the
+    # floor, and go a little past it to be safe from the rounding of λ itself.
+    share = min(1.0, 2 * (floor - smallest) / (1 - smallest))
+    return (1 - share) * covariance + torch.diag(share * variances), share
