@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms.base import log_survival
+from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text
@@ -123,7 +124,7 @@ class CandidateWriter(DesignCallback):
         table = _table(trainer.datamodule, designs, figures)  # type: ignore[attr-defined]
         path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
         write_text(path, table.to_csv(index=False))
-        print(f"{len(table)} candidates written to {path}")
+        say(f"{len(table)} candidates written to {path}")
 
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""

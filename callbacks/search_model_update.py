@@ -80,7 +80,7 @@ class SearchModelUpdate(DesignCallback):
         """Fit the training distribution, start the search model from it, serve evaluation."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, DesignDataModule):
-            raise ConfigurationError("the search needs a DesignDataModule: fit(..., datamodule=...)")
+            raise ConfigurationError("the search needs fit(..., datamodule=a DesignDataModule)")
         self.search_model.build(data.design_shape)
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
         self.training_distribution = copy.deepcopy(self.search_model)

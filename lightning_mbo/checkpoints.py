@@ -47,7 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, partial)
         os.replace(partial, path)
 
-    def load_checkpoint(  # type: ignore[override]
+    def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Load as `read_checkpoint` does, whatever is asked for.

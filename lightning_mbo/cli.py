@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_mbo.console import quieten, say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, MBOError
 from lightning_mbo.files import unused_path
@@ -36,7 +35,7 @@ def main(args: list[str] | None = None) -> None:
         args: Its words; None for those of the process.
     """
     args = sys.argv[1:] if args is None else args
-    _quieten()
+    quieten()
     if "OMP_NUM_THREADS" not in os.environ:
         # The oracles' matrices are so small that a second thread costs more than it brings.
         torch.set_num_threads(1)
@@ -49,8 +48,10 @@ def main(args: list[str] | None = None) -> None:
 class _ConfigFile(ActionConfigFile):
     """A config by path or, where there is no such file, by the name of a shipped one."""
 
-    def __call__(self, parser: Any, cfg: Any, values: str, option_string: str | None = None) -> None:
-        super().__call__(parser, cfg, _found_config(values), option_string)
+    def __call__(
+        self, parser: Any, cfg: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        self.apply_config(parser, cfg, self.dest, _found_config(values))
 
 
 def _found_config(name: str) -> str:
@@ -194,22 +195,24 @@ class MBOCommandLine(LightningCLI):
             callbacks.Scoring(),
             callbacks.Trajectory(),
             callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
-            callbacks.DesignCheckpoint(),
         ]
-        if config.enable_progress_bar is not False:
-            own.append(callbacks.DesignProgress())
+        if self.run is None:
+            kwargs |= {"logger": False, "enable_checkpointing": False}
+        else:
+            own.append(callbacks.DesignCheckpoint())
+            if config.enable_progress_bar is not False:
+                own.append(callbacks.DesignProgress())
+            if config.logger in (None, True):
+                place = self.run.path
+                kwargs["logger"] = TensorBoardLogger(
+                    place.parent.parent, place.parent.name, place.name
+                )
         self.trainer_defaults["callbacks"] = own
         plugins = config.plugins or []
         kwargs["plugins"] = [
             *(plugins if isinstance(plugins, list) else [plugins]),
             AtomicCheckpointIO(),
         ]
-        if self.run is not None and config.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(
-                self.run.path.parent.parent, self.run.path.parent.name, self.run.path.name
-            )
-        elif self.run is None:
-            kwargs["logger"] = False
         return super().instantiate_trainer(**kwargs)
 
     def before_fit(self) -> None:
@@ -222,21 +225,9 @@ class MBOCommandLine(LightningCLI):
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and (self.run.path / "candidates.csv").exists():
-            print(
+            say(
                 f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
                 f"candidates are in {self.run.path / 'candidates.csv'}. To go on, give a greater "
                 "--search.num_iterations"
             )
             sys.exit(0)
-
-
-def _quieten() -> None:
-    """Turn off what the libraries say of matters that are settled here."""
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    for message in (
-        r".*does not have many workers.*",
-        r"Checkpoint directory .* exists and is not empty.*",
-        r".*The number of training batches .* is smaller than the logging interval.*",
-        r"LightningCLI's args parameter is intended.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)

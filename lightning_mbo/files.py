@@ -28,8 +28,8 @@ def unused_path(path: Path) -> Path:
 
 def run_folder(trainer: pl.Trainer) -> Path:
     """Where a run's files go: what is made from a checkpoint goes beside that run's own files."""
-    checkpoint = trainer.ckpt_path  # type: ignore[attr-defined]
+    checkpoint = trainer.ckpt_path
     if trainer.state.fn != "fit" and checkpoint:
         folder = Path(checkpoint).resolve().parent
         return folder.parent if folder.name == "checkpoints" else folder
-    return Path(trainer.log_dir or trainer.default_root_dir)  # type: ignore[attr-defined]
+    return Path(trainer.log_dir or trainer.default_root_dir)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning_mbo.console import say
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
@@ -52,7 +53,7 @@ class RunFolder:
         if wanted == "last":
             last = folder / "checkpoints" / "last.ckpt"
             wanted = str(last) if last.is_file() else None
-            print(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
+            say(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
         return cls(_writable(folder), wanted)
 
 
@@ -69,7 +70,7 @@ def checkpoint_file(config: Any) -> str:
     wanted = config.ckpt_path
     if wanted is None:
         raise CheckpointError(
-            "give --ckpt_path: a checkpoint, a run's folder, or best or last with the run's --config"
+            "give --ckpt_path: a checkpoint, a run's folder, or best or last with --config"
         )
     if wanted in ("best", "last"):
         named = Path(config.trainer.default_root_dir) / _name(config)

@@ -48,5 +48,6 @@ class Algorithm(nn.Module, ABC):
 
 
 def log_survival(threshold: Tensor, prediction: Normal) -> Tensor:
-    """log P(y ≥ threshold) under the oracle, shape ``(m,)``, accurate far into the tail."""
-    return torch.special.log_ndtr((prediction.loc - threshold) / prediction.scale)
+    """The logarithm of P(y ≥ threshold), shape ``(m,)``, accurate far into the tail."""
+    log_survival: Tensor = torch.special.log_ndtr((prediction.loc - threshold) / prediction.scale)
+    return log_survival

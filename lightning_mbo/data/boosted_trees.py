@@ -11,7 +11,9 @@ import numpy as np
 import platformdirs
 import xgboost
 from numpy.typing import NDArray
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_mbo.console import say
 
 _PARAMETERS = {
     "objective": "reg:squarederror",
@@ -74,9 +76,9 @@ class BoostedTrees:
                 return cls(xgboost.Booster(model_file=path))
             except xgboost.core.XGBoostError:
                 rank_zero_warn(f"{path} cannot be read and is made anew")
-        rank_zero_info(
-            "Fitting the ground truth (boosted trees) that simulates and scores designs. This "
-            f"is done once and kept in {folder}"
+        say(
+            "Fitting the ground truth, boosted trees that simulate and score designs. This is done "
+            f"once and kept in {folder}"
         )
         booster = _fit(values, properties, num_columns)
         try:

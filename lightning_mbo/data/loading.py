@@ -133,7 +133,7 @@ class ValidationBatches:
 
     def _chunks(self) -> tuple[Tensor, ...]:
         rows = self.rows()
-        return rows[:, shard(rows.shape[1])].split(self.chunk_size, dim=1)
+        return torch.split(rows[:, shard(rows.shape[1])], self.chunk_size, dim=1)
 
 
 class DesignChunks:

@@ -218,7 +218,7 @@ def read_superconductors(path: Path | None) -> SuperconductorTable:
     if {"formula", TARGET} <= set(columns):
         temperatures = numbers(table, [TARGET], path)[:, 0]
         try:
-            amounts = materials.compositions([str(formula) for formula in table["formula"]])
+            amounts = materials.compositions(table["formula"].fillna("").astype(str).tolist())
         except DataError as error:
             raise DataError(f"{path}, column 'formula': {error}") from error
         return SuperconductorTable(str(path), None, amounts, temperatures)

@@ -38,12 +38,12 @@ def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[
         DataError: Naming the first entry that is none, by column, data row and line.
     """
     frame = table[list(columns)]
-    values = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    values: NDArray[np.float64] = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
-        entry = frame.iat[row, column]
-        shown = "empty" if pd.isna(entry) else f"{str(entry)[:40]!r}"
+        entry = str(frame.iat[row, column])
+        shown = "empty" if entry == "nan" else repr(entry[:40])
         raise DataError(
             f"{path}, column {columns[column]!r}, row {row + 1} (line {row + 2}): {shown} is not a "
             f"finite number. Correct it or remove the row ({len(bad)} such entries in all)"

@@ -120,7 +120,7 @@ class Oracle(pl.LightningModule, ABC):
         """Build the network for the trainer's design problem, once."""
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is None:
-            raise ConfigurationError("give the Trainer a DesignDataModule: fit(model, datamodule=...)")
+            raise ConfigurationError("the oracle needs fit(model, datamodule=a DesignDataModule)")
         if self._built:
             return
         self.build(datamodule.design_shape)
@@ -145,9 +145,7 @@ class Oracle(pl.LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Each member's validation loss over all processes, and both losses to the logger."""
-        loss, weight = (
-            all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight")
-        )
+        loss, weight = (all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight"))
         # A member whose validation points all weigh nothing has no loss: it counts as converged.
         self.validation_losses = loss / weight
         self.log("oracle/validation_loss", self.validation_losses.mean(), logger=False)
@@ -166,7 +164,9 @@ class Oracle(pl.LightningModule, ABC):
                     step=self.global_step,
                 )
 
-    def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Normal:
+    def test_step(  # type: ignore[override]
+        self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0
+    ) -> Normal:
         """The oracle's view of designs ``(b, *design_shape)``, to be scored."""
         return self.predict(batch)[0]
 

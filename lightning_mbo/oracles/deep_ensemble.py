@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ class StackedMLP(nn.Module):
         super().__init__()
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for layer, (num_in, num_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for layer, (num_in, num_out) in enumerate(itertools.pairwise(sizes)):
             generator = keyed_generator("initialisation", layer)
             uniform = torch.rand(num_members, num_in + 1, num_out, generator=generator)
             initial = (2 * uniform - 1) / math.sqrt(num_in)

@@ -53,7 +53,7 @@ class MultivariateNormal(SearchModel):
     def log_prob(self, designs: Tensor) -> Tensor:
         """Log-density of ``(m, d)`` designs, shape ``(m,)``."""
         centred = designs.to(self.mean.dtype) - self.mean
-        whitened = torch.linalg.solve_triangular(self.cholesky, centred.mT, upper=False)
+        whitened: Tensor = torch.linalg.solve_triangular(self.cholesky, centred.mT, upper=False)
         log_norm = self.cholesky.diagonal().log().sum() + len(self.mean) / 2 * math.log(2 * math.pi)
         return -whitened.square().sum(0) / 2 - log_norm
 

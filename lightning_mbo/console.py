@@ -1,0 +1,45 @@
+"""What the command line says besides its tables."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from typing import TextIO
+
+from pytorch_lightning.utilities import rank_zero_only
+
+
+@rank_zero_only
+def say(message: str) -> None:
+    """Print a line, on the first process only."""
+    print(message, flush=True)
+
+
+def quieten() -> None:
+    """Leave out what the libraries say of matters settled here, and print warnings as one line."""
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in (
+        r"LightningCLI's args parameter is intended",
+        r"Checkpoint directory .* exists and is not empty",
+        r"The number of training batches .* is smaller than the logging interval",
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+        r"Metric `SpearmanCorrcoef` will save all targets",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{message}")
+    warnings.showwarning = _one_line
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr, flush=True)
