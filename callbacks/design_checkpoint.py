@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from lightning_mbo.distributed import rank
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration
@@ -54,6 +59,27 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
             self._save_topk_checkpoint(trainer, candidates)
             self._iteration_is_new = False
         self._save_last_checkpoint(trainer, candidates)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing with the best so far, also from elsewhere or in another folder."""
+        saved, here = Path(state_dict["best_model_path"]), Path(self.dirpath or "")
+        if state_dict["best_model_path"]:
+            best = here / saved.name
+            if not best.exists() and saved.exists() and rank() == 0:
+                best.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(saved, best)
+            scores = state_dict["best_k_models"].values()
+            state_dict |= {
+                "best_model_path": str(best),
+                "kth_best_model_path": str(best),
+                "best_k_models": dict.fromkeys([str(best)], *scores),
+            }
+        last = state_dict["last_model_path"]
+        state_dict |= {
+            "dirpath": self.dirpath,
+            "last_model_path": last and str(here / Path(last).name),
+        }
+        super().load_state_dict(state_dict)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Nothing: the epoch's end is the resumable point."""

@@ -81,7 +81,7 @@ class Scoring(DesignCallback):
             return
         rows = [{k: v.item() for k, v in m.compute().items()} for m in self._metrics]
         for name, value in rows[0].items():
-            oracle.log(f"test/{name}", value, rank_zero_only=True)
+            oracle.log(f"test/{name}", value, sync_dist=True)
         if not trainer.is_global_zero:
             return
         table = pd.DataFrame(rows, index=pd.Index(_ROWS, name="samples of"))

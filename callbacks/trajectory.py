@@ -36,10 +36,10 @@ class Trajectory(DesignCallback):
         self.rows.append({"design_iteration": iteration.number, **iteration.metrics})
         named = {f"design/{name}": value for name, value in iteration.metrics.items()}
         for name, value in named.items():
-            oracle.log(name, value, logger=False, rank_zero_only=True)
+            oracle.log(name, value, logger=False, sync_dist=True)
         if not trainer.is_global_zero:
             return
-        write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))
+        self._write(trainer)
         for logger in trainer.loggers:
             logger.log_metrics(named, step=iteration.number)
             if isinstance(logger, TensorBoardLogger):
@@ -49,11 +49,15 @@ class Trajectory(DesignCallback):
         """Draw the trajectory."""
         if not (trainer.is_global_zero and self.rows):
             return
+        self._write(trainer)
         figure = draw_trajectory(self.table(), trainer.datamodule.property_name)  # type: ignore[attr-defined]
         figure.savefig(run_folder(trainer) / "trajectory.png", dpi=150)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("design/trajectory", figure, len(self.rows) - 1)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))
 
     def table(self) -> pd.DataFrame:
         """One row a design iteration."""

@@ -145,6 +145,7 @@ class MBOCommandLine(LightningCLI):
                 "enable_model_summary": False,
             },
             auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
             args=args,
         )
 

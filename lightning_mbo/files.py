@@ -32,4 +32,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
     if trainer.state.fn != "fit" and checkpoint:
         folder = Path(checkpoint).resolve().parent
         return folder.parent if folder.name == "checkpoints" else folder
-    return Path(trainer.log_dir or trainer.default_root_dir)
+    # Not `trainer.log_dir`: that is a collective operation, and files are rank 0's business.
+    logger = trainer.logger
+    log_dir = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
+    return Path(log_dir or trainer.default_root_dir)

@@ -148,7 +148,9 @@ class Oracle(pl.LightningModule, ABC):
         loss, weight = (all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight"))
         # A member whose validation points all weigh nothing has no loss: it counts as converged.
         self.validation_losses = loss / weight
-        self.log("oracle/validation_loss", self.validation_losses.mean(), logger=False)
+        self.log(
+            "oracle/validation_loss", self.validation_losses.mean(), logger=False, sync_dist=True
+        )
         metrics = {"validation_loss": self.validation_losses}
         if "train" in self._sums:
             steps = max(1, self.trainer.num_training_batches)

@@ -1,0 +1,51 @@
+"""What test files share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_mbo.search_models import SearchModel
+
+
+@pytest.fixture(autouse=True)
+def _same_run_seed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test has the run seed 0 and cannot hand another one, or its draws, to the next."""
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    monkeypatch.setenv("PL_SEED_WORKERS", "0")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def fit_in_shards() -> Callable[[list[SearchModel], list[Tensor], list[Tensor]], None]:
+    """Fit copies of a search model, each to its share of the designs, as processes would."""
+
+    def fit(models: list[SearchModel], designs: list[Tensor], weights: list[Tensor]) -> None:
+        barrier = threading.Barrier(len(models), timeout=60)
+        summands = [torch.zeros(())] * len(models)
+
+        def worker(i: int) -> None:
+            def reduce(tensor: Tensor) -> Tensor:
+                summands[i] = tensor
+                barrier.wait()
+                total = torch.stack(summands).sum(0)
+                barrier.wait()
+                return total
+
+            try:
+                models[i].fit(designs[i], weights[i], reduce)
+            except BaseException:
+                barrier.abort()
+                raise
+
+        with ThreadPoolExecutor(len(models)) as pool:
+            list(pool.map(worker, range(len(models))))
+
+    return fit

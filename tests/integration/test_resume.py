@@ -1,0 +1,178 @@
+"""A run that was interrupted anywhere ends as if it never had been."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lightning_mbo.cli import main
+
+callbacks = importlib.import_module("lightning_mbo.callbacks")
+
+ARMS = {
+    "original": ["--autofocus.enabled=false"],
+    "retrained": ["--autofocus.alpha=0"],
+    "autofocused": [],
+}
+
+
+class Crash(BaseException):
+    """As sudden as an exception can be: nothing in Lightning handles it as an interrupt."""
+
+
+def fit(options: list[str], *more: str) -> None:
+    main(["fit", "--config=cbas_af.yaml", "--trainer.enable_progress_bar=false", *options, *more])
+
+
+def outcome(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "candidates.csv").read_bytes(), (folder / "trajectory.csv").read_bytes()
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, hook: str, count: int, owner: type) -> None:
+    """Make the `count`-th call of a hook crash."""
+    original = getattr(owner, hook)
+    calls = iter(range(count + 1))
+
+    def crashing(self, *args, **kwargs):
+        if next(calls, 0) == count:
+            raise Crash
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, hook, crashing)
+
+
+@pytest.fixture(scope="module")
+def straight(
+    small_run: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[bytes, bytes]]:
+    """What a run that nothing interrupts leaves, by arm."""
+    outcomes = {}
+    for arm, options in ARMS.items():
+        root = tmp_path_factory.mktemp(arm)
+        fit(small_run + options, f"--trainer.default_root_dir={root}")
+        outcomes[arm] = outcome(root / "cbas_af" / "version_0")
+    return outcomes
+
+
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize(
+    ("owner", "hook", "count"),
+    [
+        ("OracleConvergence", "on_train_epoch_start", 0),
+        ("OracleConvergence", "on_train_epoch_start", 2),
+        ("SearchModelUpdate", "on_oracle_fit_end", 0),
+        ("SearchModelUpdate", "on_oracle_fit_end", 1),
+        ("ImportanceWeighting", "on_search_model_update", 1),
+        ("Trajectory", "on_search_model_update", 2),
+        ("DesignCheckpoint", "_save_last_checkpoint", 4),
+        ("CandidateWriter", "on_train_end", 0),
+    ],
+)
+def test_resumed_run_equals_straight_run(
+    arm: str, owner: str, hook: str, count: int, small_run: list[str], straight: dict
+) -> None:
+    options = small_run + ARMS[arm]
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(patch, hook, count, getattr(callbacks, owner))
+        with pytest.raises(Crash):
+            fit(options)
+    folder = Path("runs/cbas_af/version_0")
+    assert not (folder / "candidates.csv").exists()
+    fit(options, "--ckpt_path=last")
+    assert outcome(folder) == straight[arm]
+    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+
+
+def test_resuming_from_an_earlier_checkpoint_makes_a_new_run(small_run: list[str]) -> None:
+    fit(small_run)
+    first = Path("runs/cbas_af/version_0")
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    fit(small_run, f"--ckpt_path={first}/checkpoints/best.ckpt")
+    second = Path("runs/cbas_af/version_1")
+    assert outcome(second) == outcome(first)
+    assert (second / "checkpoints" / "best.ckpt").exists()
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+
+
+def test_a_finished_run_is_left_alone(
+    small_run: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(small_run)
+    folder = Path("runs/cbas_af/version_0")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(SystemExit) as stop:
+        fit(small_run, "--ckpt_path=last")
+    assert stop.value.code == 0
+    assert "This run is finished: 3 of 3 design iterations" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_finished_run_can_be_extended(small_run: list[str]) -> None:
+    fit(small_run, "--trainer.default_root_dir=straight", "--search.num_iterations=4")
+    fit(small_run)
+    fit(small_run, "--ckpt_path=last", "--search.num_iterations=4")
+    assert outcome(Path("runs/cbas_af/version_0")) == outcome(Path("straight/cbas_af/version_0"))
+
+
+def test_kill_9_at_random_moments(small_run: list[str]) -> None:
+    options = [*small_run, "--search.num_iterations=6"]
+    fit(options, "--trainer.default_root_dir=straight")
+    command = [sys.executable, "-m", "lightning_mbo", "fit", "--config=cbas_af.yaml", *options]
+    folder = Path("runs/cbas_af/version_0")
+    moments = random.Random(0)
+    for _ in range(2):
+        process = subprocess.Popen([*command, "--ckpt_path=last"], stdout=subprocess.DEVNULL)
+        before = len(list(folder.rglob("*")))
+        while process.poll() is None and len(list(folder.rglob("*"))) <= before + 2:
+            time.sleep(0.02)  # until the run has begun: importing is not worth killing
+        time.sleep(moments.uniform(0, 1.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, "--ckpt_path=last"], check=True, stdout=subprocess.DEVNULL)
+    assert outcome(folder) == outcome(Path("straight/cbas_af/version_0"))
+
+
+def test_a_changed_option_wins_over_the_checkpoint(small_run: list[str]) -> None:
+    fit(small_run, "--search.num_iterations=1")
+    fit(small_run, "--ckpt_path=last", "--search.num_iterations=2", "--search.num_samples=300")
+    folder = Path("runs/cbas_af/version_0")
+    assert len((folder / "trajectory.csv").read_text().splitlines()) == 3
+    # The first config stays, and the changed one is saved beside it.
+    assert "num_samples: 400" in (folder / "config.yaml").read_text()
+    assert "num_samples: 300" in (folder / "config-2.yaml").read_text()
+
+
+def test_other_data_are_refused(small_run: list[str], small_table: Path) -> None:
+    fit(small_run, "--search.num_iterations=1")
+    with pytest.raises(SystemExit, match="other training data"):
+        fit(small_run, "--ckpt_path=last", "--seed_everything=1")
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_over(
+    small_run: list[str], straight: dict
+) -> None:
+    folder = Path("runs/cbas_af/version_0")
+    folder.mkdir(parents=True)
+    fit(small_run, "--ckpt_path=last")
+    assert outcome(folder) == straight["autofocused"]
+
+
+def test_a_run_folder_can_be_moved(
+    small_run: list[str], straight: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(small_run, "--search.num_iterations=2")
+    shutil.move("runs", "moved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    folder = tmp_path / "moved" / "cbas_af" / "version_0"
+    fit(small_run, f"--ckpt_path={folder}/checkpoints/last.ckpt")
+    assert outcome(folder) == straight["autofocused"]
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,134 @@
+"""What every search model promises."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_mbo import search_models
+from lightning_mbo.search_models import MultivariateNormal, SearchModel
+
+# Every search model, with the shapes of designs to try it on.
+MODELS = {MultivariateNormal: ((1,), (3,))}
+CASES = [(model, torch.Size(shape)) for model, shapes in MODELS.items() for shape in shapes]
+NUM_SAMPLES = 200
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[1])}")
+def model(request: pytest.FixtureRequest) -> SearchModel:
+    cls, shape = request.param
+    built = cls()
+    built.build(shape)
+    return built
+
+
+def drawn(model: SearchModel, seed: int = 0, num_samples: int = NUM_SAMPLES) -> Tensor:
+    return model.sample(num_samples, torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def designs(model: SearchModel) -> Tensor:
+    return drawn(model)
+
+
+@pytest.fixture
+def weights() -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(NUM_SAMPLES, generator=generator, dtype=torch.float64)
+
+
+def assert_same(model: SearchModel, other: SearchModel, tolerance: float = 1e-9) -> None:
+    points = drawn(model, seed=2)
+    torch.testing.assert_close(
+        other.log_prob(points), model.log_prob(points), rtol=tolerance, atol=tolerance
+    )
+    torch.testing.assert_close(drawn(other), drawn(model), rtol=tolerance, atol=tolerance)
+
+
+def test_all_exported_search_models_are_listed() -> None:
+    exported = [getattr(search_models, name) for name in search_models.__all__]
+    assert set(MODELS) == {
+        cls
+        for cls in exported
+        if inspect.isclass(cls) and issubclass(cls, SearchModel) and not inspect.isabstract(cls)
+    }
+
+
+def test_samples(model: SearchModel) -> None:
+    samples = drawn(model)
+    assert samples.dtype == torch.float64
+    assert torch.equal(samples, drawn(model))
+    assert not torch.equal(samples, drawn(model, seed=1))
+    assert drawn(model, num_samples=7).shape == (7, *samples.shape[1:])
+
+
+def test_sampling_leaves_the_global_generator_alone(model: SearchModel) -> None:
+    before = torch.get_rng_state()
+    drawn(model)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_prob(model: SearchModel, designs: Tensor, dtype: torch.dtype) -> None:
+    result = model.log_prob(designs.to(dtype))
+    assert result.shape == (NUM_SAMPLES,)
+    assert result.dtype == torch.float64
+    assert result.isfinite().all()
+    flipped = model.log_prob(designs.to(dtype).flip(0)).flip(0)
+    torch.testing.assert_close(flipped, result, rtol=1e-12, atol=1e-12)
+
+
+def test_fit_raises_the_likelihood_in_place(
+    model: SearchModel, designs: Tensor, weights: Tensor
+) -> None:
+    given = designs.clone(), weights.clone()
+    state = {name: value.data_ptr() for name, value in model.state_dict().items()}
+    before = weights @ model.log_prob(designs)
+    model.fit(designs, weights)
+    assert weights @ model.log_prob(designs) > before
+    assert {name: value.data_ptr() for name, value in model.state_dict().items()} == state
+    assert torch.equal(designs, given[0])
+    assert torch.equal(weights, given[1])
+
+
+def test_fit_does_not_depend_on_the_scale_of_the_weights(
+    model: SearchModel, designs: Tensor, weights: Tensor
+) -> None:
+    scaled = copy.deepcopy(model)
+    model.fit(designs, weights)
+    scaled.fit(designs, weights * 1e-30)
+    assert_same(model, scaled)
+
+
+def test_a_design_of_weight_zero_is_no_design(
+    model: SearchModel, designs: Tensor, weights: Tensor
+) -> None:
+    without = copy.deepcopy(model)
+    weights[::3] = 0.0
+    model.fit(designs, weights)
+    without.fit(designs[weights > 0], weights[weights > 0])
+    assert_same(model, without)
+
+
+def test_fit_over_shards_is_the_fit_of_the_whole(
+    model: SearchModel, designs: Tensor, weights: Tensor, fit_in_shards: Callable[..., None]
+) -> None:
+    shares = [copy.deepcopy(model) for _ in range(2)]
+    model.fit(designs, weights)
+    fit_in_shards(shares, designs.split([80, 120]), weights.split([80, 120]))
+    for share in shares:
+        assert_same(model, share)
+
+
+def test_state_dict_is_the_whole_state(
+    model: SearchModel, designs: Tensor, weights: Tensor
+) -> None:
+    restored = copy.deepcopy(model)
+    model.fit(designs, weights)
+    restored.load_state_dict(model.state_dict())
+    assert_same(model, restored, tolerance=0.0)

@@ -1,0 +1,111 @@
+"""Checkpoints: what cannot be read is refused, and nothing in them is executed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_mbo.errors import CheckpointError
+
+CHECKPOINT = {
+    "pytorch-lightning_version": "2.6.6",
+    "epoch": 3,
+    "state_dict": {"mean": torch.arange(1000.0)},
+}
+
+
+class Malicious:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def assert_refused(path: Path, reason: str) -> None:
+    for read in (read_checkpoint, AtomicCheckpointIO().load_checkpoint):
+        with pytest.raises(CheckpointError, match=reason) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("as_type", [str, Path])
+def test_round_trip(tmp_path: Path, as_type: type) -> None:
+    path = tmp_path / "made" / "on demand" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint(CHECKPOINT, as_type(path))
+    assert list(path.parent.iterdir()) == [path]
+    for read in (read_checkpoint, AtomicCheckpointIO().load_checkpoint):
+        checkpoint = read(as_type(path))
+        assert checkpoint["epoch"] == 3
+        assert torch.equal(checkpoint["state_dict"]["mean"], torch.arange(1000.0))
+
+
+def test_missing_and_folder(tmp_path: Path) -> None:
+    assert_refused(tmp_path / "nowhere.ckpt", "there is no checkpoint")
+    assert_refused(tmp_path, "there is no checkpoint")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_truncated(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save(CHECKPOINT, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert_refused(path, "truncated or something else. Take another one")
+
+
+@pytest.mark.parametrize("content", [b"seed: 1\n", bytes(range(256)) * 20, b"\0" * 1000])
+def test_something_else(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    assert_refused(path, "truncated or something else")
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), {"state_dict": {}}, [1, 2]])
+def test_a_torch_file_that_is_no_checkpoint(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save(content, path)
+    assert_refused(path, "is a torch file but not a checkpoint of a run")
+
+
+@pytest.mark.parametrize("pickled", ["torch", "plain"])
+@pytest.mark.parametrize("weights_only", [None, False, True])
+def test_nothing_is_executed(tmp_path: Path, pickled: str, weights_only: bool | None) -> None:
+    path, trace = tmp_path / "last.ckpt", tmp_path / "executed"
+    checkpoint = {**CHECKPOINT, "callbacks": Malicious(trace)}
+    if pickled == "torch":
+        torch.save(checkpoint, path)
+    else:
+        path.write_bytes(pickle.dumps({"a": Malicious(trace)}))
+    assert_refused(path, "cannot be read as a checkpoint")
+    with pytest.raises(CheckpointError):
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=weights_only)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("function", ["torch.save", "os.replace"])
+def test_a_failed_save_leaves_the_old_checkpoint(
+    function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("disk full")
+
+    def fail_half_way(checkpoint: Any, path: Path, **_: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint(CHECKPOINT, path)
+    before = path.read_bytes()
+    monkeypatch.setattr(function, fail_half_way if function == "torch.save" else fail)
+    with pytest.raises(OSError, match="disk full"):
+        AtomicCheckpointIO().save_checkpoint({**CHECKPOINT, "epoch": 4}, path)
+    assert path.read_bytes() == before
