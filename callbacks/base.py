@@ -47,7 +47,19 @@ class DesignIteration:
 
 
 class DesignCallback(pl.Callback):
-    """A Lightning callback with two more hooks, for what happens between oracle fits."""
+    """A Lightning callback with two more hooks, for what happens between oracle fits.
+
+    The hooks of single training steps are absent: nothing here acts within an oracle fit's
+    epochs, and to call them for every callback costs as much as a small network's step. A
+    subclass that needs one defines it.
+    """
+
+    on_train_batch_start = None  # type: ignore[assignment]
+    on_before_zero_grad = None  # type: ignore[assignment]
+    on_before_backward = None  # type: ignore[assignment]
+    on_after_backward = None  # type: ignore[assignment]
+    on_before_optimizer_step = None  # type: ignore[assignment]
+    on_train_batch_end = None  # type: ignore[assignment]
 
     def on_oracle_fit_end(self, trainer: pl.Trainer, oracle: Oracle) -> None:
         """Act when the oracle has been fitted, or does not need to be."""

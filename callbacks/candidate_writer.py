@@ -152,4 +152,5 @@ def search_of(trainer: pl.Trainer) -> SearchModelUpdate:
 def _table(data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]) -> pd.DataFrame:
     # The figures first: a table of many design columns is otherwise read to its far end.
     columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
-    return pd.concat([columns, data.to_user_units(designs.cpu())], axis=1)
+    designs = designs.cpu()
+    return pd.concat([columns, data.nearest_known(designs), data.to_user_units(designs)], axis=1)

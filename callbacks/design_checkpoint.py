@@ -25,6 +25,8 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
     """
 
+    on_train_batch_end = None  # type: ignore[assignment]
+
     def __init__(self, monitor: str = "design/oracle_p80", mode: str = "max") -> None:
         """Set what is best.
 

@@ -20,10 +20,11 @@ class ImportanceWeighting(DesignCallback):
     """Weighs every training design by how likely the search model is to find it.
 
     Acts on `on_search_model_update`: recomputes w = (p_θ / p_0)^α on the training designs,
-    records the effective sample size n_e, hands the weights to the data and asks for a refit of
-    the oracle. When n_e is below its floor the oracle is left alone until a later iteration. When
-    off, the oracle stays as it is; n_e is recorded all the same, as it tells how far the search
-    has gone from the data. Saves nothing: the weights are in the data's state.
+    records the effective sample size n_e that the next fit has, hands the weights to the data and
+    asks for a refit of the oracle. When n_e is below its floor the oracle is left alone until a
+    later iteration. When off, the oracle stays as it is; n_e is recorded all the same, as it
+    tells how far the search has gone from the data. Saves nothing: the weights are in the data's
+    state.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, equation 6 and algorithm 2.
     """
@@ -74,6 +75,7 @@ class ImportanceWeighting(DesignCallback):
         self.weights = importance_weights(log_ratios, self.alpha, self.self_normalize)
         n_e = effective_sample_size(self.weights).item()
         iteration.metrics["effective_sample_size"] = n_e
+        iteration.metrics["oracle_refitted"] = 0.0
         if not self.enabled:
             return
         if n_e == 0:
@@ -88,4 +90,5 @@ class ImportanceWeighting(DesignCallback):
                 "oracle is left as it is; a smaller autofocus.alpha would keep more of them"
             )
         else:
+            iteration.metrics["oracle_refitted"] = 1.0
             data.begin_fit(self.weights)

@@ -21,7 +21,8 @@ class OracleConvergence(DesignCallback):
     Acts at the end of every training epoch, before checkpoints are written. A member is frozen
     when its weighted validation loss has not improved for `patience` epochs. When all are, it
     announces `on_oracle_fit_end`; the next epoch fits the oracle anew if a callback has asked for
-    that with `begin_fit`, with a fresh optimiser, and is empty otherwise. Saves the members' best
+    that with `begin_fit`, with a fresh optimiser, and is empty otherwise. Logs the epochs and the
+    final validation loss of each fit as `fit/...` over fits. Saves the members' best
     losses and the epochs since.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, section S4.
@@ -74,6 +75,7 @@ class OracleConvergence(DesignCallback):
             if not (oracle.frozen.all() or self.num_epochs >= self.max_epochs):
                 return
             data.end_fit()
+            self._log(trainer, oracle, data.num_fits)
         announce(trainer, "on_oracle_fit_end", oracle)
         if data.fitting:
             self._start_over(trainer, oracle)
@@ -91,6 +93,16 @@ class OracleConvergence(DesignCallback):
         self.num_epochs = state_dict["num_epochs"]
         self.best_losses = state_dict["best_losses"]
         self.epochs_since_best = state_dict["epochs_since_best"]
+
+    def _log(self, trainer: pl.Trainer, oracle: Oracle, fit: int) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(
+                {
+                    "fit/epochs": self.num_epochs,
+                    "fit/validation_loss": oracle.validation_losses.mean().item(),
+                },
+                step=fit - 1,
+            )
 
     def _put_back(self, oracle: Oracle) -> None:
         for parameter, kept in zip(member_parameters(oracle), self._kept, strict=False):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
@@ -35,6 +34,8 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Show nothing yet."""
         super().__init__()
         self.console = Console()
+        if not self.console.is_terminal:
+            self.console.width = 120
         self._progress: Progress | None = None
         self._enabled = True
         self._num_epochs = 0
@@ -170,15 +171,17 @@ def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
     assert writer.designs is not None
     total = len(writer.designs)
     table = Table(title=f"The best of {total:,} candidates: {data.property_name}")
-    designs: pd.DataFrame = data.to_user_units(writer.designs[:_NUM_SHOWN])
-    shown = list(designs.columns[:3])
-    for header in ("rank", "predicted", "± std", *shown):
-        table.add_column(header, justify="right")
+    shown_designs = writer.designs[:_NUM_SHOWN]
+    designs = data.nearest_known(shown_designs)
+    if designs.columns.empty:
+        designs = data.to_user_units(shown_designs).iloc[:, :3]
+    for header in ("rank", "predicted", "± std", *designs.columns):
+        table.add_column(header.replace("_", " "), justify="right", overflow="fold")
     for rank in range(len(designs)):
         table.add_row(
             str(rank + 1),
             f"{writer.figures['oracle_mean'][rank]:.1f}",
             f"{writer.figures['oracle_std'][rank]:.1f}",
-            *(f"{designs.iloc[rank][column]:.3g}" for column in shown),
+            *(str(entry) for entry in designs.round(2).iloc[rank]),
         )
     return table

@@ -36,7 +36,7 @@ class Scoring(DesignCallback):
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
-        """Add the ground truth's median and maximum over the candidates, and its percentile."""
+        """Add the ground truth's 80th percentile over the samples, and the candidates' figures."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if data.ground_truth is None:
             return
@@ -46,8 +46,8 @@ class Scoring(DesignCallback):
             return
         iteration.metrics |= {
             "ground_truth_p80": values.quantile(0.8).item(),
-            "ground_truth_median": candidates.quantile(0.5).item(),
-            "ground_truth_max": candidates.max().item(),
+            "candidate_ground_truth_median": candidates.quantile(0.5).item(),
+            "candidate_ground_truth_max": candidates.max().item(),
         }
 
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:

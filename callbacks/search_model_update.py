@@ -201,7 +201,7 @@ class SearchModelUpdate(DesignCallback):
             metrics={
                 "oracle_p80": score,
                 "threshold": self.algorithm.threshold.item(),
-                "entropy": -samples.log_prob.mean().item(),
+                "search_model_entropy": -samples.log_prob.mean().item(),
                 "kl_from_training": (samples.log_prob - samples.log_prob_training).mean().item(),
                 "ensemble_disagreement": samples.disagreement.mean().item(),
             },

@@ -15,6 +15,19 @@ from lightning_mbo.oracles import Oracle
 from .base import DesignCallback, DesignIteration
 from .importance_weighting import ImportanceWeighting
 
+_CHARTS = {
+    "design": {
+        "what the oracle promises and what is true": [
+            "Multiline",
+            ["design/oracle_p80", "design/threshold", "design/.*ground_truth.*"],
+        ]
+    },
+    "oracle": {
+        "training loss by member": ["Multiline", ["oracle/training_loss/.*"]],
+        "validation loss by member": ["Multiline", ["oracle/validation_loss/.*"]],
+    },
+}
+
 
 class Trajectory(DesignCallback):
     """Records every design iteration's metrics.
@@ -28,6 +41,12 @@ class Trajectory(DesignCallback):
     def __init__(self) -> None:
         """Start with an empty record."""
         self.rows: list[dict[str, float]] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Tell TensorBoard which curves belong in one chart."""
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                logger.experiment.add_custom_scalars(_CHARTS)
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -50,8 +69,13 @@ class Trajectory(DesignCallback):
         if not (trainer.is_global_zero and self.rows):
             return
         self._write(trainer)
-        figure = draw_trajectory(self.table(), trainer.datamodule.property_name)  # type: ignore[attr-defined]
-        figure.savefig(run_folder(trainer) / "trajectory.png", dpi=150)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        figure = draw_trajectory(
+            self.table(),
+            data.property_name,
+            data.properties.max().item(),
+        )
+        figure.savefig(run_folder(trainer) / "trajectory.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("design/trajectory", figure, len(self.rows) - 1)
@@ -75,11 +99,11 @@ class Trajectory(DesignCallback):
         self, trainer: pl.Trainer, logger: TensorBoardLogger, iteration: DesignIteration
     ) -> None:
         board = logger.experiment
-        board.add_histogram("oracle_means", iteration.samples.prediction.loc, iteration.number)
+        board.add_histogram(
+            "design/oracle_means", iteration.samples.prediction.loc, iteration.number
+        )
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ImportanceWeighting) and callback.weights is not None:
-                positive = callback.weights[callback.weights > 0]
-                if len(positive):
-                    board.add_histogram(
-                        "log10_importance_weights", positive.log10(), iteration.number
-                    )
+                # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
+                logarithms = callback.weights.clamp(min=1e-10).log10()
+                board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)

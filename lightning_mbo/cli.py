@@ -106,6 +106,13 @@ class _SaveConfig(SaveConfigCallback):
         self.already_saved = trainer.strategy.broadcast(self.already_saved)
         super().setup(trainer, pl_module, stage)
 
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Show the config in TensorBoard, which tells runs apart."""
+        text = self.parser.dump(self.config, skip_none=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+
 
 def _same_config(one: str, other: str) -> bool:
     def without_checkpoint(text: str) -> list[str]:

@@ -74,6 +74,7 @@ class DesignDataModule(pl.LightningDataModule):
         self.num_fits = 0
         self.test_designs: list[Callable[[], Tensor]] = []
         self.predict_designs: Callable[[], Tensor] | None = None
+        self._digest: str | None = None
         self._table: WeightedDesigns | None = None
         self._split: tuple[Tensor, Tensor] | None = None
 
@@ -91,6 +92,10 @@ class DesignDataModule(pl.LightningDataModule):
     @abstractmethod
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Standardised designs ``(m, *design_shape)`` as the user knows them, one a row."""
+
+    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
+        return pd.DataFrame(index=range(len(designs)))
 
     @property
     def design_shape(self) -> torch.Size:
@@ -193,10 +198,12 @@ class DesignDataModule(pl.LightningDataModule):
         self.fitting, self.num_fits = state_dict["fitting"], state_dict["num_fits"]
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for tensor in (self.designs, self.properties):
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        if self._digest is None:
+            digest = hashlib.sha256()
+            for tensor in (self.designs, self.properties):
+                digest.update(tensor.contiguous().numpy().data)
+            self._digest = digest.hexdigest()
+        return self._digest
 
     def _trainer(self) -> pl.Trainer:
         if self.trainer is None:

@@ -93,6 +93,7 @@ class Superconductor(DesignDataModule):
         self.noise_std = noise_std
         self.cache_dir = cache_dir
         self._standardized: _Standardized | None = None
+        self._known: pd.DataFrame | None = None
 
     def prepare_data(self) -> None:
         """Fit the ground truth, on one process."""
@@ -106,7 +107,14 @@ class Superconductor(DesignDataModule):
         self.ground_truth = lambda designs: torch.from_numpy(trees(designs.cpu().numpy()))
         reference = trees(problem.values) if self.labels == "simulated" else problem.temperatures
         visible = reference <= np.percentile(reference, self.visible_percentile)
-        designs = torch.from_numpy(problem.values[visible])
+        designs = self._known_designs = torch.from_numpy(problem.values[visible])
+        if problem.formulas is not None:
+            self._known = pd.DataFrame(
+                {
+                    "nearest_material": problem.formulas[visible],
+                    "nearest_critical_temp": problem.temperatures[visible],
+                }
+            )
         if self.labels == "measured":
             return designs, torch.from_numpy(problem.temperatures[visible])
         model = MultivariateNormal()
@@ -120,6 +128,13 @@ class Superconductor(DesignDataModule):
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Features in their own units or amounts of the elements, by UCI's names."""
         return pd.DataFrame(designs.numpy() * self._std + self._mean, columns=self._names)
+
+    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+        """The visible material with the most similar design, where the table has formulas."""
+        if self._known is None:
+            return super().nearest_known(designs)
+        rows = torch.cdist(designs.double(), self._known_designs).argmin(1).numpy()
+        return self._known.iloc[rows].reset_index(drop=True)
 
     def _standardize(self) -> _Standardized:
         if self._standardized is None:
@@ -142,6 +157,7 @@ class Superconductor(DesignDataModule):
                 mean[chosen],
                 std[chosen],
                 table.temperatures,
+                table.formulas,
                 trees,
             )
         return self._standardized
@@ -155,6 +171,7 @@ class _Standardized(NamedTuple):
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     temperatures: NDArray[np.float64]
+    formulas: NDArray[np.str_] | None
     trees: BoostedTrees
 
 
@@ -166,12 +183,14 @@ class SuperconductorTable(NamedTuple):
         features: Shape ``(N, 81)``, or None where the table holds compositions.
         amounts: Of the 86 elements, shape ``(N, 86)``, or None where it holds features.
         temperatures: Critical temperatures, K, shape ``(N,)``.
+        formulas: Shape ``(N,)``, or None where the table has none.
     """
 
     source: str
     features: NDArray[np.float64] | None
     amounts: NDArray[np.float64] | None
     temperatures: NDArray[np.float64]
+    formulas: NDArray[np.str_] | None
 
     def represented(self, representation: str) -> tuple[list[str], NDArray[np.float64]]:
         """Column names and designs.
@@ -210,18 +229,20 @@ def read_superconductors(path: Path | None) -> SuperconductorTable:
     columns = [str(column) for column in table.columns]
     if set(materials.FEATURE_NAMES) | {TARGET} <= set(columns):
         values = numbers(table, [*materials.FEATURE_NAMES, TARGET], path)
-        return SuperconductorTable(str(path), values[:, :-1], None, values[:, -1])
+        return SuperconductorTable(str(path), values[:, :-1], None, values[:, -1], None)
     if set(materials.ELEMENTS) | {TARGET} <= set(columns):
         values = numbers(table, [*materials.ELEMENTS, TARGET], path)
         _check_amounts(values[:, :-1], path)
-        return SuperconductorTable(str(path), None, values[:, :-1], values[:, -1])
+        formulas = table["material"].to_numpy(str) if "material" in columns else None
+        return SuperconductorTable(str(path), None, values[:, :-1], values[:, -1], formulas)
     if {"formula", TARGET} <= set(columns):
         temperatures = numbers(table, [TARGET], path)[:, 0]
+        formulas = table["formula"].fillna("").to_numpy(str)
         try:
-            amounts = materials.compositions(table["formula"].fillna("").astype(str).tolist())
+            amounts = materials.compositions(formulas.tolist())
         except DataError as error:
             raise DataError(f"{path}, column 'formula': {error}") from error
-        return SuperconductorTable(str(path), None, amounts, temperatures)
+        return SuperconductorTable(str(path), None, amounts, temperatures, formulas)
     raise DataError(_unknown_columns(path, columns))
 
 

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_trajectory(trajectory: pd.DataFrame, property_name: str) -> Figure:
+def draw_trajectory(trajectory: pd.DataFrame, property_name: str, best_label: float) -> Figure:
     """Draw a run: what the oracle promises, what is true where that is known, and n_e.
 
     Args:
         trajectory: One row a design iteration, as `Trajectory` records it.
         property_name: With its unit, for the axis.
+        best_label: The greatest property among the training designs.
 
     Returns:
         A figure that is not attached to any window.
@@ -23,27 +24,31 @@ def draw_trajectory(trajectory: pd.DataFrame, property_name: str) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 6), layout="constrained")
+    figure = Figure(figsize=(6, 5), dpi=150, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     iterations = trajectory["design_iteration"]
     for column, style, label in (
         ("oracle_p80", {"color": "black", "marker": "o"}, "oracle, 80th percentile of samples"),
         ("threshold", {"color": "black", "linestyle": ":"}, "threshold"),
         (
-            "ground_truth_max",
-            {"color": "tab:orange", "linestyle": "--", "marker": "^"},
-            "ground truth, best candidate",
+            "ground_truth_p80",
+            {"color": "tab:blue", "marker": "s"},
+            "ground truth, 80th percentile of samples",
         ),
         (
-            "ground_truth_median",
-            {"color": "tab:blue", "marker": "s"},
-            "ground truth, median candidate",
+            "candidate_ground_truth_max",
+            {"color": "tab:orange", "linestyle": "--", "marker": "^"},
+            "ground truth, best candidate",
         ),
     ):
         if column in trajectory:
             upper.plot(iterations, trajectory[column], label=label, markersize=4, **style)
+    upper.axhline(
+        best_label, color="gray", linewidth=1, linestyle="-.", label="best training label"
+    )
     upper.set_ylabel(property_name)
-    upper.legend(loc="best", frameon=False)
+    # Above the axes: the curves may be anywhere inside.
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
     if "effective_sample_size" in trajectory:
         lower.plot(
             iterations,
