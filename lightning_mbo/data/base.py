@@ -23,7 +23,8 @@ from lightning_mbo.data.loading import (
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 
 GroundTruth = Callable[[Tensor], Tensor]
-_FEWEST_DESIGNS = 10
+FEWEST_DESIGNS = 10
+"""With fewer there is nothing to validate on."""
 
 
 class DesignDataModule(pl.LightningDataModule):
@@ -112,9 +113,9 @@ class DesignDataModule(pl.LightningDataModule):
             return
         self.designs, self.properties = self.load()
         num_designs = len(self.designs)
-        if num_designs < _FEWEST_DESIGNS:
+        if num_designs < FEWEST_DESIGNS:
             raise DataError(
-                f"{num_designs} designs are too few to learn from: at least {_FEWEST_DESIGNS} "
+                f"{num_designs} designs are too few to learn from: at least {FEWEST_DESIGNS} "
                 "are needed"
             )
         if self.properties.min() == self.properties.max():
@@ -132,7 +133,7 @@ class DesignDataModule(pl.LightningDataModule):
             weights: Shape ``(n,)``; None leaves them as they are.
         """
         if weights is not None:
-            self.weights = weights.to(self.weights)
+            self.weights = weights.to(self.weights, copy=True)
             if self._table is not None:
                 self._table.weights.copy_(self.weights)
         self.fitting = True

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -43,8 +44,9 @@ class BoostedTrees:
     def __init__(self, booster: xgboost.Booster) -> None:
         """Wrap a booster that `fitted` has made."""
         self.booster = booster
-        self.columns = np.array(json.loads(booster.attr("columns") or "[]"), dtype=np.intp)
-        self.holdout_rmse = float(booster.attr("holdout_rmse") or "nan")
+        attributes: dict[str, Any] = booster.attributes()
+        self.columns = np.array(json.loads(attributes["columns"]), dtype=np.intp)
+        self.holdout_rmse = float(attributes["holdout_rmse"])
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The expected property, shape ``(m,)``, of rows ``(m, len(columns))``."""
@@ -74,7 +76,7 @@ class BoostedTrees:
         if path.is_file():
             try:
                 return cls(xgboost.Booster(model_file=path))
-            except xgboost.core.XGBoostError:
+            except (xgboost.core.XGBoostError, KeyError):
                 rank_zero_warn(f"{path} cannot be read and is made anew")
         say(
             "Fitting the ground truth, boosted trees that simulate and score designs. This is done "
@@ -86,8 +88,9 @@ class BoostedTrees:
             partial = path.with_name(f".{os.getpid()}_{path.name}")
             booster.save_model(partial)
             os.replace(partial, path)
-        except OSError as error:
-            rank_zero_warn(f"the ground truth is not kept, {folder} cannot be written: {error}")
+        except (OSError, xgboost.core.XGBoostError) as error:
+            reason = str(error).splitlines()[0]
+            rank_zero_warn(f"the ground truth is not kept, {folder} cannot be written: {reason}")
         return cls(booster)
 
 

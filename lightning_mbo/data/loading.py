@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,8 +63,13 @@ def split_rows(
     return rows[:, num_validation:], rows[:, :num_validation]
 
 
+STEPS_AT_ONCE = 32
+"""Minibatches that the training loader hands over together. The trainer's own work for each of its
+batches takes as long as a step of a small network: so each holds many steps."""
+
+
 class TrainingBatches:
-    """Shuffled minibatches, another order for each member and epoch.
+    """Shuffled minibatches, another order for each member and epoch, `STEPS_AT_ONCE` at a time.
 
     Every process sees its share of the same global batches. Iterating yields nothing while no
     oracle fit is wanted: the epoch is then an idle one, in which only the search goes on.
@@ -94,11 +99,23 @@ class TrainingBatches:
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        """Batches in an epoch that fits the oracle."""
+        """Groups of minibatches in an epoch that fits the oracle."""
+        return -(-self.num_steps // STEPS_AT_ONCE)
+
+    @property
+    def num_steps(self) -> int:
+        """Minibatches in an epoch that fits the oracle."""
         return -(-self.num_rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[DesignBatch]:
-        """Yield the batches of the present epoch."""
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the order of an epoch follows from its number. Tells Lightning it can resume."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+    def __iter__(self) -> Iterator[list[DesignBatch]]:
+        """Yield the minibatches of the present epoch."""
         # A generator: what it reads is read when the epoch begins, not when the loop is set up.
         rows = self.rows()
         if rows is None:
@@ -106,9 +123,11 @@ class TrainingBatches:
         generator = keyed_generator("shuffle", self.epoch())
         order = torch.stack([torch.randperm(self.num_rows, generator=generator) for _ in rows])
         shuffled = rows.gather(1, order.to(rows.device))
-        for chunk in shuffled.split(self.batch_size, dim=1):
-            size = chunk.shape[1] / world_size()
-            yield self.table.batch(chunk[:, rank() :: world_size()], size)
+        for group in shuffled.split(self.batch_size * STEPS_AT_ONCE, dim=1):
+            yield [
+                self.table.batch(rows[:, rank() :: world_size()], rows.shape[1] / world_size())
+                for rows in group.split(self.batch_size, dim=1)
+            ]
 
 
 class ValidationBatches:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.data import materials
-from lightning_mbo.data.base import DesignDataModule
+from lightning_mbo.data.base import FEWEST_DESIGNS, DesignDataModule
 from lightning_mbo.data.boosted_trees import BoostedTrees
 from lightning_mbo.data.tabular import numbers, read_csv, varying
 from lightning_mbo.errors import ConfigurationError, DataError
@@ -80,11 +80,15 @@ class Superconductor(DesignDataModule):
             raise ConfigurationError(
                 f"data.visible_percentile must lie in (0, 100], not {visible_percentile}"
             )
-        if num_features < 1 or (num_designs is not None and num_designs < 1) or noise_std < 0:
-            raise ConfigurationError(
-                "data.num_features and num_designs must be at least 1, noise_std at least 0"
-            )
-        self.path = path
+        if num_features < 1 or (num_designs is not None and num_designs < 1):
+            raise ConfigurationError("data.num_features and num_designs must be at least 1")
+        if not 0 <= noise_std < float("inf"):
+            raise ConfigurationError(f"data.noise_std must be finite and not negative: {noise_std}")
+        if representation not in ("features", "composition"):
+            raise ConfigurationError(f"data.representation must not be {representation!r}")
+        if labels not in ("simulated", "measured"):
+            raise ConfigurationError(f"data.labels must not be {labels!r}")
+        self.path = None if path is None else Path(path)
         self.representation = representation
         self.labels = labels
         self.num_features = num_features
@@ -140,6 +144,11 @@ class Superconductor(DesignDataModule):
         if self._standardized is None:
             table = read_superconductors(self.path)
             names, values = table.represented(self.representation)
+            if len(values) < FEWEST_DESIGNS:
+                raise DataError(
+                    f"{table.source} has {len(values)} rows, too few to learn from: at least "
+                    f"{FEWEST_DESIGNS} are needed"
+                )
             kept = varying(values, names, table.source)
             mean, std = values[:, kept].mean(0), values[:, kept].std(0)
             standardized = (values[:, kept] - mean) / std
@@ -250,7 +259,7 @@ def _check_amounts(amounts: NDArray[np.float64], path: Path) -> None:
     bad = np.flatnonzero((amounts < 0).any(1) | (amounts.sum(1) <= 0))
     if len(bad):
         raise DataError(
-            f"{path}, row {bad[0] + 1} (line {bad[0] + 2}): amounts of elements must not be "
+            f"{path}, data row {bad[0] + 1}: amounts of elements must not be "
             "negative, and not all be zero"
         )
 

@@ -23,19 +23,28 @@ def read_csv(path: Path) -> pd.DataFrame:
         kind = "a folder" if path.is_dir() else "missing"
         raise DataError(f"{path} is {kind}: data.path must name a CSV file, plain or compressed")
     try:
-        return pd.read_csv(path)
+        with warnings.catch_warnings():
+            # Rows with more fields than the header would lose them, or shift the columns.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, index_col=False)
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty: data.path must name a CSV file with a header") from error
-    except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
+    except Exception as error:
+        # Each kind of damage, and each way to compress, has exceptions of its own.
         reason = " ".join(str(error).split())
-        raise DataError(f"{path} cannot be read as a CSV file: {reason}") from error
+        raise DataError(
+            f"{path} cannot be read as a CSV file, plain or compressed: {reason}"
+        ) from error
+    if table.empty:
+        raise DataError(f"{path} has a header and no rows")
+    return table
 
 
 def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[np.float64]:
     """Some columns as finite numbers, shape ``(n, len(columns))``.
 
     Raises:
-        DataError: Naming the first entry that is none, by column, data row and line.
+        DataError: Naming the first entry that is none, by column and data row.
     """
     frame = table[list(columns)]
     values: NDArray[np.float64] = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
@@ -45,7 +54,7 @@ def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[
         entry = str(frame.iat[row, column])
         shown = "empty" if entry == "nan" else repr(entry[:40])
         raise DataError(
-            f"{path}, column {columns[column]!r}, row {row + 1} (line {row + 2}): {shown} is not a "
+            f"{path}, column {columns[column]!r}, data row {row + 1}: {shown} is not a "
             f"finite number. Correct it or remove the row ({len(bad)} such entries in all)"
         )
     return values

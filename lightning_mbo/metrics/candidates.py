@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
@@ -47,9 +48,10 @@ class CandidateMetric(Metric):
         self.target.append(target)
 
     def compute(self) -> Tensor:
-        """The figure, a scalar."""
+        """The figure, a scalar; NaN where the oracle knows nothing of any sample."""
         preds = dim_zero_cat(self.preds)
-        return self.of_candidates(dim_zero_cat(self.target)[preds >= preds.quantile(self.quantile)])
+        candidates = dim_zero_cat(self.target)[preds >= preds.nanquantile(self.quantile)]
+        return self.of_candidates(candidates) if len(candidates) else preds.new_tensor(torch.nan)
 
     @abstractmethod
     def of_candidates(self, ground_truth: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.data.loading import DesignBatch
-from lightning_mbo.distributed import all_reduce_sum
+from lightning_mbo.distributed import all_reduce_sum, world_size
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 
 _CHUNK_SIZE = 8192
@@ -53,6 +54,7 @@ class Oracle(pl.LightningModule, ABC):
             ConfigurationError: If there is no member.
         """
         super().__init__()
+        self.automatic_optimization = False
         if num_members < 1:
             raise ConfigurationError(f"model.num_members must be at least 1, not {num_members}")
         self.num_members = num_members
@@ -62,6 +64,7 @@ class Oracle(pl.LightningModule, ABC):
         self.validation_losses = torch.full((num_members,), torch.inf)
         self._built = False
         self._sums: dict[str, Tensor] = {}
+        self._num_steps = 0
 
     @abstractmethod
     def build(self, design_shape: torch.Size) -> None:
@@ -87,6 +90,10 @@ class Oracle(pl.LightningModule, ABC):
         standardized = (batch.properties - self.property_mean) / self.property_std
         losses: Tensor = -self.member_outputs(batch.designs).log_prob(standardized)
         return losses
+
+    def member_losses(self, batch: DesignBatch) -> Tensor:
+        """Each member's weighted loss of a batch, shape ``(k,)``: every point by its own weight."""
+        return (batch.weights * self.point_losses(batch)).sum(1) / batch.size
 
     def member_predictions(self, designs: Tensor) -> Normal:
         """Each member's view in the property's units, batch shape ``(k, b)``."""
@@ -140,11 +147,18 @@ class Oracle(pl.LightningModule, ABC):
         """Adam over all members at once; a fresh state starts every fit."""
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
 
-    def training_step(self, batch: DesignBatch, batch_idx: int) -> Tensor:
-        """The sum over members of their weighted losses: their gradients do not mix."""
-        losses = (batch.weights * self.point_losses(batch)).sum(1) / batch.size
-        self._add("train", losses.detach())
-        return losses.sum()
+    def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
+        """One optimiser step on each minibatch, for all members at once."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        for minibatch in batch:
+            losses = self.member_losses(minibatch)
+            optimizer.zero_grad()
+            # The members' losses have no parameter in common, nor do their gradients.
+            self.manual_backward(losses.sum())
+            optimizer.step()
+            self._add("train", losses.detach())
+        self._num_steps += len(batch)
 
     def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
         """Accumulate the members' weighted losses."""
@@ -161,8 +175,9 @@ class Oracle(pl.LightningModule, ABC):
         )
         metrics = {"validation_loss": self.validation_losses}
         if "train" in self._sums:
-            steps = max(1, self.trainer.num_training_batches)
-            metrics["training_loss"] = all_reduce_sum(self._sums.pop("train")) / steps
+            total = all_reduce_sum(self._sums.pop("train"))
+            metrics["training_loss"] = total / (self._num_steps * world_size())
+            self._num_steps = 0
         if self.trainer.training or self.trainer.validating:
             for logger in self.trainer.loggers:
                 logger.log_metrics(

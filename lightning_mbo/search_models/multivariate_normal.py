@@ -25,6 +25,7 @@ class MultivariateNormal(SearchModel):
     mean: Tensor
     covariance: Tensor
     cholesky: Tensor
+    fitted: Tensor
 
     def build(self, design_shape: torch.Size) -> None:
         """Start as the standard normal on designs of shape ``(d,)``.
@@ -38,6 +39,7 @@ class MultivariateNormal(SearchModel):
         self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("covariance", torch.eye(d, dtype=torch.float64))
         self.register_buffer("cholesky", torch.eye(d, dtype=torch.float64))
+        self.register_buffer("fitted", torch.tensor(False))
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, d)`` designs."""
@@ -60,8 +62,9 @@ class MultivariateNormal(SearchModel):
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
         """Weighted mean and weighted covariance (the maximum-likelihood one: no correction).
 
-        A covariance that has lost rank is shrunk towards the diagonal of the one it replaces, by
-        the smallest share that makes it positive definite; a warning names the share.
+        A covariance that has lost rank is shrunk towards the diagonal of the one it replaces (at
+        the first fit, its own), by the smallest share that makes it positive definite; a warning
+        names the share.
         """
         designs, weights = designs.to(self.mean.dtype), weights.to(self.mean.dtype)
         total = reduce(weights.sum())
@@ -69,16 +72,21 @@ class MultivariateNormal(SearchModel):
         centred = designs - mean
         covariance = reduce((weights[:, None] * centred).mT @ centred) / total
         covariance = (covariance + covariance.mT) / 2
-        covariance, share = shrink_to_full_rank(covariance, self.covariance.diagonal())
+        variances = (self.covariance if self.fitted else covariance).diagonal()
+        # A constant column has no scale of its own: it takes the largest, or one if all are.
+        largest = variances.max()
+        variances = torch.where(variances > 0, variances, largest if largest > 0 else 1.0)
+        covariance, share = shrink_to_full_rank(covariance, variances)
         if share > 0:
             warnings.warn(
-                f"the search model's covariance had lost rank: {share:.2g} of it was replaced by "
-                "the previous variances. A larger num_samples or a lower quantile avoids this",
+                "the covariance of the search model had lost rank: a share of "
+                f"{share:.2g} of it was replaced by variances alone",
                 stacklevel=2,
             )
         self.mean.copy_(mean)
         self.covariance.copy_(covariance)
         self.cholesky.copy_(torch.linalg.cholesky(covariance))
+        self.fitted.fill_(True)
 
 
 def shrink_to_full_rank(covariance: Tensor, variances: Tensor) -> tuple[Tensor, float]:

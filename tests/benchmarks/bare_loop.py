@@ -47,7 +47,9 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
         inputs, targets, weights = (tensor[rows] for tensor in table)
         mean, variance = outputs(inputs)
         target = (targets - centre) / spread
-        return weights * -Normal(mean, variance.sqrt(), validate_args=False).log_prob(target), weights
+        return weights * -Normal(mean, variance.sqrt(), validate_args=False).log_prob(
+            target
+        ), weights
 
     search = MultivariateNormal()
     search.build(designs.shape[1:])

@@ -164,10 +164,6 @@ def test_a_folder_that_cannot_be_made_only_warns(
     assert in_the_way.read_text(encoding="utf-8") == "not a folder"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="saving to an existing folder without permission raises XGBoostError, not OSError",
-)
 def test_a_folder_that_cannot_be_written_only_warns(
     values: np.ndarray,
     properties: np.ndarray,

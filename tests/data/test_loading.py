@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_mbo import distributed
 from lightning_mbo.data import loading
 from lightning_mbo.data.loading import (
+    STEPS_AT_ONCE,
     DesignBatch,
     DesignChunks,
     TrainingBatches,
@@ -34,6 +35,10 @@ def training(
     if rows is None:
         rows = split_rows(N, k, 0.2, fit=1)[0]
     return TrainingBatches(table(), lambda: rows, lambda: epoch, rows.shape[1], batch_size)
+
+
+def flat(loader: Iterable[list[DesignBatch]]) -> list[DesignBatch]:
+    return [batch for group in loader for batch in group]
 
 
 def seen(batches: list[DesignBatch]) -> Tensor:
@@ -79,14 +84,15 @@ def test_splits_differ_by_member_and_fit(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_epoch_has_each_training_row_once(batch_size: int) -> None:
     rows = split_rows(N, 3, 0.2, fit=1)[0]
     loader = training(rows, batch_size=batch_size)
-    batches = list(loader)
-    assert len(batches) == len(loader) == -(-40 // batch_size)
+    batches = flat(loader)
+    assert len(batches) == loader.num_steps == -(-40 // batch_size)
+    assert len(list(loader)) == len(loader) == -(-len(batches) // STEPS_AT_ONCE)
     assert all(batch.size == batch.weights.shape[1] <= batch_size for batch in batches)
     assert torch.equal(seen(batches).sort(dim=1).values, rows.sort(dim=1).values)
 
 
 def test_entries_of_a_batch_belong_together() -> None:
-    for batch in [*training(), *ValidationBatches(table(), lambda: torch.tensor([[4, 9]]))]:
+    for batch in [*flat(training()), *ValidationBatches(table(), lambda: torch.tensor([[4, 9]]))]:
         rows = batch.designs[..., 0]
         assert torch.equal(batch.designs[..., 1], -rows)
         assert torch.equal(batch.properties, rows * 10)
@@ -95,11 +101,11 @@ def test_entries_of_a_batch_belong_together() -> None:
 
 def test_the_order_differs_by_member_epoch_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = torch.arange(N).expand(3, N)
-    first = seen(list(training(rows)))
-    assert torch.equal(first, seen(list(training(rows))))
-    orders = [*first, *seen(list(training(rows, epoch=1)))]
+    first = seen(flat(training(rows)))
+    assert torch.equal(first, seen(flat(training(rows))))
+    orders = [*first, *seen(flat(training(rows, epoch=1)))]
     monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    orders += [*seen(list(training(rows)))]
+    orders += [*seen(flat(training(rows)))]
     assert len({tuple(order.tolist()) for order in orders}) == 9
 
 
@@ -113,7 +119,7 @@ def test_rows_are_those_of_the_moment_of_iterating() -> None:
     loader = TrainingBatches(table(), lambda: rows["present"], lambda: 0, 4, 4)
     iterator = iter(loader)
     rows["present"] = torch.arange(4)[None]
-    assert sorted(seen(list(iterator))[0].tolist()) == [0, 1, 2, 3]
+    assert sorted(seen(flat(iterator))[0].tolist()) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("batch_size", [7, 13, 40])
@@ -125,7 +131,7 @@ def test_shares_of_a_batch_average_to_the_batch(
     rows = torch.arange(39).expand(2, 39)
 
     def losses() -> tuple[list[Tensor], Tensor]:
-        batches = list(training(rows, batch_size=batch_size))
+        batches = flat(training(rows, batch_size=batch_size))
         # A strategy averages gradients over processes.
         return [(batch.weights * batch.properties).sum(1) / batch.size for batch in batches], seen(
             batches
@@ -151,7 +157,7 @@ def test_a_batch_smaller_than_the_number_of_processes(
     rows, sizes = torch.tensor([[3, 1, 2]]), []
     for rank in range(2):
         as_process(rank, 2)
-        *_, last = training(rows, batch_size=2, k=1)
+        *_, last = flat(training(rows, batch_size=2, k=1))
         sizes.append(last.weights.shape)
         assert last.size == 0.5
     assert sizes == [(1, 1), (1, 0)]

@@ -14,15 +14,12 @@ from lightning_mbo.errors import DataError
 
 CSV = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(2000))
 
+UNREADABLE = " cannot be read as a CSV file, plain or compressed: "
+
 
 def corrupt(content: bytes, start: int) -> bytes:
     """The same archive with a stretch of its data overwritten."""
     return content[:start] + b"\xff" * 20 + content[start + 20 :]
-
-
-def known(reason: str) -> pytest.MarkDecorator:
-    """A fault that is known; whoever mends it removes the mark."""
-    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
@@ -44,38 +41,50 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("empty.csv", b"", "is empty: data.path must name a CSV file with a header"),
-        ("blank.csv", b"\n\n", "is empty: data.path must name a CSV file with a header"),
-        ("truncated.csv.gz", gzip.compress(CSV)[:500], "cannot be read as a CSV file: "),
-        ("corrupt.csv.gz", corrupt(gzip.compress(CSV), 1000), "cannot be read as a CSV file: "),
-        pytest.param(
+        ("empty.csv", b"", " is empty: data.path must name a CSV file with a header"),
+        ("blank.csv", b"\n\n", " is empty: data.path must name a CSV file with a header"),
+        (
+            "truncated.csv.gz",
+            gzip.compress(CSV)[:500],
+            UNREADABLE,
+        ),
+        (
+            "corrupt.csv.gz",
+            corrupt(gzip.compress(CSV), 1000),
+            UNREADABLE,
+        ),
+        (
             "corrupt_start.csv.gz",
             corrupt(gzip.compress(CSV), 10),
-            "cannot be read as a CSV file: ",
-            marks=known("zlib.error is none of the errors that are caught"),
+            UNREADABLE,
         ),
-        ("plain.csv.gz", CSV, "cannot be read as a CSV file: "),
-        pytest.param(
+        ("plain.csv.gz", CSV, UNREADABLE),
+        (
             "no.csv.xz",
             b"no archive",
-            "cannot be read as a CSV file: ",
-            marks=known("lzma.LZMAError is none of the errors that are caught"),
+            UNREADABLE,
         ),
-        ("no.csv.bz2", b"no archive", "cannot be read as a CSV file: "),
-        pytest.param(
+        ("no.csv.bz2", b"no archive", UNREADABLE),
+        (
             "no.csv.zip",
             b"no archive",
-            "cannot be read as a CSV file: ",
-            marks=known("zipfile.BadZipFile is none of the errors that are caught"),
+            UNREADABLE,
         ),
-        ("archive.csv", gzip.compress(CSV), "cannot be read as a CSV file: "),
-        ("rubbish.csv", np.random.default_rng(0).bytes(2000), "cannot be read as a CSV file: "),
-        ("ragged.csv", b"a,b\n1,2\n1,2,3,4\n", "cannot be read as a CSV file: "),
-        pytest.param(
+        ("archive.csv", gzip.compress(CSV), UNREADABLE),
+        (
+            "rubbish.csv",
+            np.random.default_rng(0).bytes(2000),
+            UNREADABLE,
+        ),
+        (
+            "ragged.csv",
+            b"a,b\n1,2\n1,2,3,4\n",
+            UNREADABLE,
+        ),
+        (
             "shifted.csv",
             b"a,b\n1,2,3\n4,5,6\n",
-            "cannot be read as a CSV file: ",
-            marks=known("pandas takes the first column for an index, and shifts the others"),
+            UNREADABLE,
         ),
     ],
 )
@@ -85,7 +94,7 @@ def test_no_table(tmp_path: Path, name: str, content: bytes, reason: str) -> Non
     with pytest.raises(DataError) as caught:
         read_csv(path)
     message = str(caught.value)
-    assert message.startswith(f"{path} {reason}")
+    assert message.startswith(f"{path}{reason}")
     assert "\n" not in message
 
 
@@ -116,17 +125,9 @@ def test_an_entry_that_is_no_finite_number(tmp_path: Path, entry: str, shown: st
     with pytest.raises(DataError) as caught:
         numbers(read_csv(path), ["a", "b"], path)
     assert str(caught.value) == (
-        f"{path}, column 'b', row 2 (line 3): {shown} is not a finite number. Correct it or remove "
+        f"{path}, column 'b', data row 2: {shown} is not a finite number. Correct it or remove "
         "the row (2 such entries in all)"
     )
-
-
-@known("rows are counted without blank lines, and so are lines")
-def test_the_line_counts_blank_lines(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("a,b\n\n1,2\n\n3,high\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"column 'b', row \d+ \(line 5\)"):
-        numbers(read_csv(path), ["a", "b"], path)
 
 
 def test_varying_columns() -> None:
