@@ -1,0 +1,75 @@
+"""Two processes do what one does, to the accuracy of float32."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+
+
+def fit(root: str, options: list[str], *more: str) -> Path:
+    subprocess.run(
+        [
+            sys.executable,
+            *("-m", "lightning_mbo", "fit", "--config=cbas_af.yaml"),
+            f"--trainer.default_root_dir={root}",
+            *options,
+            *more,
+        ],
+        check=True,
+        timeout=300,
+    )
+    return Path(root) / "cbas_af" / "version_0"
+
+
+@pytest.fixture(scope="module")
+def runs(
+    small_run: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Path, Path]:
+    root = tmp_path_factory.mktemp("processes")
+    # 55 splits into shares of 28 and 27: the global mean is not the mean of the shares' means.
+    options = [*small_run, "--data.batch_size=55", "--search.num_samples=401"]
+    return options, fit(f"{root}/one", options), fit(f"{root}/two", options, *TWO)
+
+
+def test_one_run_s_files(runs: tuple[list[str], Path, Path]) -> None:
+    _, one, two = runs
+    assert sorted(path.name.split(".")[0] for path in one.iterdir()) == sorted(
+        path.name.split(".")[0] for path in two.iterdir()
+    )
+    assert [path.name for path in two.parent.iterdir()] == ["version_0"]
+
+
+def test_trajectories_agree(runs: tuple[list[str], Path, Path]) -> None:
+    one, two = (pd.read_csv(folder / "trajectory.csv") for folder in runs[1:])
+    assert list(one) == list(two)
+    np.testing.assert_allclose(one, two, rtol=2e-4)
+
+
+def test_parameters_agree_after_the_first_fit(runs: tuple[list[str], Path, Path]) -> None:
+    options, one, _ = runs
+    root = one.parents[2]
+    first = [*options, "--search.num_iterations=1", "--convergence.max_epochs=1"]
+    states = [
+        torch.load(fit(f"{root}/{name}", first, *more) / "checkpoints" / "last.ckpt")["state_dict"]
+        for name, more in (("first_one", []), ("first_two", TWO))
+    ]
+    for name, values in states[0].items():
+        # Adam divides by the root of squared gradients: its steps are as accurate as they are.
+        torch.testing.assert_close(states[1][name], values, rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_resume_what_one_began(runs: tuple[list[str], Path, Path]) -> None:
+    options, one, _ = runs
+    root = one.parents[2]
+    fit(f"{root}/began", options, "--search.num_iterations=1")
+    folder = fit(f"{root}/began", options, "--ckpt_path=last", *TWO)
+    expected, resumed = (pd.read_csv(f / "trajectory.csv") for f in (one, folder))
+    np.testing.assert_allclose(resumed, expected, rtol=2e-4)
