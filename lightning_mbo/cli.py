@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 import torch
 from jsonargparse import ActionConfigFile
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -20,8 +21,9 @@ from lightning_mbo.console import quieten, say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, MBOError
 from lightning_mbo.files import unused_path
+from lightning_mbo.mistakes import explained, users_mistake
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside
+from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_run_folder
 
 # By name: in a checkout `callbacks` stands beside this package, not inside it.
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
@@ -41,8 +43,13 @@ def main(args: list[str] | None = None) -> None:
         torch.set_num_threads(1)
     try:
         MBOCommandLine(args=config_beside(args))
-    except MBOError as error:
-        sys.exit(f"error: {error}")
+    except (MBOError, MisconfigurationException, ValueError) as error:
+        mistake = users_mistake(error)
+        if mistake is None:
+            raise
+        sys.exit(f"error: {' '.join(str(mistake).split())}")
+    finally:
+        leave_run_folder()
 
 
 class _ConfigFile(ActionConfigFile):
@@ -71,31 +78,16 @@ class _Parser(LightningArgumentParser):
     """Ends with one line for a mistake of the user's."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        cause: BaseException | None = ex
-        while cause is not None:
-            if isinstance(cause, MBOError):
-                raise cause
-            cause = cause.__cause__ or cause.__context__
-        line = " ".join(message.split())
-        hint = _nearest_option(self, line)
-        sys.exit(f"error: {line}{hint}")
-
-
-def _nearest_option(parser: LightningArgumentParser, message: str) -> str:
-    known = [option for action in parser._actions for option in action.option_strings]
-    for word in message.replace("'", " ").replace('"', " ").split():
-        near = difflib.get_close_matches(word.split("=")[0], known, n=2) if word[:2] == "--" else []
-        if near:
-            return f". Did you mean {' or '.join(near)}?"
-    return ""
+        raise users_mistake(ex) or ConfigurationError(explained(message, self))
 
 
 class _SaveConfig(SaveConfigCallback):
     """Saves the config of a run; a resumed run leaves the first one where it is."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage != "fit":
-            return
+        """Nothing yet: the checkpoint that the run is to go on from may not fit it."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         folder = Path(str(trainer.log_dir))
         if trainer.is_global_zero and (folder / self.config_filename).exists():
             dumped = self.parser.dump(self.config, skip_none=False)
@@ -104,7 +96,7 @@ class _SaveConfig(SaveConfigCallback):
             else:
                 self.config_filename = unused_path(folder / self.config_filename).name
         self.already_saved = trainer.strategy.broadcast(self.already_saved)
-        super().setup(trainer, pl_module, stage)
+        super().setup(trainer, pl_module, "fit")
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Show the config in TensorBoard, which tells runs apart."""
@@ -158,7 +150,8 @@ class MBOCommandLine(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that finds shipped configs."""
-        parser: LightningArgumentParser = self.parser_class(**kwargs)
+        # An abbreviation that is taken for an option hides a misspelt one.
+        parser: LightningArgumentParser = self.parser_class(allow_abbrev=False, **kwargs)
         parser.add_argument(
             "-c",
             "--config",

@@ -27,6 +27,7 @@ def quieten() -> None:
         r"Checkpoint directory .* exists and is not empty",
         r"The number of training batches .* is smaller than the logging interval",
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+        r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
         r"Metric `SpearmanCorrcoef` will save all targets",
     ):
         warnings.filterwarnings("ignore", message=f".*{message}")

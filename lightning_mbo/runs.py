@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,20 @@ def checkpoint_file(config: Any) -> str:
     return str(_in_folder(Path(wanted)))
 
 
+def leave_run_folder() -> None:
+    """Forget the process's run folder, and remove it if the run has not come to begin."""
+    name = os.environ.pop(_INHERITED, None)
+    if name is None or "LOCAL_RANK" in os.environ:
+        return
+    folder = Path(name)
+    content = list(folder.iterdir()) if folder.is_dir() else []
+    if all(path.name.startswith("events.out.tfevents") for path in content):
+        for path in content:
+            path.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def config_beside(args: list[str]) -> list[str]:
     """The words of the command line, with the run's own config where only a checkpoint is given."""
     options = [word.split("=")[0] for word in args]
@@ -88,7 +103,10 @@ def config_beside(args: list[str]) -> list[str]:
         return args
     place = options.index("--ckpt_path")
     value = args[place].partition("=")[2] or (args[place + 1 : place + 2] or [""])[0]
-    config = _in_folder(Path(value)).parent.parent / "config.yaml"
+    checkpoint = _in_folder(Path(value))
+    if value not in ("", "best", "last") and not checkpoint.is_file():
+        raise CheckpointError(f"there is no checkpoint {checkpoint}")
+    config = checkpoint.parent.parent / "config.yaml"
     return [args[0], "--config", str(config), *args[1:]] if config.is_file() else args
 
 

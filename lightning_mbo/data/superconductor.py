@@ -149,6 +149,11 @@ class Superconductor(DesignDataModule):
                     f"{table.source} has {len(values)} rows, too few to learn from: at least "
                     f"{FEWEST_DESIGNS} are needed"
                 )
+            if np.ptp(table.temperatures) == 0:
+                raise DataError(
+                    f"{table.source}, column {TARGET!r}: all {len(values)} entries are equal, "
+                    "there is nothing to learn"
+                )
             kept = varying(values, names, table.source)
             mean, std = values[:, kept].mean(0), values[:, kept].std(0)
             standardized = (values[:, kept] - mean) / std
@@ -271,7 +276,7 @@ def _unknown_columns(path: Path, columns: list[str]) -> str:
         "a table of formulas": ("formula", TARGET),
     }
     missing = {kind: [c for c in names if c not in columns] for kind, names in known.items()}
-    nearest = min(missing, key=lambda kind: len(missing[kind]) / len(known[kind]))
+    nearest = min(missing, key=lambda kind: len(missing[kind]))
     lacking = missing[nearest]
     shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" * (len(lacking) > 5))
     return (

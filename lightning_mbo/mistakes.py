@@ -1,0 +1,90 @@
+"""What is wrong with a command line, in one line, with the nearest right word."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable
+
+from jsonargparse import ArgumentParser
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from lightning_mbo.algorithms import Algorithm
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import MBOError
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.search_models import SearchModel
+
+_BASES: tuple[type, ...] = (Oracle, DesignDataModule, Algorithm, SearchModel)
+
+
+def users_mistake(error: BaseException | None) -> Exception | None:
+    """The error meant for the user, among those that an error was raised from, or None."""
+    while error is not None:
+        if isinstance(error, (MBOError, MisconfigurationException)):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def explained(message: str, parser: ArgumentParser) -> str:
+    """Shorten what jsonargparse says of a mistake.
+
+    Args:
+        message: Its message, of any number of lines.
+        parser: Where it came from.
+
+    Returns:
+        One line that names the option or class, and the nearest right ones.
+    """
+    line = " ".join(message.split())
+    key = re.search(r'Parser key "([^"]+)"', line)
+    no_class = re.search(r"Expected a dot import path string: (\S+)", line)
+    if key and no_class:
+        names = [cls.__name__ for base in _BASES for cls in _subclasses(base)]
+        return f"{key[1]}: there is no class {no_class[1]}{_nearest(no_class[1], names)}"
+    wanted = re.search(r"Expected a <class '(\w+)'>", line)
+    given = re.search(r"(?:Given value|Got value): (.+)$", line)
+    choices = re.search(r"Expected a typing.Literal\[(.+)\]\.", line)
+    if key and choices and given:
+        return f"{key[1]} must be one of {choices[1]}, not {given[1]!r}"
+    if key and wanted and given:
+        return f"{key[1]} must be of type {wanted[1]}, not {given[1]!r}"
+    if "arguments are required" in line:
+        return f"{line}. A config says them all: --config cbas_af.yaml, for instance"
+    unknown = re.search(r"(?:unrecognized arguments:|[Oo]ption) '?(--)?([\w.]+)", line)
+    if unknown:
+        return f"{line}{_nearest(unknown[2], _options(parser), unknown[1] or '')}"
+    return line
+
+
+def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(word, set(known), n=2, cutoff=0.7)
+    # The last part alone may be misspelt, or stand under another group.
+    last = word.rpartition(".")[2]
+    near = near or [k for k in known if k.rpartition(".")[2] == last][:2]
+    return f". Did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
+
+
+def _options(parser: ArgumentParser) -> list[str]:
+    words = [
+        word.lstrip("-")
+        for action in parser._actions
+        for word in action.option_strings
+        if not word.endswith("+")
+    ]
+    for action in parser._actions:
+        if isinstance(action.choices, dict):  # the subcommands' parsers
+            words += [word for sub in action.choices.values() for word in _options(sub)]
+    for base in _BASES:
+        for subclass in _subclasses(base):
+            words += inspect.signature(subclass).parameters
+    return words
+
+
+def _subclasses(base: type) -> list[type]:
+    found: list[type] = []
+    for subclass in type.__subclasses__(base):
+        found += [subclass, *_subclasses(subclass)]
+    return found
