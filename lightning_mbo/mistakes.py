@@ -85,6 +85,7 @@ def _options(parser: ArgumentParser) -> list[str]:
 
 def _subclasses(base: type) -> list[type]:
     found: list[type] = []
-    for subclass in type.__subclasses__(base):
+    direct: list[type] = type.__subclasses__(base)
+    for subclass in direct:
         found += [subclass, *_subclasses(subclass)]
     return found
