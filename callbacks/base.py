@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from torch import Tensor
 
 from lightning_mbo.algorithms import Samples
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.search_models import SearchModel
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -72,6 +76,22 @@ class DesignCallback(pl.Callback):
 
 def announce(trainer: pl.Trainer, hook: str, *args: Any) -> None:
     """Call a design-time hook of every callback that has it, in the trainer's order."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, DesignCallback):
-            getattr(callback, hook)(trainer, *args)
+    for callback in callbacks_of(trainer, DesignCallback):
+        getattr(callback, hook)(trainer, *args)
+
+
+def callbacks_of(trainer: pl.Trainer, kind: type[T]) -> list[T]:
+    """The trainer's callbacks of a class, in their order."""
+    return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
+
+
+def design_data(trainer: pl.Trainer) -> DesignDataModule:
+    """The trainer's design problem.
+
+    Raises:
+        ConfigurationError: If it has none.
+    """
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(data, DesignDataModule):
+        raise ConfigurationError("a design run needs fit(model, datamodule=a DesignDataModule)")
+    return data

@@ -18,7 +18,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration
+from .base import DesignCallback, DesignIteration, callbacks_of, design_data
 from .search_model_update import CANDIDATE_QUANTILE, SearchModelUpdate
 
 
@@ -52,9 +52,9 @@ class CandidateWriter(DesignCallback):
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Have designs drawn for `predict`."""
         if stage == "predict":
-            search = search_of(trainer)
+            search = _search_of(trainer)
             num_samples = math.ceil((self.num_candidates or 100) / (1 - CANDIDATE_QUANTILE))
-            trainer.datamodule.predict_designs = lambda: search.more_samples(num_samples)  # type: ignore[attr-defined]
+            design_data(trainer).predict_designs = lambda: search.more_samples(num_samples)
             self._predictions: list[tuple[Tensor, Normal]] = []
 
     def on_search_model_update(
@@ -68,22 +68,17 @@ class CandidateWriter(DesignCallback):
         order = order[iteration.candidates[order]][: self.num_candidates]
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
-        self.figures = {
-            name: values[order].cpu()
-            for name, values in {
-                "oracle_mean": samples.prediction.loc,
-                "oracle_std": samples.prediction.scale,
-                "probability_above_threshold": log_survival(
-                    torch.tensor(iteration.threshold), samples.prediction
-                ).exp(),
-                "log_prob_search_model": samples.log_prob,
-                "log_prob_training_distribution": samples.log_prob_training,
-            }.items()
-        }
+        figures = _figures(
+            samples.prediction,
+            torch.tensor(iteration.threshold, dtype=torch.float64),
+            samples.log_prob,
+            samples.log_prob_training,
+        )
+        self.figures = {name: values[order].cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         if trainer.is_global_zero and self.designs is not None:
             write_text(
                 run_folder(trainer) / "candidates.csv",
@@ -106,22 +101,19 @@ class CandidateWriter(DesignCallback):
         """Write the best of the new designs to a new file."""
         if not trainer.is_global_zero:
             return
-        search = search_of(trainer)
+        search = _search_of(trainer)
         designs = torch.cat([batch for batch, _ in self._predictions]).double()
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
         order = means.argsort(descending=True, stable=True)[: self.num_candidates or 100]
-        designs, prediction = designs[order], Normal(means[order], stds[order])
-        figures = {
-            "oracle_mean": prediction.loc,
-            "oracle_std": prediction.scale,
-            "probability_above_threshold": log_survival(
-                search.algorithm.threshold, prediction
-            ).exp(),
-            "log_prob_search_model": search.sampled_model.log_prob(designs),
-            "log_prob_training_distribution": search.training_distribution.log_prob(designs),
-        }
-        table = _table(trainer.datamodule, designs, figures)  # type: ignore[attr-defined]
+        designs = designs[order]
+        figures = _figures(
+            Normal(means[order], stds[order], validate_args=False),
+            search.algorithm.threshold,
+            search.sampled_model.log_prob(designs),
+            search.training_distribution.log_prob(designs),
+        )
+        table = _table(design_data(trainer), designs, figures)
         path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
         write_text(path, table.to_csv(index=False))
         say(f"{len(table)} candidates written to {path}")
@@ -137,16 +129,23 @@ class CandidateWriter(DesignCallback):
         self.figures = state_dict["figures"]
 
 
-def search_of(trainer: pl.Trainer) -> SearchModelUpdate:
-    """The trainer's search callback.
+def _search_of(trainer: pl.Trainer) -> SearchModelUpdate:
+    searches = callbacks_of(trainer, SearchModelUpdate)
+    if not searches:
+        raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
+    return searches[0]
 
-    Raises:
-        ConfigurationError: If there is none.
-    """
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, SearchModelUpdate):
-            return callback
-    raise ConfigurationError("the Trainer has no search callback: add a SearchModelUpdate")
+
+def _figures(
+    prediction: Normal, threshold: Tensor, log_prob: Tensor, log_prob_training: Tensor
+) -> dict[str, Tensor]:
+    return {
+        "oracle_mean": prediction.loc,
+        "oracle_std": prediction.scale,
+        "probability_above_threshold": log_survival(threshold, prediction).exp(),
+        "log_prob_search_model": log_prob,
+        "log_prob_training_distribution": log_prob_training,
+    }
 
 
 def _table(data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]) -> pd.DataFrame:

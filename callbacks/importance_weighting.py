@@ -6,12 +6,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration
+from .base import DesignCallback, DesignIteration, design_data
 
 DEFAULT_ALPHA = 0.2
 
@@ -66,8 +65,7 @@ class ImportanceWeighting(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Weigh the training designs, and ask for a refit."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, DesignDataModule)
+        data = design_data(trainer)
         designs = data.designs.to(oracle.device)
         if self._log_prob_training is None:
             self._log_prob_training = iteration.training_distribution.log_prob(designs)

@@ -8,11 +8,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, announce
+from .base import DesignCallback, announce, design_data
 
 
 class OracleConvergence(DesignCallback):
@@ -67,8 +66,7 @@ class OracleConvergence(DesignCallback):
     def on_train_epoch_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Judge the members; when all are done, announce it and prepare for the next fit."""
         assert isinstance(oracle, Oracle)
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, DesignDataModule)
+        data = design_data(trainer)
         self._put_back(oracle)
         if data.fitting:
             self._judge(oracle)

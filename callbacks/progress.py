@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
@@ -15,7 +14,7 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.files import run_folder
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration
+from .base import DesignCallback, DesignIteration, callbacks_of, design_data
 from .candidate_writer import CandidateWriter
 from .oracle_convergence import OracleConvergence
 from .search_model_update import SearchModelUpdate
@@ -38,7 +37,6 @@ class DesignProgress(ProgressBar, DesignCallback):
             self.console.width = 120
         self._progress: Progress | None = None
         self._enabled = True
-        self._num_epochs = 0
         self._started = 0.0
         self._latest = ""
 
@@ -54,10 +52,10 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Put up the bar."""
         super().on_train_start(trainer, pl_module)
         self._started = time.monotonic()
-        search = _find(trainer, SearchModelUpdate)
+        search = next(iter(callbacks_of(trainer, SearchModelUpdate)), None)
         if not (self._enabled and search):
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         self.console.print(
             f"{len(data.designs):,} designs, best {data.property_name} "
             f"{data.properties.max().item():.4g}; files go to {run_folder(trainer)}",
@@ -82,9 +80,8 @@ class DesignProgress(ProgressBar, DesignCallback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show how the oracle fit goes."""
         assert isinstance(pl_module, Oracle)
-        convergence = _find(trainer, OracleConvergence)
-        fitting = trainer.datamodule.fitting  # type: ignore[attr-defined]
-        self._num_epochs += int(bool(len(pl_module.validation_losses)))
+        convergence = next(iter(callbacks_of(trainer, OracleConvergence)), None)
+        fitting = design_data(trainer).fitting
         if self._progress and convergence and fitting:
             loss = pl_module.validation_losses.mean().item()
             self._show(
@@ -122,8 +119,8 @@ class DesignProgress(ProgressBar, DesignCallback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sum the run up."""
-        search = _find(trainer, SearchModelUpdate)
-        writer = _find(trainer, CandidateWriter)
+        search = next(iter(callbacks_of(trainer, SearchModelUpdate)), None)
+        writer = next(iter(callbacks_of(trainer, CandidateWriter)), None)
         if not (self._enabled and search and writer):
             return
         elapsed = time.monotonic() - self._started
@@ -131,7 +128,7 @@ class DesignProgress(ProgressBar, DesignCallback):
         if writer.designs is None:
             self._print("There are no candidates yet: the first oracle fit was not finished.")
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         self.console.print(_candidates_table(data, writer))
         self._print(
             f"Chosen: design iteration {writer.iteration}, in which the oracle promises most. "
@@ -161,10 +158,6 @@ class DesignProgress(ProgressBar, DesignCallback):
         if self._progress:
             self._progress.stop()
             self._progress = None
-
-
-def _find(trainer: pl.Trainer, kind: type[Any]) -> Any:
-    return next((c for c in trainer.callbacks if isinstance(c, kind)), None)  # type: ignore[attr-defined]
 
 
 def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:

@@ -17,7 +17,7 @@ from lightning_mbo.files import run_folder, unused_path, write_text
 from lightning_mbo.metrics import CandidateMaximum, CandidateMedian, PercentChanceOfImprovement
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration
+from .base import DesignCallback, DesignIteration, design_data
 
 _ROWS = ("search", "training distribution")
 
@@ -37,7 +37,7 @@ class Scoring(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Add the ground truth's 80th percentile over the samples, and the candidates' figures."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         if data.ground_truth is None:
             return
         values = evaluate_once(data, iteration.samples.designs)
@@ -52,7 +52,7 @@ class Scoring(DesignCallback):
 
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Set up the metrics."""
-        best_label = trainer.datamodule.properties.max().item()  # type: ignore[attr-defined]
+        best_label = design_data(trainer).properties.max().item()
         self._metrics = [
             score_metrics(best_label, quantile).to(oracle.device) for quantile in (0.8, 0.0)
         ]
@@ -67,14 +67,14 @@ class Scoring(DesignCallback):
         dataloader_idx: int = 0,
     ) -> None:
         """Score a batch of samples."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         if data.ground_truth is not None:
             self._metrics[dataloader_idx].update(outputs.loc, evaluate_once(data, batch))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Log, print and write the scores."""
         console = Console()
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         if data.ground_truth is None:
             if trainer.is_global_zero:
                 console.print("There is no ground truth for these data: nothing can be scored.")

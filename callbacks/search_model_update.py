@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms import Algorithm, Samples
-from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import all_reduce_sum, gather_shards, shard
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
@@ -20,7 +19,7 @@ from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import SearchModel
 
-from .base import DesignCallback, DesignIteration, announce
+from .base import DesignCallback, DesignIteration, announce, design_data
 
 CANDIDATE_QUANTILE = 0.8
 """Candidates are the samples whose oracle mean is at or above this quantile [algorithm 3]."""
@@ -78,9 +77,7 @@ class SearchModelUpdate(DesignCallback):
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, DesignDataModule):
-            raise ConfigurationError("the search needs fit(..., datamodule=a DesignDataModule)")
+        data = design_data(trainer)
         self.search_model.build(data.design_shape)
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
         self.training_distribution = copy.deepcopy(self.search_model)

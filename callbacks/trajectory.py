@@ -12,7 +12,7 @@ from lightning_mbo.evaluation.figures import draw_trajectory
 from lightning_mbo.files import run_folder, write_text
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration
+from .base import DesignCallback, DesignIteration, callbacks_of, design_data
 from .importance_weighting import ImportanceWeighting
 
 _CHARTS = {
@@ -69,7 +69,7 @@ class Trajectory(DesignCallback):
         if not (trainer.is_global_zero and self.rows):
             return
         self._write(trainer)
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = design_data(trainer)
         figure = draw_trajectory(
             self.table(),
             data.property_name,
@@ -102,8 +102,8 @@ class Trajectory(DesignCallback):
         board.add_histogram(
             "design/oracle_means", iteration.samples.prediction.loc, iteration.number
         )
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, ImportanceWeighting) and callback.weights is not None:
+        for callback in callbacks_of(trainer, ImportanceWeighting):
+            if callback.weights is not None:
                 # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
                 logarithms = callback.weights.clamp(min=1e-10).log10()
                 board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)

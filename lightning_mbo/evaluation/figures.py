@@ -58,7 +58,7 @@ def draw_trajectory(trajectory: pd.DataFrame, property_name: str, best_label: fl
             markersize=4,
         )
         lower.set_yscale("log")
-    lower.set_ylabel("effective sample size")
+    lower.set_ylabel("effective\nsample size")
     lower.set_xlabel("design iteration")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (upper, lower):
