@@ -27,8 +27,8 @@ class CandidateWriter(DesignCallback):
 
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far
     (the samples at or above the 80th percentile of the oracle's means), and at the end of the
-    run, when it writes `candidates.csv`; an interrupted run writes what it has. In `predict` it
-    draws as many new ones. Saves the candidates that it keeps.
+    run, when it writes `candidates.csv`. In `predict`, also of an interrupted run, it draws as
+    many new ones. Saves the candidates that it keeps.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
     """

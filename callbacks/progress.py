@@ -114,8 +114,15 @@ class DesignProgress(ProgressBar, DesignCallback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Take down the bar."""
+        """Take down the bar, and say how to go on."""
         self._stop()
+        search = next(iter(callbacks_of(trainer, SearchModelUpdate)), None)
+        if self._enabled and search and isinstance(exception, KeyboardInterrupt):
+            self._print(
+                f"\nInterrupted after {search.num_done} of {search.num_iterations} design "
+                "iterations. To go on, give the same command with --ckpt_path last. For candidates "
+                f"now: python -m lightning_mbo predict --ckpt_path {run_folder(trainer)}"
+            )
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sum the run up."""

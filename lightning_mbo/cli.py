@@ -198,7 +198,11 @@ class MBOCommandLine(LightningCLI):
             callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
         ]
         if self.run is None:
-            kwargs |= {"logger": False, "enable_checkpointing": False}
+            kwargs |= {
+                "logger": False,
+                "enable_checkpointing": False,
+                "enable_progress_bar": False,
+            }
         else:
             own.append(callbacks.DesignCheckpoint())
             if config.enable_progress_bar is not False:
