@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.importance import effective_sample_size, importance_weights
+from lightning_mbo.importance import effective_sample_size, importance_weights, largest_alpha
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
 
 DEFAULT_ALPHA = 0.2
+AUTO_SHARE = 0.25
+FLOOR = 0.005
 
 
 class ImportanceWeighting(DesignCallback):
@@ -30,18 +34,21 @@ class ImportanceWeighting(DesignCallback):
 
     def __init__(
         self,
-        alpha: float | None = None,
+        alpha: float | Literal["auto"] | None = None,
         self_normalize: bool = True,
-        min_effective_sample_size: float = 0.005,
+        min_effective_sample_size: float | None = None,
         enabled: bool | None = True,
     ) -> None:
         """Set how the oracle follows the search.
 
         Args:
             alpha: Flattening α in [0, 1] of the weights. 1 takes them as they are; 0 makes them
-                all one, which refits the oracle without autofocusing (the control). Default 0.2.
+                all one, which refits the oracle without autofocusing (the control). `auto` takes
+                in each iteration the largest that keeps the effective sample size. Default 0.2.
             self_normalize: Scale the weights to a mean of one.
-            min_effective_sample_size: Floor of n_e, as a share of the training designs.
+            min_effective_sample_size: Least n_e, as a share of the training designs: what `auto`
+                keeps (default 0.25), or the floor below which the oracle is left alone (default
+                0.005).
             enabled: Whether the oracle is refitted at all; null: if alpha is given.
 
         Raises:
@@ -50,8 +57,10 @@ class ImportanceWeighting(DesignCallback):
         self.enabled = alpha is not None if enabled is None else enabled
         self.alpha = DEFAULT_ALPHA if alpha is None else alpha
         self.self_normalize = self_normalize
+        if min_effective_sample_size is None:
+            min_effective_sample_size = AUTO_SHARE if self.alpha == "auto" else FLOOR
         self.min_effective_sample_size = min_effective_sample_size
-        if not 0 <= self.alpha <= 1:
+        if self.alpha != "auto" and not 0 <= self.alpha <= 1:
             raise ConfigurationError(f"autofocus.alpha must lie in [0, 1], not {alpha}")
         if not 0 <= min_effective_sample_size <= 1:
             raise ConfigurationError(
@@ -70,7 +79,12 @@ class ImportanceWeighting(DesignCallback):
         if self._log_prob_training is None:
             self._log_prob_training = iteration.training_distribution.log_prob(designs)
         log_ratios = iteration.search_model.log_prob(designs) - self._log_prob_training
-        self.weights = importance_weights(log_ratios, self.alpha, self.self_normalize)
+        floor = self.min_effective_sample_size * len(designs)
+        if self.alpha == "auto":
+            alpha = iteration.metrics["alpha"] = largest_alpha(log_ratios, floor)
+        else:
+            alpha = self.alpha
+        self.weights = importance_weights(log_ratios, alpha, self.self_normalize)
         n_e = effective_sample_size(self.weights).item()
         iteration.metrics["effective_sample_size"] = n_e
         iteration.metrics["oracle_refitted"] = 0.0
@@ -81,7 +95,7 @@ class ImportanceWeighting(DesignCallback):
                 f"design iteration {iteration.number}: no training design has a finite weight "
                 "under the search model. The oracle is left as it is"
             )
-        elif n_e < self.min_effective_sample_size * len(designs):
+        elif n_e < floor and self.alpha != "auto":
             rank_zero_warn(
                 f"design iteration {iteration.number}: the weighted training designs count for "
                 f"{n_e:.0f} of {len(designs)}, less than autofocus.min_effective_sample_size. The "

@@ -80,6 +80,7 @@ class SearchModelUpdate(DesignCallback):
         data = design_data(trainer)
         self.search_model.build(data.design_shape)
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
+        self.algorithm.start(data.designs, data.properties)
         self.training_distribution = copy.deepcopy(self.search_model)
         self.sampled_model = copy.deepcopy(self.search_model)
         for module in self._modules().values():
@@ -103,8 +104,9 @@ class SearchModelUpdate(DesignCallback):
         self.sampled_model.load_state_dict(self.search_model.state_dict())
         self._exhausted = not weights.any()
         if not self._exhausted:
-            mine = shard(self.num_samples)
-            self.search_model.fit(samples.designs[mine], weights[mine], all_reduce_sum)
+            designs, weights = self.algorithm.fitting_set(samples, weights)
+            mine = shard(len(designs))
+            self.search_model.fit(designs[mine], weights[mine], all_reduce_sum)
         iteration = self._record(samples)
         self.num_done += 1
         if self._exhausted:

@@ -165,8 +165,17 @@ class MBOCommandLine(LightningCLI):
         parser.add_lightning_class_args(callbacks.SearchModelUpdate, "search")
         parser.add_lightning_class_args(callbacks.ImportanceWeighting, "autofocus")
         parser.add_lightning_class_args(callbacks.OracleConvergence, "convergence")
-        # Autofocusing is on when its strength is given, so that no group means none of it.
-        parser.set_defaults({"autofocus.enabled": None})
+        parser.set_defaults(
+            {
+                "model": {"class_path": "lightning_mbo.oracles.DeepEnsemble"},
+                "data": {"class_path": "lightning_mbo.data.Superconductor"},
+                "search.search_model": {
+                    "class_path": "lightning_mbo.search_models.MultivariateNormal"
+                },
+                # On when its strength is given: no group means no autofocusing.
+                "autofocus.enabled": None,
+            }
+        )
         parser.add_argument(
             "--num_candidates",
             type=int | None,

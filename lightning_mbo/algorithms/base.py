@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from lightning_mbo.errors import ConfigurationError
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -30,13 +32,31 @@ class Samples:
 
 
 class Algorithm(nn.Module, ABC):
-    """Turns samples into the weights of the search model's next maximum-likelihood fit.
+    """Turns samples into what the search model is fitted to next.
 
     Thresholds and the like are buffers, so that they are saved and never start over.
+
+    Attributes:
+        threshold: γ, a scalar in the property's units: the desired set is {y ≥ γ}.
     """
 
     threshold: Tensor
-    """γ: the desired set is {y ≥ γ}. A scalar, in the property's units."""
+
+    def __init__(self) -> None:
+        """Start without a threshold."""
+        super().__init__()
+        self.register_buffer("threshold", torch.tensor(-torch.inf, dtype=torch.float64))
+
+    def start(self, designs: Tensor, properties: Tensor) -> None:
+        """Learn what the search starts from. Called once, before all else.
+
+        The threshold becomes the greatest training label, for algorithms without one of their own.
+
+        Args:
+            designs: The training designs, shape ``(n, *design_shape)``, float64.
+            properties: Their labels, shape ``(n,)``, float64.
+        """
+        self.threshold.copy_(properties.max())
 
     @abstractmethod
     def log_weights(self, samples: Samples) -> Tensor:
@@ -45,6 +65,36 @@ class Algorithm(nn.Module, ABC):
         Returns:
             Logarithms of weights that are not normalised, shape ``(m,)``.
         """
+
+    def fitting_set(self, samples: Samples, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """What the search model is fitted to: by default, the weighted samples.
+
+        Args:
+            samples: Those that `log_weights` was given.
+            weights: Its weights, normalised, negligible ones zero, shape ``(m,)``.
+
+        Returns:
+            Designs ``(p, *design_shape)`` and their weights ``(p,)``.
+        """
+        return samples.designs, weights
+
+
+class QuantileAlgorithm(Algorithm, ABC):
+    """An algorithm with a quantile: of what, its subclasses say."""
+
+    def __init__(self, quantile: float = 0.9) -> None:
+        """Set up the algorithm.
+
+        Args:
+            quantile: Q in [0, 1], the share that falls below the threshold.
+
+        Raises:
+            ConfigurationError: If the quantile is outside [0, 1].
+        """
+        super().__init__()
+        if not 0 <= quantile <= 1:
+            raise ConfigurationError(f"quantile must lie in [0, 1], not {quantile}")
+        self.quantile = quantile
 
 
 def log_survival(threshold: Tensor, prediction: Normal) -> Tensor:

@@ -3,7 +3,8 @@
 from lightning_mbo.importance.weights import (
     effective_sample_size,
     importance_weights,
+    largest_alpha,
     normalized_weights,
 )
 
-__all__ = ["effective_sample_size", "importance_weights", "normalized_weights"]
+__all__ = ["effective_sample_size", "importance_weights", "largest_alpha", "normalized_weights"]

@@ -8,6 +8,8 @@ from torch import Tensor
 NEGLIGIBLE = 1e-8
 """Samples with less than this share of the largest weight are dropped from a search model's fit."""
 
+_BISECTIONS = 30
+
 
 def importance_weights(log_ratios: Tensor, alpha: float, self_normalize: bool = True) -> Tensor:
     """Flattened importance weights w^α of the training designs.
@@ -62,3 +64,29 @@ def normalized_weights(log_weights: Tensor) -> Tensor:
     log_weights = torch.where(usable, log_weights, -torch.inf)
     weights = (log_weights - log_weights.max()).exp().nan_to_num(0.0)
     return torch.where(weights >= NEGLIGIBLE, weights, 0.0)
+
+
+def largest_alpha(log_ratios: Tensor, min_effective_sample_size: float) -> float:
+    """The largest α in [0, 1] whose weights keep the effective sample size at a given one.
+
+    n_e falls as α rises, so that bisection finds it.
+
+    Args:
+        log_ratios: As in `importance_weights`, shape ``(n,)``.
+        min_effective_sample_size: The least n_e, a number of points.
+
+    Returns:
+        α; 0 where even equal weights have too small an n_e.
+    """
+
+    def enough(alpha: float) -> bool:
+        size = effective_sample_size(importance_weights(log_ratios, alpha))
+        return size.item() >= min_effective_sample_size
+
+    if enough(1.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if enough(middle) else (low, middle)
+    return low

@@ -32,7 +32,7 @@ def fit(small_run: list[str]) -> Callable[..., str]:
     [
         ([], ["subcommand", "fit,validate,test,predict"]),
         (["fitt"], ["'fitt'", "'fit'"]),
-        (["fit"], ["fit.model", "--config cbas_af.yaml"]),
+        (["fit"], ["fit.search.algorithm", "--config cbas_af.yaml"]),
         (["fit", "--config"], ["--config", "expected one argument"]),
         (["fit", "--config=cbas_aff.yaml"], ["no config cbas_aff.yaml", "mean cbas_af.yaml"]),
         (["test", "--config=cbas.yaml"], ["give --ckpt_path"]),

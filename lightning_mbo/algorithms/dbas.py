@@ -1,0 +1,27 @@
+"""Design by adaptive sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.algorithms.base import QuantileAlgorithm, Samples, log_survival
+
+
+class DbAS(QuantileAlgorithm):
+    """Design by adaptive sampling: p_θ is refitted to samples weighted by P(y ≥ γ_t | x).
+
+    γ_t is the `quantile` of the oracle's means over the samples, and never falls.
+
+    Reference: Brookes and Listgarten, "Design by adaptive sampling", 2018; Fannjiang and
+    Listgarten, NeurIPS 2020, section S4.
+    """
+
+    def start(self, designs: Tensor, properties: Tensor) -> None:
+        """The threshold is learnt from samples alone."""
+
+    def log_weights(self, samples: Samples) -> Tensor:
+        """Logarithms of the samples' weights, shape ``(m,)``; the threshold rises or stays."""
+        reached = samples.prediction.loc.nanquantile(self.quantile)
+        self.threshold.copy_(torch.fmax(self.threshold, reached))
+        return log_survival(self.threshold, samples.prediction)

@@ -1,0 +1,94 @@
+"""DbAS, RWR, FB and CEM-PI against independent computations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch.distributions import Normal
+
+from lightning_mbo.algorithms import CEMPI, FB, RWR, Algorithm, DbAS, Samples
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.importance import normalized_weights
+
+M, N = 200, 50
+RNG = np.random.default_rng(0)
+MEANS, STDS = RNG.normal(size=M), RNG.uniform(0.1, 2.0, size=M)
+DESIGNS, LABELS = RNG.normal(size=(N, 2)), RNG.normal(size=N)
+
+
+def samples(means: np.ndarray = MEANS) -> Samples:
+    designs = torch.from_numpy(np.stack([means, -means], 1))
+    zeros = torch.zeros(len(means), dtype=torch.float64)
+    prediction = Normal(torch.from_numpy(means), torch.from_numpy(STDS[: len(means)]))
+    return Samples(designs, prediction, zeros, zeros, zeros)
+
+
+def started(algorithm: Algorithm) -> Algorithm:
+    algorithm.start(torch.from_numpy(DESIGNS), torch.from_numpy(LABELS))
+    return algorithm
+
+
+def test_dbas_weighs_by_the_probability_of_passing_the_threshold() -> None:
+    algorithm = started(DbAS(quantile=0.7))
+    threshold = np.quantile(MEANS, 0.7)
+    expected = scipy.stats.norm.logsf(threshold, MEANS, STDS)
+    np.testing.assert_allclose(algorithm.log_weights(samples()).numpy(), expected, rtol=1e-9)
+    assert algorithm.threshold.item() == pytest.approx(threshold)
+    algorithm.log_weights(samples(MEANS - 1))
+    assert algorithm.threshold.item() == pytest.approx(threshold)
+
+
+def test_rwr_weighs_by_the_exponential_of_the_mean() -> None:
+    weights = normalized_weights(started(RWR(eta=0.5)).log_weights(samples()))
+    expected = np.exp(0.5 * MEANS)
+    np.testing.assert_allclose(weights.numpy(), expected / expected.max(), rtol=1e-9)
+
+
+def test_cem_pi_keeps_the_most_probable_improvements() -> None:
+    algorithm = started(CEMPI(quantile=0.8))
+    improvement = scipy.stats.norm.sf(LABELS.max(), MEANS, STDS)
+    kept = normalized_weights(algorithm.log_weights(samples())) > 0
+    assert kept.sum() == M // 5
+    np.testing.assert_array_equal(kept.numpy(), improvement >= np.sort(improvement)[-M // 5])
+
+
+def test_fb_replaces_the_oldest_of_the_pool() -> None:
+    algorithm = started(FB(quantile=0.9))
+    given = samples()
+    passing = MEANS >= np.quantile(LABELS, 0.9)
+    assert 0 < passing.sum() < N
+    weights = normalized_weights(algorithm.log_weights(given))
+    np.testing.assert_array_equal(weights.numpy(), passing)
+    designs, equal = algorithm.fitting_set(given, weights)
+    expected = np.concatenate([DESIGNS, given.designs.numpy()[passing]])[-N:]
+    np.testing.assert_array_equal(designs.numpy(), expected)
+    assert (equal == 1).all()
+    # The pool is saved, and the next samples push out its oldest.
+    restored = started(FB(quantile=0.9))
+    restored.load_state_dict(algorithm.state_dict())
+    for pool in (algorithm, restored):
+        designs, _ = pool.fitting_set(given, weights)
+        twice = np.concatenate([expected, given.designs.numpy()[passing]])[-N:]
+        np.testing.assert_array_equal(designs.numpy(), twice)
+
+
+def test_fb_never_outgrows_its_pool() -> None:
+    algorithm = started(FB(quantile=0.0))
+    given = samples(np.full(M, 100.0) + np.arange(M))
+    designs, _ = algorithm.fitting_set(given, torch.ones(M))
+    np.testing.assert_array_equal(designs.numpy(), given.designs[-N:].numpy())
+
+
+@pytest.mark.parametrize("algorithm", [DbAS, FB, CEMPI])
+@pytest.mark.parametrize("quantile", [-0.1, 1.1, float("nan")])
+def test_no_quantile(algorithm: type, quantile: float) -> None:
+    with pytest.raises(ConfigurationError, match="quantile"):
+        algorithm(quantile=quantile)
+
+
+@pytest.mark.parametrize("eta", [-1.0, float("nan"), float("inf")])
+def test_no_eta(eta: float) -> None:
+    with pytest.raises(ConfigurationError, match="eta"):
+        RWR(eta=eta)
