@@ -29,6 +29,13 @@ from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 _CONFIGS = Path(str(importlib.import_module("lightning_mbo.configs").__file__)).parent
 
+_COMMANDS = {
+    "fit": "Search for better designs: a new run, or on from a checkpoint.",
+    "validate": "Each ensemble member's weighted validation loss.",
+    "test": "Score a run's samples by the ground truth, where there is one.",
+    "predict": "Draw further candidates from a run, finished or not.",
+}
+
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line.
@@ -135,7 +142,10 @@ class MBOCommandLine(LightningCLI):
             subclass_mode_data=True,
             save_config_callback=_SaveConfig,
             parser_class=_Parser,
-            parser_kwargs={"description": "Offline model-based optimisation."},
+            parser_kwargs={
+                "prog": "lightning-mbo",
+                "description": "From a table of measured designs to better ones.",
+            },
             seed_everything_default=0,
             trainer_defaults={
                 "default_root_dir": "runs",
@@ -159,6 +169,14 @@ class MBOCommandLine(LightningCLI):
             help="A config file, or the name of a shipped one, for instance cbas_af.yaml.",
         )
         return parser
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        # The trainer's methods describe themselves as what they are for any model.
+        described = {name: {"description": text} for name, text in _COMMANDS.items()}
+        super()._add_subcommands(parser, **(described | kwargs))
+        for action in parser._actions:
+            for choice in getattr(action, "_choices_actions", []):
+                choice.help = _COMMANDS[choice.dest]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The groups that are this project's own."""

@@ -44,13 +44,13 @@ def explained(message: str, parser: ArgumentParser) -> str:
     if key and no_class:
         names = [cls.__name__ for base in _BASES for cls in _subclasses(base)]
         return f"{key[1]}: there is no class {no_class[1]}{_nearest(no_class[1], names)}"
-    wanted = re.search(r"Expected a <class '(\w+)'>", line)
+    wanted = [f"of type {name}" for name in re.findall(r"Expected a <class '(\w+)'>", line)[:1]]
+    wanted += [
+        f"one of {names}" for names in re.findall(r"Expected a typing.Literal\[(.+?)\]", line)
+    ]
     given = re.search(r"(?:Given value|Got value): (.+)$", line)
-    choices = re.search(r"Expected a typing.Literal\[(.+)\]\.", line)
-    if key and choices and given:
-        return f"{key[1]} must be one of {choices[1]}, not {given[1]!r}"
     if key and wanted and given:
-        return f"{key[1]} must be of type {wanted[1]}, not {given[1]!r}"
+        return f"{key[1]} must be {' or '.join(wanted)}, not {given[1]!r}"
     if "arguments are required" in line:
         return f"{line}. A config says them all: --config cbas_af.yaml, for instance"
     unknown = re.search(r"(?:unrecognized arguments:|[Oo]ption) '?(--)?([\w.]+)", line)

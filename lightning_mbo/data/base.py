@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +27,7 @@ FEWEST_DESIGNS = 10
 """With fewer there is nothing to validate on."""
 
 
-class DesignDataModule(pl.LightningDataModule):
+class DesignDataModule(pl.LightningDataModule, ABC):
     """A table of designs and their measured property, with a weight for each.
 
     Subclasses implement `load`. Designs are standardised there; all that the user sees is in the

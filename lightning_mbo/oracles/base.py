@@ -148,7 +148,10 @@ class Oracle(pl.LightningModule, ABC):
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
 
     def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
-        """One optimiser step on each minibatch, for all members at once."""
+        """One optimiser step on each minibatch, for all members at once.
+
+        The loader hands over several minibatches together, hence the manual optimisation.
+        """
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for minibatch in batch:
@@ -178,17 +181,16 @@ class Oracle(pl.LightningModule, ABC):
             total = all_reduce_sum(self._sums.pop("train"))
             metrics["training_loss"] = total / (self._num_steps * world_size())
             self._num_steps = 0
-        if self.trainer.training or self.trainer.validating:
-            for logger in self.trainer.loggers:
-                logger.log_metrics(
-                    {
-                        f"oracle/{name}/member_{j}": value
-                        for name, values in metrics.items()
-                        for j, value in enumerate(values.tolist())
-                        if not self.frozen[j]
-                    },
-                    step=self.global_step,
-                )
+        named = {
+            f"oracle/{name}/member_{j}": value
+            for name, values in metrics.items()
+            for j, value in enumerate(values.tolist())
+            if not self.frozen[j]
+        }
+        if self.trainer.state.fn == "validate":
+            self.log_dict(named, sync_dist=True)
+        for logger in self.trainer.loggers:
+            logger.log_metrics(named, step=self.global_step)
 
     def test_step(  # type: ignore[override]
         self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0
