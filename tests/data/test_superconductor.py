@@ -356,3 +356,29 @@ def test_too_few_rows_are_refused(tmp_path: Path, cache_dir: Path, labels: Any) 
 def test_options_out_of_range_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         Superconductor(**options)
+
+
+def test_the_nearest_known_material_is_visible_and_nearest(table: Path, cache_dir: Path) -> None:
+    data = loaded(table, cache_dir, representation="features", labels="measured")
+    named = data.nearest_known(data.designs)
+    formulas = pd.read_csv(table)
+    # A row is nearest to itself, or to a row of the same design.
+    np.testing.assert_array_equal(data.designs.numpy(), design_of(data, named, formulas))
+    shifted = data.nearest_known(data.designs + 1e-3)
+    assert shifted["nearest_material"].isin(formulas["formula"]).all()
+
+
+def design_of(data: Superconductor, named: pd.DataFrame, formulas: pd.DataFrame) -> np.ndarray:
+    rows = {
+        (row.formula, row.critical_temp): number
+        for number, row in enumerate(formulas.itertuples(index=False))
+    }
+    keys = zip(named["nearest_material"], named["nearest_critical_temp"], strict=True)
+    return data.designs.numpy()[[rows[key] for key in keys]]
+
+
+def test_features_alone_name_no_material(tmp_path: Path, cache_dir: Path) -> None:
+    path = tmp_path / "train.csv"
+    feature_table().to_csv(path, index=False)
+    data = Superconductor(path=path, cache_dir=cache_dir)
+    assert data.nearest_known(torch.zeros(4, 3)).shape == (4, 0)
