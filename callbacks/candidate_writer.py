@@ -102,7 +102,7 @@ class CandidateWriter(DesignCallback):
         if not trainer.is_global_zero:
             return
         search = _search_of(trainer)
-        designs = torch.cat([batch for batch, _ in self._predictions]).double()
+        designs = torch.cat([batch for batch, _ in self._predictions])
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
         order = means.argsort(descending=True, stable=True)[: self.num_candidates or 100]

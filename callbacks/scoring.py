@@ -80,8 +80,9 @@ class Scoring(DesignCallback):
                 console.print("There is no ground truth for these data: nothing can be scored.")
             return
         rows = [{k: v.item() for k, v in m.compute().items()} for m in self._metrics]
-        for name, value in rows[0].items():
-            oracle.log(f"test/{name}", value, sync_dist=True)
+        for prefix, row in zip(("test/", "test/baseline_"), rows, strict=True):
+            for name, value in row.items():
+                oracle.log(f"{prefix}{name}", value, sync_dist=True)
         if not trainer.is_global_zero:
             return
         table = pd.DataFrame(rows, index=pd.Index(_ROWS, name="samples of"))

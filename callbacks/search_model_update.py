@@ -69,6 +69,7 @@ class SearchModelUpdate(DesignCallback):
         self.best_score = -float("inf")
         self.best_iteration = -1
         self._exhausted = False
+        self._data: DesignDataModule | None = None
 
     @property
     def finished(self) -> bool:
@@ -78,6 +79,13 @@ class SearchModelUpdate(DesignCallback):
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
         data = design_data(trainer)
+        data.test_designs = [
+            self.last_samples,
+            lambda: self._draw(self.training_distribution, len(data.designs), "baseline", 0),
+        ]
+        if data is self._data:  # a later stage of the same run
+            return
+        self._data = data
         self.search_model.build(data.design_shape)
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
         self.algorithm.start(data.designs, data.properties)
@@ -85,10 +93,6 @@ class SearchModelUpdate(DesignCallback):
         self.sampled_model = copy.deepcopy(self.search_model)
         for module in self._modules().values():
             module.requires_grad_(False).to(trainer.strategy.root_device)
-        data.test_designs = [
-            self.last_samples,
-            lambda: self._draw(self.training_distribution, len(data.designs), "baseline", 0),
-        ]
 
     def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """A run that was finished before it was resumed stops at once."""

@@ -235,4 +235,4 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return self._split
 
     def _evaluated(self, source: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        return lambda: source().to(self._device(), torch.float32)
+        return lambda: source().to(self._device())

@@ -156,7 +156,7 @@ class ValidationBatches:
 
 
 class DesignChunks:
-    """Designs alone, float32, in chunks that bound the memory, made when they are first read."""
+    """Designs alone, float64, in chunks that bound the memory, made when they are first read."""
 
     def __init__(self, designs: Callable[[], Tensor], chunk_size: int = 8192) -> None:
         """Refer to a function that gives designs of shape ``(m, *design_shape)``."""
