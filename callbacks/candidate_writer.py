@@ -15,7 +15,7 @@ from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.files import run_folder, unused_path, write_text
+from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, callbacks_of, design_data
@@ -79,7 +79,7 @@ class CandidateWriter(DesignCallback):
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
         data = design_data(trainer)
-        if trainer.is_global_zero and self.designs is not None:
+        if writes_files(trainer) and self.designs is not None:
             write_text(
                 run_folder(trainer) / "candidates.csv",
                 _table(data, self.designs, self.figures).to_csv(index=False),

@@ -27,14 +27,22 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
 
     on_train_batch_end = None  # type: ignore[assignment]
 
-    def __init__(self, monitor: str = "design/oracle_p80", mode: str = "max") -> None:
+    def __init__(
+        self,
+        monitor: str = "design/oracle_p80",
+        mode: str = "max",
+        dirpath: str | Path | None = None,
+    ) -> None:
         """Set what is best.
 
         Args:
             monitor: A figure of the design iterations.
             mode: `max` or `min`.
+            dirpath: Where the checkpoints go; default: `checkpoints` in the logger's folder. The
+                run's other files go into the folder above.
         """
         super().__init__(
+            dirpath=dirpath,
             monitor=monitor,
             mode=mode,
             filename="best",
@@ -82,6 +90,9 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
             "last_model_path": last and str(here / Path(last).name),
         }
         super().load_state_dict(state_dict)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing: the last epoch has been saved."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Nothing: the epoch's end is the resumable point."""

@@ -68,7 +68,6 @@ class ImportanceWeighting(DesignCallback):
                 f"lie in [0, 1], not {min_effective_sample_size}"
             )
         self.weights: Tensor | None = None
-        self._log_prob_training: Tensor | None = None
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -76,9 +75,9 @@ class ImportanceWeighting(DesignCallback):
         """Weigh the training designs, and ask for a refit."""
         data = design_data(trainer)
         designs = data.designs.to(oracle.device)
-        if self._log_prob_training is None:
-            self._log_prob_training = iteration.training_distribution.log_prob(designs)
-        log_ratios = iteration.search_model.log_prob(designs) - self._log_prob_training
+        log_ratios = iteration.search_model.log_prob(
+            designs
+        ) - iteration.training_distribution.log_prob(designs)
         floor = self.min_effective_sample_size * len(designs)
         if self.alpha == "auto":
             alpha = iteration.metrics["alpha"] = largest_alpha(log_ratios, floor)

@@ -85,7 +85,8 @@ class Scoring(DesignCallback):
                 oracle.log(f"{prefix}{name}", value, sync_dist=True)
         if not trainer.is_global_zero:
             return
-        table = pd.DataFrame(rows, index=pd.Index(_ROWS, name="samples of"))
+        index = pd.Index(_ROWS, name="samples of")
+        table = pd.DataFrame(rows, index=index, columns=["median", "max", "pci", "rho", "rmse"])
         path = unused_path(run_folder(trainer) / "scores.csv")
         write_text(path, table.to_csv())
         console.print(_rendered(table, data.property_name))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms import Algorithm, Samples
+from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import all_reduce_sum, gather_shards, shard
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
@@ -30,7 +31,8 @@ class SearchModelUpdate(DesignCallback):
 
     Acts on `on_oracle_fit_end`: samples the search model, asks the oracle, lets the algorithm
     weigh the samples (E-step), refits the search model by weighted maximum likelihood (M-step),
-    and announces `on_search_model_update`. Stops the trainer after the last iteration. Saves the
+    announces `on_search_model_update`, and makes the iteration's metrics available to monitors as
+    `design/...`. Stops the trainer after the last iteration. Saves the
     search model before and after the update, the training distribution, and the algorithm.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithms 1 and 2.
@@ -119,6 +121,9 @@ class SearchModelUpdate(DesignCallback):
                 "finite weight. What was found until then is kept"
             )
         announce(trainer, "on_search_model_update", oracle, iteration)
+        for name, value in iteration.metrics.items():
+            # For callbacks that monitor; `Trajectory` hands the figures to the loggers.
+            oracle.log(f"design/{name}", value, logger=False, sync_dist=True)
         trainer.should_stop = trainer.should_stop or self.finished
 
     def last_samples(self) -> Tensor:

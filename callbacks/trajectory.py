@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.evaluation.figures import draw_trajectory
-from lightning_mbo.files import run_folder, write_text
+from lightning_mbo.files import run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, callbacks_of, design_data
@@ -53,12 +53,10 @@ class Trajectory(DesignCallback):
     ) -> None:
         """Record one iteration."""
         self.rows.append({"design_iteration": iteration.number, **iteration.metrics})
-        named = {f"design/{name}": value for name, value in iteration.metrics.items()}
-        for name, value in named.items():
-            oracle.log(name, value, logger=False, sync_dist=True)
-        if not trainer.is_global_zero:
+        if not writes_files(trainer):
             return
         self._write(trainer)
+        named = {f"design/{name}": value for name, value in iteration.metrics.items()}
         for logger in trainer.loggers:
             logger.log_metrics(named, step=iteration.number)
             if isinstance(logger, TensorBoardLogger):
@@ -66,7 +64,7 @@ class Trajectory(DesignCallback):
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw the trajectory."""
-        if not (trainer.is_global_zero and self.rows):
+        if not (writes_files(trainer) and self.rows):
             return
         self._write(trainer)
         data = design_data(trainer)

@@ -20,7 +20,7 @@ from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_mbo.console import quieten, say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, MBOError
-from lightning_mbo.files import unused_path
+from lightning_mbo.files import run_folder, unused_path, write_text
 from lightning_mbo.mistakes import explained, users_mistake
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_run_folder
@@ -95,19 +95,14 @@ class _SaveConfig(SaveConfigCallback):
         """Nothing yet: the checkpoint that the run is to go on from may not fit it."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = Path(str(trainer.log_dir))
-        if trainer.is_global_zero and (folder / self.config_filename).exists():
-            dumped = self.parser.dump(self.config, skip_none=False)
-            if _same_config(dumped, (folder / self.config_filename).read_text()):
-                self.already_saved = True
-            else:
-                self.config_filename = unused_path(folder / self.config_filename).name
-        self.already_saved = trainer.strategy.broadcast(self.already_saved)
         super().setup(trainer, pl_module, "fit")
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Show the config in TensorBoard, which tells runs apart."""
-        text = self.parser.dump(self.config, skip_none=True)
+        """Write the config beside the checkpoints, and show it in TensorBoard."""
+        path = run_folder(trainer) / self.config_filename
+        text = self.parser.dump(self.config, skip_none=False)
+        if not (path.exists() and _same_config(text, path.read_text(encoding="utf-8"))):
+            write_text(unused_path(path), text)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_text("config", f"```yaml\n{text}\n```")
@@ -141,6 +136,7 @@ class MBOCommandLine(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_callback=_SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             parser_class=_Parser,
             parser_kwargs={
                 "prog": "lightning-mbo",
@@ -231,11 +227,11 @@ class MBOCommandLine(LightningCLI):
                 "enable_progress_bar": False,
             }
         else:
-            own.append(callbacks.DesignCheckpoint())
+            place = self.run.path
+            own.append(callbacks.DesignCheckpoint(dirpath=place / "checkpoints"))
             if config.enable_progress_bar is not False:
                 own.append(callbacks.DesignProgress())
             if config.logger in (None, True):
-                place = self.run.path
                 kwargs["logger"] = TensorBoardLogger(
                     place.parent.parent, place.parent.name, place.name
                 )

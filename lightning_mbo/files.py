@@ -26,11 +26,20 @@ def unused_path(path: Path) -> Path:
     return numbered
 
 
+def writes_files(trainer: pl.Trainer) -> bool:
+    """Whether this process leaves files: the first one does, unless nothing is to be kept."""
+    return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
+
+
 def run_folder(trainer: pl.Trainer) -> Path:
     """Where a run's files go: what is made from a checkpoint goes beside that run's own files."""
     checkpoint = trainer.ckpt_path
-    if trainer.state.fn != "fit" and checkpoint:
-        folder = Path(checkpoint).resolve().parent
+    if trainer.state.fn == "fit":
+        checkpoints = getattr(trainer.checkpoint_callback, "dirpath", None)
+    else:
+        checkpoints = Path(checkpoint).parent if checkpoint else None
+    if checkpoints is not None:
+        folder = Path(checkpoints)
         return folder.parent if folder.name == "checkpoints" else folder
     # Not `trainer.log_dir`: that is a collective operation, and files are rank 0's business.
     logger = trainer.logger

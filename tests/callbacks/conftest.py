@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +16,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def _blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing a trajectory takes longer than a run."""
+    monkeypatch.setattr(
+        "lightning_mbo.callbacks.trajectory.draw_trajectory", lambda *args: Figure((1, 1))
+    )

@@ -54,8 +54,10 @@ class Indifferent(Algorithm):
 
     def __init__(self, until: int = 1000, then: float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self.until, self.then, self.num_calls = until, then, 0
+
+    def start(self, designs: Tensor, properties: Tensor) -> None:
+        self.threshold.zero_()
 
     def log_weights(self, samples: Samples) -> Tensor:
         value = 0.0 if self.num_calls < self.until else self.then
@@ -196,6 +198,11 @@ def run(
     )
     trainer.fit(oracle or ensemble(), datamodule=data or Quadratic())
     return trainer, recorder
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Numbers exactly as they were written."""
+    return pd.read_csv(path, dtype=str).astype(float)
 
 
 def equal_states(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:

@@ -1,0 +1,216 @@
+"""What is handed to the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from lightning_mbo.errors import ConfigurationError
+from tests.callbacks.quadratic import (
+    NUM_SAMPLES,
+    OFFSET,
+    SCALE,
+    Indifferent,
+    PromisingOracle,
+    Quadratic,
+    callbacks,
+    ensemble,
+    find,
+    read_table,
+    run,
+    search_update,
+    trainer_with,
+)
+
+pytestmark = pytest.mark.usefixtures("_blank_pictures")
+
+FIGURES = [
+    "oracle_mean",
+    "oracle_std",
+    "probability_above_threshold",
+    "log_prob_search_model",
+    "log_prob_training_distribution",
+]
+
+
+@pytest.mark.parametrize("num_candidates", [None, 1, 7, 1000])
+def test_candidates_are_the_best_of_the_best_iteration(
+    num_candidates: int | None, tmp_path: Path
+) -> None:
+    _, recorder = run(tmp_path, callbacks.CandidateWriter(num_candidates))
+    candidates = read_table(tmp_path / "candidates.csv")
+    assert list(candidates.columns) == [*FIGURES, "width", "length"]
+    promises = [np.quantile(recorder.numpy(t)[1], 0.8) for t in range(3)]
+    best = int(np.argmax(promises))
+    designs, means, stds, log_prob, log_prob_training = recorder.numpy(best)
+    order = np.argsort(-means, kind="stable")[: min(NUM_SAMPLES // 5, num_candidates or 1000)]
+    assert (means[order] >= promises[best]).all()
+    threshold = recorder.iterations[best].threshold
+    expected = np.column_stack(
+        [
+            means[order],
+            stds[order],
+            stats.norm.sf(threshold, means[order], stds[order]),
+            log_prob[order],
+            log_prob_training[order],
+            designs[order] * SCALE + OFFSET,
+        ]
+    )
+    np.testing.assert_allclose(candidates.to_numpy(), expected, rtol=1e-12)
+    assert (np.diff(candidates["oracle_mean"]) <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("promises", "best"), [([1.0, 3.0, 2.0], 1), ([3.0, 1.0, 2.0], 0), ([1.0, 2.0, 3.0], 2)]
+)
+def test_candidates_are_of_the_iteration_that_promises_most(
+    promises: list[float], best: int, tmp_path: Path
+) -> None:
+    _, recorder = run(
+        tmp_path,
+        callbacks.CandidateWriter(),
+        oracle=PromisingOracle(promises),
+        algorithm=Indifferent(),
+        max_epochs=1,
+    )
+    candidates = read_table(tmp_path / "candidates.csv")
+    # All samples are equally good, and stay in their order.
+    designs = recorder.numpy(best)[0] * SCALE + OFFSET
+    np.testing.assert_allclose(candidates[["width", "length"]].to_numpy(), designs, rtol=1e-12)
+    assert set(candidates["oracle_mean"]) == {promises[best]}
+    # The threshold is 0, the standard deviation 1.
+    np.testing.assert_allclose(
+        candidates["probability_above_threshold"], stats.norm.cdf(promises[best])
+    )
+
+
+def test_far_tails_keep_their_probability(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        callbacks.CandidateWriter(),
+        oracle=PromisingOracle([-30.0]),
+        algorithm=Indifferent(),
+        max_epochs=1,
+        num_iterations=1,
+    )
+    probability = read_table(tmp_path / "candidates.csv")["probability_above_threshold"]
+    np.testing.assert_allclose(probability, stats.norm.sf(30.0), rtol=1e-9)
+
+
+class Known(Quadratic):
+    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+        return pd.DataFrame({"nearest_x": self.designs[:, 0].numpy()[: len(designs)]})
+
+
+def test_what_is_known_stands_between(tmp_path: Path) -> None:
+    run(tmp_path, callbacks.CandidateWriter(), data=Known(), num_iterations=1)
+    columns = list(read_table(tmp_path / "candidates.csv").columns)
+    assert columns == [*FIGURES, "nearest_x", "width", "length"]
+
+
+def test_nothing_is_written_before_the_first_iteration(tmp_path: Path) -> None:
+    trainer = trainer_with(
+        tmp_path,
+        search_update(),
+        callbacks.OracleConvergence(max_epochs=5),
+        callbacks.CandidateWriter(),
+        max_epochs=1,
+    )
+    trainer.fit(ensemble(), datamodule=Quadratic())
+    assert list(tmp_path.iterdir()) == []
+
+
+class Stop(callbacks.DesignCallback):
+    """Ends the run after the second iteration."""
+
+    def __init__(self, how: type[BaseException] | None) -> None:
+        self.how = how
+
+    def on_search_model_update(self, trainer: Any, oracle: Any, iteration: Any) -> None:
+        if iteration.number == 1:
+            if self.how:
+                raise self.how
+            trainer.should_stop = True
+
+
+def test_a_run_that_is_stopped_writes_what_it_has(tmp_path: Path) -> None:
+    run(tmp_path, callbacks.CandidateWriter(), Stop(None))
+    assert len(read_table(tmp_path / "candidates.csv")) == NUM_SAMPLES // 5
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks used to")
+def test_an_interrupted_run_can_still_predict(tmp_path: Path) -> None:
+    used = [callbacks.Trajectory(), callbacks.CandidateWriter(), callbacks.DesignCheckpoint()]
+    with pytest.raises(SystemExit):
+        run(tmp_path, *used, Stop(KeyboardInterrupt))
+    assert not (tmp_path / "candidates.csv").exists()
+    trainer = trainer_with(tmp_path, search_update(), callbacks.CandidateWriter(9))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    trainer.predict(ensemble(), datamodule=Quadratic(), ckpt_path=last)
+    assert len(read_table(tmp_path / "predicted_candidates.csv")) == 9
+
+
+def test_state_goes_on(tmp_path: Path) -> None:
+    trainer, _ = run(tmp_path, callbacks.CandidateWriter())
+    writer, saved = find(trainer, callbacks.CandidateWriter), callbacks.CandidateWriter()
+    saved.load_state_dict(writer.state_dict())
+    assert saved.iteration == writer.iteration >= 0
+    assert torch.equal(saved.designs, writer.designs)
+    assert list(saved.figures) == FIGURES
+
+
+@pytest.mark.parametrize(("num_candidates", "rows"), [(None, 100), (7, 7)])
+def test_predict(num_candidates: int | None, rows: int, tmp_path: Path) -> None:
+    # Above all samples' scores of one fit are those of an oracle that stays as it is.
+    never = callbacks.ImportanceWeighting(enabled=False)
+    trainer, recorder = run(
+        tmp_path,
+        callbacks.Trajectory(),
+        callbacks.CandidateWriter(num_candidates),
+        callbacks.DesignCheckpoint(),
+        weighting=never,
+    )
+    written = (tmp_path / "candidates.csv").read_bytes()
+    for name in ("predicted_candidates.csv", "predicted_candidates-2.csv"):
+        trainer.predict(ckpt_path="last", datamodule=trainer.datamodule)
+        assert (tmp_path / name).exists()
+    one, two = (read_table(path) for path in sorted(tmp_path.glob("predicted*")))
+    pd.testing.assert_frame_equal(one, two)
+    assert (tmp_path / "candidates.csv").read_bytes() == written
+    assert list(one.columns) == [*FIGURES, "width", "length"]
+    assert len(one) == rows
+    assert (np.diff(one["oracle_mean"]) <= 0).all()
+    # New draws of the model of the last iteration, by the oracle of that iteration.
+    designs = (one[["width", "length"]].to_numpy() - OFFSET) / SCALE
+    sampled = recorder.sampled_models[-1]
+    density = stats.multivariate_normal(sampled.mean.numpy(), sampled.covariance.numpy())
+    np.testing.assert_allclose(one["log_prob_search_model"], density.logpdf(designs), rtol=1e-6)
+    with torch.no_grad():
+        prediction = trainer.lightning_module(torch.tensor(designs, dtype=torch.float32))
+    np.testing.assert_allclose(one["oracle_mean"], prediction.loc.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(
+        one["probability_above_threshold"],
+        stats.norm.sf(recorder.iterations[-1].threshold, one["oracle_mean"], one["oracle_std"]),
+        rtol=1e-5,
+    )
+    # The best fifth of five times as many draws, none of them seen before.
+    assert not np.isin(designs, recorder.numpy(2)[0]).any()
+
+
+def test_predict_needs_a_search(tmp_path: Path) -> None:
+    trainer = trainer_with(tmp_path, callbacks.CandidateWriter())
+    with pytest.raises(ConfigurationError, match="add a SearchModelUpdate"):
+        trainer.predict(ensemble(), datamodule=Quadratic())
+
+
+@pytest.mark.parametrize("num_candidates", [0, -1])
+def test_refused_numbers(num_candidates: int) -> None:
+    with pytest.raises(ConfigurationError, match="num_candidates must be at least 1"):
+        callbacks.CandidateWriter(num_candidates)
