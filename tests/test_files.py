@@ -54,12 +54,14 @@ def test_unused_path(tmp_path: Path) -> None:
     assert unused_path(tmp_path / "folder").name == "folder"
 
 
-def trainer(fn: str, ckpt_path: str | None, log_dir: str | None = None) -> Any:
+def trainer(
+    fn: str, ckpt_path: str | None, log_dir: str | None = None, dirpath: str | None = None
+) -> Any:
     return SimpleNamespace(
         ckpt_path=ckpt_path,
         state=SimpleNamespace(fn=fn),
         logger=SimpleNamespace(log_dir=log_dir) if log_dir else None,
-        log_dir=log_dir,
+        checkpoint_callback=SimpleNamespace(dirpath=dirpath),
         default_root_dir="root",
     )
 
@@ -81,3 +83,9 @@ def test_a_fit_writes_to_its_own_folder(ckpt_path: str | None) -> None:
 
 def test_without_a_checkpoint_the_log_folder_is_used() -> None:
     assert run_folder(trainer("predict", None, log_dir="own")) == Path("own")
+
+
+def test_a_fit_s_files_go_above_its_checkpoints() -> None:
+    fit = trainer("fit", None, log_dir="logs", dirpath="runs/version_3/checkpoints")
+    assert run_folder(fit) == Path("runs/version_3")
+    assert run_folder(trainer("fit", None, log_dir="logs", dirpath="kept")) == Path("kept")

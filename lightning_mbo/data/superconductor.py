@@ -276,7 +276,7 @@ def _unknown_columns(path: Path, columns: list[str]) -> str:
         "a table of formulas": ("formula", TARGET),
     }
     missing = {kind: [c for c in names if c not in columns] for kind, names in known.items()}
-    nearest = min(missing, key=lambda kind: len(missing[kind]))
+    nearest = min(missing, key=lambda k: (len(missing[k]) / len(known[k]), len(missing[k])))
     lacking = missing[nearest]
     shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" * (len(lacking) > 5))
     return (
