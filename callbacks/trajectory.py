@@ -8,7 +8,7 @@ import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_mbo.evaluation.figures import draw_trajectory
+from lightning_mbo.evaluation.figures import draw_trajectory, read_image
 from lightning_mbo.files import run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
@@ -68,15 +68,13 @@ class Trajectory(DesignCallback):
             return
         self._write(trainer)
         data = design_data(trainer)
-        figure = draw_trajectory(
-            self.table(),
-            data.property_name,
-            data.properties.max().item(),
-        )
-        figure.savefig(run_folder(trainer) / "trajectory.png")
+        path = run_folder(trainer) / "trajectory.png"
+        draw_trajectory(self.table(), data.property_name, data.properties.max().item(), path)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure("design/trajectory", figure, len(self.rows) - 1)
+                logger.experiment.add_image(
+                    "design/trajectory", read_image(path), len(self.rows) - 1, dataformats="HWC"
+                )
 
     def _write(self, trainer: pl.Trainer) -> None:
         write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 
-def draw_trajectory(trajectory: pd.DataFrame, property_name: str, best_label: float) -> Figure:
+def draw_trajectory(
+    trajectory: pd.DataFrame, property_name: str, best_label: float, path: Path
+) -> None:
     """Draw a run: what the oracle promises, what is true where that is known, and n_e.
 
     Args:
         trajectory: One row a design iteration, as `Trajectory` records it.
         property_name: With its unit, for the axis.
         best_label: The greatest property among the training designs.
-
-    Returns:
-        A figure that is not attached to any window.
+        path: Of the PNG file.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -64,4 +63,11 @@ def draw_trajectory(trajectory: pd.DataFrame, property_name: str, best_label: fl
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    figure.savefig(path)
+
+
+def read_image(path: Path) -> NDArray[np.float32]:
+    """A PNG file's pixels, shape ``(height, width, 3)``, from 0 to 1."""
+    from matplotlib.image import imread
+
+    return np.asarray(imread(path), dtype=np.float32)[..., :3]

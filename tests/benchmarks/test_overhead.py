@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_mbo.algorithms import CbAS
+from lightning_mbo.checkpoints import AtomicCheckpointIO
 from lightning_mbo.data import Superconductor
 from lightning_mbo.oracles import DeepEnsemble
 from lightning_mbo.search_models import MultivariateNormal
@@ -49,6 +50,7 @@ def test_design_run(benchmark, tmp_path: Path) -> None:
             num_sanity_val_steps=0,
             enable_model_summary=False,
             logger=pl.loggers.TensorBoardLogger(tmp_path),
+            plugins=[AtomicCheckpointIO()],
             callbacks=[
                 callbacks.SearchModelUpdate(CbAS(), MultivariateNormal(), SAMPLES, ITERATIONS),
                 callbacks.ImportanceWeighting(alpha=0.2),

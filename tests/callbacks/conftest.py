@@ -22,5 +22,6 @@ def _one_thread() -> Iterator[None]:
 def _blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing a trajectory takes longer than a run."""
     monkeypatch.setattr(
-        "lightning_mbo.callbacks.trajectory.draw_trajectory", lambda *args: Figure((1, 1))
+        "lightning_mbo.callbacks.trajectory.draw_trajectory",
+        lambda *args: Figure((1, 1)).savefig(args[-1]),
     )
