@@ -85,6 +85,11 @@ def callbacks_of(trainer: pl.Trainer, kind: type[T]) -> list[T]:
     return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
 
 
+def callback_of(trainer: pl.Trainer, kind: type[T]) -> T | None:
+    """The trainer's first callback of a class, or None."""
+    return next(iter(callbacks_of(trainer, kind)), None)
+
+
 def design_data(trainer: pl.Trainer) -> DesignDataModule:
     """The trainer's design problem.
 

@@ -18,7 +18,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration, callbacks_of, design_data
+from .base import DesignCallback, DesignIteration, callback_of, design_data
 from .search_model_update import CANDIDATE_QUANTILE, SearchModelUpdate
 
 
@@ -130,10 +130,10 @@ class CandidateWriter(DesignCallback):
 
 
 def _search_of(trainer: pl.Trainer) -> SearchModelUpdate:
-    searches = callbacks_of(trainer, SearchModelUpdate)
-    if not searches:
+    search = callback_of(trainer, SearchModelUpdate)
+    if search is None:
         raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
-    return searches[0]
+    return search
 
 
 def _figures(

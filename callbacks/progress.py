@@ -14,7 +14,7 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.files import run_folder
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration, callbacks_of, design_data
+from .base import DesignCallback, DesignIteration, callback_of, design_data
 from .candidate_writer import CandidateWriter
 from .oracle_convergence import OracleConvergence
 from .search_model_update import SearchModelUpdate
@@ -52,7 +52,7 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Put up the bar."""
         super().on_train_start(trainer, pl_module)
         self._started = time.monotonic()
-        search = next(iter(callbacks_of(trainer, SearchModelUpdate)), None)
+        search = callback_of(trainer, SearchModelUpdate)
         if not (self._enabled and search):
             return
         data = design_data(trainer)
@@ -80,7 +80,7 @@ class DesignProgress(ProgressBar, DesignCallback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show how the oracle fit goes."""
         assert isinstance(pl_module, Oracle)
-        convergence = next(iter(callbacks_of(trainer, OracleConvergence)), None)
+        convergence = callback_of(trainer, OracleConvergence)
         fitting = design_data(trainer).fitting
         if self._progress and convergence and fitting:
             loss = pl_module.validation_losses.mean().item()
@@ -116,7 +116,7 @@ class DesignProgress(ProgressBar, DesignCallback):
     ) -> None:
         """Take down the bar, and say how to go on."""
         self._stop()
-        search = next(iter(callbacks_of(trainer, SearchModelUpdate)), None)
+        search = callback_of(trainer, SearchModelUpdate)
         if self._enabled and search and isinstance(exception, KeyboardInterrupt):
             self._print(
                 f"\nInterrupted after {search.num_done} of {search.num_iterations} design "
@@ -126,8 +126,8 @@ class DesignProgress(ProgressBar, DesignCallback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sum the run up."""
-        search = next(iter(callbacks_of(trainer, SearchModelUpdate)), None)
-        writer = next(iter(callbacks_of(trainer, CandidateWriter)), None)
+        search = callback_of(trainer, SearchModelUpdate)
+        writer = callback_of(trainer, CandidateWriter)
         if not (self._enabled and search and writer):
             return
         elapsed = time.monotonic() - self._started

@@ -130,6 +130,7 @@ class MBOCommandLine(LightningCLI):
             args: The words of the command line.
         """
         self.run: RunFolder | None = None
+        self.checkpoint: dict[str, Any] = {}
         super().__init__(
             Oracle,
             DesignDataModule,
@@ -210,7 +211,7 @@ class MBOCommandLine(LightningCLI):
         if command == "test":
             config.verbose = False
         if config.ckpt_path is not None:
-            read_checkpoint(config.ckpt_path)
+            self.checkpoint = read_checkpoint(config.ckpt_path)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer, with what every design run has."""
@@ -245,10 +246,9 @@ class MBOCommandLine(LightningCLI):
 
     def before_fit(self) -> None:
         """A finished run is left as it is."""
-        checkpoint = self.config["fit"].ckpt_path
-        if self.run is None or checkpoint is None:
+        if self.run is None:
             return
-        state = read_checkpoint(checkpoint).get("callbacks", {}).get("SearchModelUpdate", {})
+        state = self.checkpoint.get("callbacks", {}).get("SearchModelUpdate", {})
         search = self._get(self.config_init, "search")
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
