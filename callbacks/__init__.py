@@ -10,6 +10,7 @@ from .base import DesignCallback, DesignIteration, announce
 from .candidate_writer import CandidateWriter
 from .design_checkpoint import DesignCheckpoint
 from .importance_weighting import ImportanceWeighting
+from .initial_oracle import InitialOracle
 from .oracle_convergence import OracleConvergence
 from .progress import DesignProgress
 from .scoring import Scoring
@@ -23,6 +24,7 @@ __all__ = [
     "DesignIteration",
     "DesignProgress",
     "ImportanceWeighting",
+    "InitialOracle",
     "OracleConvergence",
     "Scoring",
     "SearchModelUpdate",

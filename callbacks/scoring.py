@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytorch_lightning as pl
 import torch
@@ -18,6 +20,7 @@ from lightning_mbo.metrics import CandidateMaximum, CandidateMedian, PercentChan
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
+from .search_model_update import CANDIDATE_QUANTILE
 
 _ROWS = ("search", "training distribution")
 
@@ -26,12 +29,20 @@ class Scoring(DesignCallback):
     """Scores designs by the ground truth, where there is one.
 
     Acts on `on_search_model_update`, where it adds the ground truth's figures to the iteration's
-    metrics, and in `test`, where it scores the checkpoint's design iteration and, as a baseline,
-    as many fresh samples of the training distribution as there are training designs; prints the
-    table and writes it to `scores.csv`. Neither search nor selection sees any of it.
+    metrics and scores the best iteration so far, and in `test`, where it scores the checkpoint's
+    design iteration and, as a baseline, as many fresh samples of the training distribution as
+    there are training designs; prints the table and writes it to `scores.csv`. Neither search nor
+    selection sees any of it. Saves the scores of the best iteration.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3 and table 1.
+
+    Attributes:
+        scores: Of the samples of the best iteration so far; empty without a ground truth.
     """
+
+    def __init__(self) -> None:
+        """Nothing is scored yet."""
+        self.scores: dict[str, float] = {}
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -49,12 +60,17 @@ class Scoring(DesignCallback):
             "candidate_ground_truth_median": candidates.quantile(0.5).item(),
             "candidate_ground_truth_max": candidates.max().item(),
         }
+        if iteration.is_best:
+            metrics = score_metrics(data.properties.max().item(), CANDIDATE_QUANTILE)
+            scores = metrics.to(values.device)(iteration.samples.prediction.loc, values)
+            self.scores = {name: score.item() for name, score in scores.items()}
 
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Set up the metrics."""
         best_label = design_data(trainer).properties.max().item()
         self._metrics = [
-            score_metrics(best_label, quantile).to(oracle.device) for quantile in (0.8, 0.0)
+            score_metrics(best_label, quantile).to(oracle.device)
+            for quantile in (CANDIDATE_QUANTILE, 0.0)
         ]
 
     def on_test_batch_end(
@@ -91,6 +107,14 @@ class Scoring(DesignCallback):
         write_text(path, table.to_csv())
         console.print(_rendered(table, data.property_name))
         console.print(f"Written to {path}", soft_wrap=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scores of the best iteration so far."""
+        return {"scores": self.scores}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the scores so far."""
+        self.scores = state_dict["scores"]
 
 
 def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:

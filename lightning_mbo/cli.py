@@ -6,11 +6,13 @@ import difflib
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from jsonargparse import ActionConfigFile
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -49,7 +51,10 @@ def main(args: list[str] | None = None) -> None:
         # The oracles' matrices are so small that a second thread costs more than it brings.
         torch.set_num_threads(1)
     try:
-        MBOCommandLine(args=config_beside(args))
+        if args[:1] == ["benchmark"]:
+            importlib.import_module("lightning_mbo.benchmark.command").benchmark(args[1:])
+        else:
+            MBOCommandLine(args=config_beside(args))
     except (MBOError, MisconfigurationException, ValueError) as error:
         mistake = users_mistake(error)
         if mistake is None:
@@ -59,7 +64,7 @@ def main(args: list[str] | None = None) -> None:
         leave_run_folder()
 
 
-class _ConfigFile(ActionConfigFile):
+class ConfigFile(ActionConfigFile):
     """A config by path or, where there is no such file, by the name of a shipped one."""
 
     def __call__(
@@ -81,7 +86,7 @@ def _found_config(name: str) -> str:
     )
 
 
-class _Parser(LightningArgumentParser):
+class Parser(LightningArgumentParser):
     """Ends with one line for a mistake of the user's."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -138,7 +143,7 @@ class MBOCommandLine(LightningCLI):
             subclass_mode_data=True,
             save_config_callback=_SaveConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            parser_class=_Parser,
+            parser_class=Parser,
             parser_kwargs={
                 "prog": "lightning-mbo",
                 "description": "From a table of measured designs to better ones.",
@@ -162,7 +167,7 @@ class MBOCommandLine(LightningCLI):
         parser.add_argument(
             "-c",
             "--config",
-            action=_ConfigFile,
+            action=ConfigFile,
             help="A config file, or the name of a shipped one, for instance cbas_af.yaml.",
         )
         return parser
@@ -229,7 +234,9 @@ class MBOCommandLine(LightningCLI):
             }
         else:
             place = self.run.path
-            own.append(callbacks.DesignCheckpoint(dirpath=place / "checkpoints"))
+            kwargs["default_root_dir"] = place
+            if config.enable_checkpointing is not False:
+                own.append(callbacks.DesignCheckpoint(dirpath=place / "checkpoints"))
             if config.enable_progress_bar is not False:
                 own.append(callbacks.DesignProgress())
             if config.logger in (None, True):
@@ -259,3 +266,33 @@ class MBOCommandLine(LightningCLI):
                 "--search.num_iterations"
             )
             sys.exit(0)
+
+
+class FitOptions(MBOCommandLine):
+    """Parses the words of `fit` and goes no further."""
+
+    def __init__(self) -> None:
+        """Set up the parser."""
+        super().__init__(["fit", "--config=cbas.yaml"])
+
+    def plain(self, words: Sequence[str]) -> dict[str, Any]:
+        """All options of a `fit`, as plain values."""
+        text = self.parser.dump(self.parser.parse_args(["fit", *words]), skip_unset=False)
+        options: dict[str, Any] = yaml.safe_load(text)["fit"]
+        return options
+
+    def data(self, words: Sequence[str]) -> DesignDataModule:
+        """The data of a `fit`."""
+        data: DesignDataModule = self.parser.instantiate(
+            self.parser.parse_args(["fit", *words])
+        ).fit.data
+        return data
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        LightningCLI.parse_arguments(self, parser, args)
+
+    def instantiate_classes(self) -> None:
+        """Nothing: there is no run."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing."""

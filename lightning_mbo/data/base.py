@@ -43,6 +43,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             None where nobody knows it. Only metrics may read it.
         fitting: Whether an oracle fit is wanted.
         num_fits: How many have been asked for.
+        num_epochs: How many epochs of them have begun.
     """
 
     designs: Tensor
@@ -73,6 +74,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         self.validation_fraction = validation_fraction
         self.fitting = False
         self.num_fits = 0
+        self.num_epochs = 0
         self.test_designs: list[Callable[[], Tensor]] = []
         self.predict_designs: Callable[[], Tensor] | None = None
         self._digest: str | None = None
@@ -149,7 +151,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return TrainingBatches(
             self._on_device(),
             rows=lambda: self._rows()[0] if self.fitting else None,
-            epoch=lambda: self._trainer().current_epoch,
+            epoch=self._begin_epoch,
             num_rows=self._rows()[0].shape[1],
             batch_size=self.batch_size,
         )
@@ -176,11 +178,12 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, fits so far, and a fingerprint of the table."""
+        """Weights, fits and their epochs so far, and a fingerprint of the table."""
         return {
             "weights": self.weights,
             "fitting": self.fitting,
             "num_fits": self.num_fits,
+            "num_epochs": self.num_epochs,
             "fingerprint": self._fingerprint(),
         }
 
@@ -196,7 +199,14 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 "and seed of its own run"
             )
         self.begin_fit(state_dict["weights"])
-        self.fitting, self.num_fits = state_dict["fitting"], state_dict["num_fits"]
+        for name in ("fitting", "num_fits", "num_epochs"):
+            setattr(self, name, state_dict[name])
+
+    def _begin_epoch(self) -> int:
+        # Not the trainer's epoch: that counts the idle ones too, of which a run that goes on from
+        # another's oracle has one more.
+        self.num_epochs += 1
+        return self.num_epochs - 1
 
     def _fingerprint(self) -> str:
         if self._digest is None:

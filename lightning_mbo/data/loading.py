@@ -88,7 +88,7 @@ class TrainingBatches:
         Args:
             table: The training table.
             rows: Gives the training rows ``(k, num_rows)``, or None while no fit is wanted.
-            epoch: Gives the number of the epoch.
+            epoch: Begins an epoch and gives its number.
             num_rows: Training rows a member.
             batch_size: b, over all processes.
         """

@@ -1,0 +1,1 @@
+"""Many runs, compared: methods, arms and trials on the same data."""

@@ -1,0 +1,142 @@
+"""``python -m lightning_mbo benchmark``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import yaml
+from jsonargparse import ArgumentParser
+
+from lightning_mbo.benchmark.plan import Benchmark, Run
+from lightning_mbo.benchmark.progress import BenchmarkProgress
+from lightning_mbo.benchmark.results import Results
+from lightning_mbo.benchmark.worker import Outcome, execute
+from lightning_mbo.cli import ConfigFile, FitOptions, Parser
+from lightning_mbo.console import say
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.files import write_text
+
+
+def benchmark_parser() -> ArgumentParser:
+    """The parser of the benchmark's own options."""
+    parser = Parser(
+        prog="lightning-mbo benchmark",
+        description="Compare methods and arms over trials. Any option of fit holds for all runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-c",
+        "--config",
+        action=ConfigFile,
+        help="A config file, or the name of a shipped one, for instance table1.yaml.",
+    )
+    parser.add_class_arguments(Benchmark)
+    return parser
+
+
+def benchmark(words: Sequence[str]) -> None:
+    """Run a benchmark, or go on with it.
+
+    Args:
+        words: Of the command line, after `benchmark`.
+    """
+    parser = benchmark_parser()
+    own, common = _split(words, parser)
+    settings = parser.parse_args(own)
+    given = settings.pop("config")
+    plan = Benchmark(**vars(settings))
+    name = Path(str(given[-1].relative)).stem if given else "benchmark"
+    folder = plan.output_dir or Path("runs") / name
+    fit_options = FitOptions()
+    runs = plan.runs(common, fit_options.plain)
+    results = Results(folder)
+    missing = [run for run in runs if not results.finished(run)]
+    say(
+        f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}"
+    )
+    _prepare(missing, fit_options)
+    write_text(folder / "benchmark.yaml", yaml.safe_dump({"words": [*words]}, sort_keys=False))
+    progress = BenchmarkProgress(missing, plan.num_processes or joblib.cpu_count())
+    try:
+        with progress:
+            for run, outcome in _outcomes(missing, results, plan):
+                results.add(run, outcome)
+                progress.advance(run, outcome)
+    except KeyboardInterrupt:
+        done = sum(results.finished(run) for run in runs)
+        sys.exit(f"interrupted: {done} of {len(runs)} runs are done. The same command goes on")
+    failed = [run for run in runs if not results.finished(run)]
+    if failed:
+        sys.exit(
+            f"error: {len(failed)} of {len(runs)} runs failed; the reasons are in "
+            f"{results.error_path(failed[0]).parent}. The same command tries them again"
+        )
+
+
+def _split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], list[str]]:
+    """The benchmark's own words, and those of the runs."""
+    names = {option for action in parser._actions for option in action.option_strings}
+    own: list[str] = []
+    common: list[str] = []
+    place = own
+    for word in words:
+        if word.startswith("-"):
+            option = word.split("=")[0]
+            place = own if option in names or option.split(".")[0] in names else common
+        place.append(word)
+    return own, common
+
+
+def _prepare(runs: list[Run], fit_options: FitOptions) -> None:
+    """Let each data set do once what is done once, before many processes do it."""
+    prepared: list[Any] = []
+    for run in runs:
+        data = fit_options.plain(run.words)["data"]
+        if data not in prepared:
+            prepared.append(data)
+            fit_options.data(run.words).prepare_data()
+
+
+def _outcomes(
+    runs: list[Run], results: Results, plan: Benchmark
+) -> Iterator[tuple[Run, Outcome]]:
+    """Execute runs in processes; the first of those that share an oracle go before the others."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        if results.initial_oracle(run) is None:
+            first.setdefault((run.oracle_key, run.trial), run)
+    leaders = list(first.values())
+    followers = [run for run in runs if run not in leaders]
+    with _backend(plan.engine), joblib.Parallel(
+        n_jobs=_num_jobs(plan), return_as="generator_unordered", batch_size=1
+    ) as parallel:
+        for group in (leaders, followers):
+            yield from parallel(
+                joblib.delayed(_execute)(run, results.initial_oracle(run), group is leaders)
+                for run in group
+            )
+
+
+def _execute(run: Run, initial_oracle: bytes | None, keep_oracle: bool) -> tuple[Run, Outcome]:
+    return run, execute(run.words, initial_oracle, keep_oracle)
+
+
+def _num_jobs(plan: Benchmark) -> int:
+    return plan.num_processes or -1
+
+
+def _backend(engine: str) -> joblib.parallel_config:
+    if engine == "local":
+        return joblib.parallel_config(backend="loky", inner_max_num_threads=1)
+    try:
+        from ray.util.joblib import register_ray
+    except ImportError as error:
+        raise ConfigurationError(
+            "--engine ray needs the package ray: pip install 'lightning-mbo[ray]'"
+        ) from error
+    register_ray()
+    return joblib.parallel_config(backend="ray")

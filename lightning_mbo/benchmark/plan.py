@@ -1,0 +1,166 @@
+"""Which runs make a benchmark."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning_mbo.errors import ConfigurationError
+
+_OF_THE_BENCHMARK = ("seed_everything", "ckpt_path")
+_OF_THE_ORACLE = ("model", "data", "convergence", "trainer")
+_WITHOUT_EFFECT = ("config", "seed_everything", "ckpt_path", "num_candidates")
+
+ParseFit = Callable[[Sequence[str]], Mapping[str, Any]]
+"""From the words of a `fit` to all of its options, plain values only."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a benchmark.
+
+    Attributes:
+        method: Name of the method.
+        cell: Values of the grid's options.
+        arm: Name of the arm.
+        trial: Its number, which is the run's seed.
+        words: Of the command line, after `fit`.
+        key: A digest of all options that the result depends on, but the seed.
+        oracle_key: A digest of those that the initial oracle depends on, but the seed.
+    """
+
+    method: str
+    cell: dict[str, Any]
+    arm: str
+    trial: int
+    words: list[str]
+    key: str
+    oracle_key: str
+
+    @property
+    def name(self) -> str:
+        """What to call it on the console and in file names."""
+        cell = [f"{option.rpartition('.')[2]}={value}" for option, value in self.cell.items()]
+        return " ".join([self.method, *cell, self.arm, "trial", str(self.trial)])
+
+
+class Benchmark:
+    """Methods, in several arms, on several trials of the same data.
+
+    The arms of a trial are paired: they share the data, the initial oracle and the seed, which is
+    the number of the trial. Any option of `fit` may follow on the command line, and holds for all
+    runs.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, sections 5 and S4.
+    """
+
+    def __init__(
+        self,
+        methods: dict[str, str | dict[str, Any]],
+        arms: dict[str, dict[str, Any]],
+        grid: dict[str, list[Any]] | None = None,
+        options: dict[str, Any] | None = None,
+        num_trials: int = 10,
+        num_processes: int | None = None,
+        engine: Literal["local", "ray"] = "local",
+        output_dir: Path | None = None,
+    ) -> None:
+        """Describe the benchmark.
+
+        Args:
+            methods: Name of each method, and its config or its options of `fit`.
+            arms: Name of each arm, and what it changes of a method. Every arm is compared with
+                those before it.
+            grid: Options of `fit` with the values to go through, all combined; the results are
+                drawn as a map where there are two.
+            options: Of `fit`, for all runs.
+            num_trials: Trials, with the seeds 0, 1, 2 and so on.
+            num_processes: Runs at a time; default: as many as there are cores.
+            engine: `local` processes, or the `ray` cluster that is reached from here.
+            output_dir: Default: a folder in `runs` with the name of the config.
+
+        Raises:
+            ConfigurationError: If a value is out of its range.
+        """
+        if not methods or not arms:
+            raise ConfigurationError("a benchmark needs methods and arms")
+        for name, value in (("num_trials", num_trials), ("num_processes", num_processes or 1)):
+            if value < 1:
+                raise ConfigurationError(f"{name} must be at least 1, not {value}")
+        self.methods = {
+            name: {"config": method} if isinstance(method, str) else method
+            for name, method in methods.items()
+        }
+        self.arms = arms
+        self.grid = grid or {}
+        self.options = options or {}
+        self.num_trials = num_trials
+        self.num_processes = num_processes
+        self.engine = engine
+        self.output_dir = output_dir
+
+    def runs(self, common: Sequence[str], parse_fit: ParseFit) -> list[Run]:
+        """All runs: trial by trial, so that an unfinished benchmark has whole trials.
+
+        Args:
+            common: Words for every run, from the command line.
+            parse_fit: Parses a run's words.
+
+        Raises:
+            ConfigurationError: If a run's options cannot be parsed, or two runs are the same.
+        """
+        for word in common:
+            if word.split("=")[0].removeprefix("--") in _OF_THE_BENCHMARK:
+                raise ConfigurationError(f"{word} is the benchmark's own affair: leave it out")
+        variants: dict[str, Run] = {}
+        for method, cell, arm in itertools.product(self.methods, self._cells(), self.arms):
+            words = [
+                *_words(self.methods[method]),
+                *_words(self.options),
+                *common,
+                *_words(self.arms[arm]),
+                *_words(cell),
+            ]
+            parsed = parse_fit(words)
+            relevant = {name: v for name, v in parsed.items() if name not in _WITHOUT_EFFECT}
+            run = Run(
+                method,
+                cell,
+                arm,
+                trial=0,
+                words=words,
+                key=_digest(relevant),
+                oracle_key=_digest({name: parsed.get(name) for name in _OF_THE_ORACLE}),
+            )
+            if run.key in variants:
+                raise ConfigurationError(
+                    f"{variants[run.key].name} and {run.name} have the same options: leave one out"
+                )
+            variants[run.key] = run
+        return [
+            Run(**{**vars(run), "trial": trial, "words": [*run.words, f"--seed_everything={trial}"]})
+            for trial in range(self.num_trials)
+            for run in variants.values()
+        ]
+
+    def _cells(self) -> Iterator[dict[str, Any]]:
+        for values in itertools.product(*self.grid.values()):
+            yield dict(zip(self.grid, values, strict=True))
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name, value in options.items():
+        plain = value if isinstance(value, str) else json.dumps(value)
+        words.append(f"--{name}={plain}")
+    return words
+
+
+def _digest(options: Mapping[str, Any]) -> str:
+    text = json.dumps(options, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,109 @@
+"""One run of a benchmark, in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import time
+import traceback
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from lightning_mbo.cli import MBOCommandLine
+from lightning_mbo.console import quieten
+from lightning_mbo.mistakes import users_mistake
+from lightning_mbo.runs import leave_run_folder
+
+callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves.
+
+    Attributes:
+        scores: Of its best design iteration, by the ground truth; empty where there is none.
+        trajectory: One row a design iteration.
+        best_iteration: Its number.
+        seconds: From start to end, imports not included.
+        initial_oracle: A checkpoint of the oracle before the search, where that was asked for.
+        error: Of a run that failed, in one line; otherwise empty.
+        traceback: Of a run that failed.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    trajectory: list[dict[str, float]] = field(default_factory=list)
+    best_iteration: int = -1
+    seconds: float = 0.0
+    initial_oracle: bytes | None = None
+    error: str = ""
+    traceback: str = ""
+
+
+class _Run(MBOCommandLine):
+    """A `fit` that also keeps the oracle before the search begins."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        trainer = super().instantiate_trainer(**kwargs)
+        self.initial_oracle = callbacks.InitialOracle()
+        trainer.callbacks.insert(0, self.initial_oracle)  # type: ignore[attr-defined]
+        return trainer
+
+
+def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -> Outcome:
+    """Run `fit` once, on one thread, without leaving files.
+
+    Args:
+        words: Of the command line, after `fit`.
+        initial_oracle: A checkpoint of the oracle to search with; None to fit it.
+        keep_oracle: Whether to hand back the initial oracle.
+    """
+    quieten()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # What a run warns of is in its trajectory, and a warning does not say whose it is.
+        warnings.simplefilter("ignore")
+        words = [
+            "fit",
+            *words,
+            "--trainer.logger=false",
+            "--trainer.enable_checkpointing=false",
+            "--trainer.enable_progress_bar=false",
+            f"--trainer.default_root_dir={folder}",
+        ]
+        if initial_oracle is not None:
+            path = Path(folder) / "initial.ckpt"
+            path.write_bytes(initial_oracle)
+            words.append(f"--ckpt_path={path}")
+        try:
+            run = _Run if keep_oracle else MBOCommandLine
+            return _outcome(run(words), time.monotonic() - started)
+        except (Exception, SystemExit) as error:
+            mistake = users_mistake(error) or error
+            message = " ".join(str(mistake).split()) or type(mistake).__name__
+            return Outcome(
+                seconds=time.monotonic() - started,
+                error=message,
+                traceback=traceback.format_exc(),
+            )
+        finally:
+            leave_run_folder()
+
+
+def _outcome(run: MBOCommandLine, seconds: float) -> Outcome:
+    def callback(kind: type) -> Any:
+        return next(c for c in run.trainer.callbacks if isinstance(c, kind))  # type: ignore[attr-defined]
+
+    return Outcome(
+        scores=callback(callbacks.Scoring).scores,
+        trajectory=callback(callbacks.Trajectory).rows,
+        best_iteration=callback(callbacks.SearchModelUpdate).best_iteration,
+        seconds=seconds,
+        initial_oracle=run.initial_oracle.checkpoint if isinstance(run, _Run) else None,
+    )
