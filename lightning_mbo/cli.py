@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
-import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -36,6 +36,7 @@ _COMMANDS = {
     "validate": "Each ensemble member's weighted validation loss.",
     "test": "Score a run's samples by the ground truth, where there is one.",
     "predict": "Draw further candidates from a run, finished or not.",
+    "benchmark": "Compare methods over trials; has a --help of its own.",
 }
 
 
@@ -70,6 +71,7 @@ class ConfigFile(ActionConfigFile):
     def __call__(
         self, parser: Any, cfg: Any, values: Any, option_string: str | None = None
     ) -> None:
+        """Apply the file."""
         self.apply_config(parser, cfg, self.dest, _found_config(values))
 
 
@@ -90,6 +92,7 @@ class Parser(LightningArgumentParser):
     """Ends with one line for a mistake of the user's."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what `main` prints."""
         raise users_mistake(ex) or ConfigurationError(explained(message, self))
 
 
@@ -177,6 +180,9 @@ class MBOCommandLine(LightningCLI):
         described = {name: {"description": text} for name, text in _COMMANDS.items()}
         super()._add_subcommands(parser, **(described | kwargs))
         for action in parser._actions:
+            if hasattr(action, "add_subcommand"):
+                # Only to be named in the help: `main` calls it.
+                action.add_subcommand("benchmark", ArgumentParser())
             for choice in getattr(action, "_choices_actions", []):
                 choice.help = _COMMANDS[choice.dest]
 
@@ -277,8 +283,9 @@ class FitOptions(MBOCommandLine):
 
     def plain(self, words: Sequence[str]) -> dict[str, Any]:
         """All options of a `fit`, as plain values."""
-        text = self.parser.dump(self.parser.parse_args(["fit", *words]), skip_unset=False)
-        options: dict[str, Any] = yaml.safe_load(text)["fit"]
+        parsed = self.parser.parse_args(["fit", *words])
+        text = self.parser.dump(parsed, format="json", skip_unset=False)
+        options: dict[str, Any] = json.loads(text)["fit"]
         return options
 
     def data(self, words: Sequence[str]) -> DesignDataModule:
@@ -289,6 +296,7 @@ class FitOptions(MBOCommandLine):
         return data
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse alone: there is no run folder."""
         LightningCLI.parse_arguments(self, parser, args)
 
     def instantiate_classes(self) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import yaml
 from jsonargparse import ArgumentParser
 
 from lightning_mbo.benchmark.plan import Benchmark, Run
@@ -47,19 +46,17 @@ def benchmark(words: Sequence[str]) -> None:
     parser = benchmark_parser()
     own, common = _split(words, parser)
     settings = parser.parse_args(own)
-    given = settings.pop("config")
+    settings.options = (settings.options or {}) | common
+    files = settings.pop("config")
+    settings.output_dir = folder = settings.output_dir or Path("runs") / _name(files)
     plan = Benchmark(**vars(settings))
-    name = Path(str(given[-1].relative)).stem if given else "benchmark"
-    folder = plan.output_dir or Path("runs") / name
     fit_options = FitOptions()
-    runs = plan.runs(common, fit_options.plain)
+    runs = plan.runs(fit_options.plain)
     results = Results(folder)
     missing = [run for run in runs if not results.finished(run)]
-    say(
-        f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}"
-    )
+    say(f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}")
     _prepare(missing, fit_options)
-    write_text(folder / "benchmark.yaml", yaml.safe_dump({"words": [*words]}, sort_keys=False))
+    write_text(folder / "benchmark.yaml", parser.dump(settings))
     progress = BenchmarkProgress(missing, plan.num_processes or joblib.cpu_count())
     try:
         with progress:
@@ -77,43 +74,57 @@ def benchmark(words: Sequence[str]) -> None:
         )
 
 
-def _split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], list[str]]:
-    """The benchmark's own words, and those of the runs."""
-    names = {option for action in parser._actions for option in action.option_strings}
+def _split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], dict[str, str]]:
+    """The benchmark's own words, and the options of all runs."""
+    names = {name for action in parser._actions for name in action.option_strings}
     own: list[str] = []
-    common: list[str] = []
-    place = own
+    common: dict[str, str] = {}
+    option: str | None = None
     for word in words:
-        if word.startswith("-"):
-            option = word.split("=")[0]
-            place = own if option in names or option.split(".")[0] in names else common
-        place.append(word)
+        name, _, value = word.partition("=")
+        if name in names or name.split(".")[0] in names:
+            option = None
+            own.append(word)
+        elif word.startswith("--"):
+            option = name.removeprefix("--")
+            if option in common:
+                raise ConfigurationError(f"{name} is given twice")
+            common[option] = value
+        elif option is None:
+            own.append(word)
+        else:
+            common[option] = word
     return own, common
+
+
+def _name(files: Any) -> str:
+    if not files:
+        return "benchmark"
+    path = Path(str(files[-1].relative))
+    return path.resolve().parent.name if path.name == "benchmark.yaml" else path.stem
 
 
 def _prepare(runs: list[Run], fit_options: FitOptions) -> None:
     """Let each data set do once what is done once, before many processes do it."""
-    prepared: list[Any] = []
-    for run in runs:
-        data = fit_options.plain(run.words)["data"]
-        if data not in prepared:
-            prepared.append(data)
-            fit_options.data(run.words).prepare_data()
+    for run in {run.oracle_key: run for run in runs}.values():
+        fit_options.data(run.words).prepare_data()
 
 
-def _outcomes(
-    runs: list[Run], results: Results, plan: Benchmark
-) -> Iterator[tuple[Run, Outcome]]:
+def _outcomes(runs: list[Run], results: Results, plan: Benchmark) -> Iterator[tuple[Run, Outcome]]:
     """Execute runs in processes; the first of those that share an oracle go before the others."""
     first: dict[tuple[str, int], Run] = {}
     for run in runs:
         if results.initial_oracle(run) is None:
             first.setdefault((run.oracle_key, run.trial), run)
     leaders = list(first.values())
-    followers = [run for run in runs if run not in leaders]
-    with _backend(plan.engine), joblib.Parallel(
-        n_jobs=_num_jobs(plan), return_as="generator_unordered", batch_size=1
-    ) as parallel:
+    leading = {run.name for run in leaders}
+    followers = [run for run in runs if run.name not in leading]
+    with (
+        _backend(plan.engine),
+        joblib.Parallel(
+            n_jobs=_num_jobs(plan), return_as="generator_unordered", batch_size=1
+        ) as parallel,
+    ):
         for group in (leaders, followers):
             yield from parallel(
                 joblib.delayed(_execute)(run, results.initial_oracle(run), group is leaders)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,25 +104,26 @@ class Benchmark:
         self.engine = engine
         self.output_dir = output_dir
 
-    def runs(self, common: Sequence[str], parse_fit: ParseFit) -> list[Run]:
+    def runs(self, parse_fit: ParseFit) -> list[Run]:
         """All runs: trial by trial, so that an unfinished benchmark has whole trials.
 
         Args:
-            common: Words for every run, from the command line.
             parse_fit: Parses a run's words.
 
         Raises:
             ConfigurationError: If a run's options cannot be parsed, or two runs are the same.
         """
-        for word in common:
-            if word.split("=")[0].removeprefix("--") in _OF_THE_BENCHMARK:
-                raise ConfigurationError(f"{word} is the benchmark's own affair: leave it out")
+        for name in _OF_THE_BENCHMARK:
+            if name in self.options:
+                raise ConfigurationError(
+                    f"--{name} does not go with benchmark, whose trials have seeds and starting "
+                    "points of their own: leave it out"
+                )
         variants: dict[str, Run] = {}
         for method, cell, arm in itertools.product(self.methods, self._cells(), self.arms):
             words = [
                 *_words(self.methods[method]),
                 *_words(self.options),
-                *common,
                 *_words(self.arms[arm]),
                 *_words(cell),
             ]
@@ -130,7 +131,7 @@ class Benchmark:
             relevant = {name: v for name, v in parsed.items() if name not in _WITHOUT_EFFECT}
             run = Run(
                 method,
-                cell,
+                {name: _label(value) for name, value in cell.items()},
                 arm,
                 trial=0,
                 words=words,
@@ -143,7 +144,7 @@ class Benchmark:
                 )
             variants[run.key] = run
         return [
-            Run(**{**vars(run), "trial": trial, "words": [*run.words, f"--seed_everything={trial}"]})
+            replace(run, trial=trial, words=[*run.words, f"--seed_everything={trial}"])
             for trial in range(self.num_trials)
             for run in variants.values()
         ]
@@ -151,6 +152,10 @@ class Benchmark:
     def _cells(self) -> Iterator[dict[str, Any]]:
         for values in itertools.product(*self.grid.values()):
             yield dict(zip(self.grid, values, strict=True))
+
+
+def _label(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

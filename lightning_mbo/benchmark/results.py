@@ -80,9 +80,7 @@ class Results:
             "error": outcome.error,
             "key": run.key,
         }
-        write_text(
-            self.folder / "rows.csv", pd.DataFrame(self._rows.values()).to_csv(index=False)
-        )
+        write_text(self.folder / "rows.csv", pd.DataFrame(self._rows.values()).to_csv(index=False))
 
     def initial_oracle(self, run: Run) -> bytes | None:
         """The checkpoint of the oracle that a run starts from, if another run has left it."""
