@@ -23,6 +23,7 @@ from .base import DesignCallback, DesignIteration, design_data
 from .search_model_update import CANDIDATE_QUANTILE
 
 _ROWS = ("search", "training distribution")
+_SCORES = ("median", "max", "pci", "rho", "rmse")
 
 
 class Scoring(DesignCallback):
@@ -62,8 +63,8 @@ class Scoring(DesignCallback):
         }
         if iteration.is_best:
             metrics = score_metrics(data.properties.max().item(), CANDIDATE_QUANTILE)
-            scores = metrics.to(values.device)(iteration.samples.prediction.loc, values)
-            self.scores = {name: score.item() for name, score in scores.items()}
+            metrics.to(values.device).update(iteration.samples.prediction.loc, values)
+            self.scores = _computed(metrics)
 
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Set up the metrics."""
@@ -95,14 +96,14 @@ class Scoring(DesignCallback):
             if trainer.is_global_zero:
                 console.print("There is no ground truth for these data: nothing can be scored.")
             return
-        rows = [{k: v.item() for k, v in m.compute().items()} for m in self._metrics]
+        rows = [_computed(metrics) for metrics in self._metrics]
         for prefix, row in zip(("test/", "test/baseline_"), rows, strict=True):
             for name, value in row.items():
                 oracle.log(f"{prefix}{name}", value, sync_dist=True)
         if not trainer.is_global_zero:
             return
         index = pd.Index(_ROWS, name="samples of")
-        table = pd.DataFrame(rows, index=index, columns=["median", "max", "pci", "rho", "rmse"])
+        table = pd.DataFrame(rows, index=index)
         path = unused_path(run_folder(trainer) / "scores.csv")
         write_text(path, table.to_csv())
         console.print(_rendered(table, data.property_name))
@@ -143,6 +144,11 @@ def score_metrics(best_label: float, quantile: float) -> MetricCollection:
         metric.sync_on_compute = False  # every process scores all samples
         metric.set_dtype(torch.float64)
     return MetricCollection(metrics)  # type: ignore[arg-type]
+
+
+def _computed(metrics: MetricCollection) -> dict[str, float]:
+    values = metrics.compute()
+    return {name: values[name].item() for name in _SCORES}
 
 
 def _rendered(scores: pd.DataFrame, property_name: str) -> Table:

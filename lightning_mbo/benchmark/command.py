@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_mbo.benchmark.plan import Benchmark, Run
 from lightning_mbo.benchmark.progress import BenchmarkProgress
+from lightning_mbo.benchmark.report import write_report
 from lightning_mbo.benchmark.results import Results
 from lightning_mbo.benchmark.worker import Outcome, execute
 from lightning_mbo.cli import ConfigFile, FitOptions, Parser
@@ -66,6 +67,13 @@ def benchmark(words: Sequence[str]) -> None:
     except KeyboardInterrupt:
         done = sum(results.finished(run) for run in runs)
         sys.exit(f"interrupted: {done} of {len(runs)} runs are done. The same command goes on")
+    write_report(
+        folder,
+        plan,
+        results.rows(runs),
+        results.trajectories(runs),
+        fit_options.data(runs[0].words).property_name,
+    )
     failed = [run for run in runs if not results.finished(run)]
     if failed:
         sys.exit(

@@ -89,8 +89,8 @@ class Benchmark:
         """
         if not methods or not arms:
             raise ConfigurationError("a benchmark needs methods and arms")
-        for name, value in (("num_trials", num_trials), ("num_processes", num_processes or 1)):
-            if value < 1:
+        for name, value in (("num_trials", num_trials), ("num_processes", num_processes)):
+            if value is not None and value < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {value}")
         self.methods = {
             name: {"config": method} if isinstance(method, str) else method

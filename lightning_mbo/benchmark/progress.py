@@ -70,7 +70,7 @@ class BenchmarkProgress:
         self._seconds[run.method, run.arm].append(outcome.seconds)
         left = f"about {_duration(self.seconds_left())} left"
         if outcome.error:
-            self._print(f"[red]failed:[/] {run.name}: {outcome.error}")
+            self._print(f"failed: {run.name}: {outcome.error}")
         if self._progress:
             self._progress.update(self._progress.task_ids[0], advance=1, description=left)
         elif not outcome.error:
@@ -92,7 +92,7 @@ class BenchmarkProgress:
 
     def _print(self, line: str) -> None:
         console = self._progress.console if self._progress else self.console
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,89 @@
+"""The tables and figures of a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from lightning_mbo.benchmark.plan import Benchmark
+from lightning_mbo.benchmark.results import FACTS
+from lightning_mbo.evaluation import (
+    averages,
+    compare,
+    draw_averages,
+    draw_heat_map,
+    draw_trajectories,
+    improvement,
+    markdown_tables,
+    terminal_tables,
+)
+from lightning_mbo.evaluation.comparison import finished
+from lightning_mbo.evaluation.tables import metric_label
+from lightning_mbo.files import write_text
+
+_DRAWN = {"oracle_p80", "ground_truth_p80"}
+
+
+def write_report(
+    folder: Path,
+    plan: Benchmark,
+    rows: pd.DataFrame,
+    trajectories: pd.DataFrame,
+    property_name: str,
+) -> None:
+    """Print the tables, and write them and the figures.
+
+    Args:
+        folder: Of the benchmark.
+        plan: Of the benchmark.
+        rows: One a run, in the plan's order.
+        trajectories: One row a design iteration of a run that went well.
+        property_name: With its unit.
+    """
+    arms, grid = list(plan.arms), list(plan.grid)
+    metrics = [name for name in rows.columns if name not in {*FACTS, "method", "arm", *grid}]
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    if finished(rows).empty or not metrics:
+        console.print("There is nothing to compare: no run has scores.")
+        return
+    means = averages(rows, metrics, grid, arms)
+    write_text(folder / "averages.csv", means.to_csv(index=False))
+    differences = compare(rows, metrics, grid, arms)
+    write_text(folder / "differences.csv", differences.to_csv(index=False))
+    write_text(folder / "tables.md", markdown_tables(rows, metrics, grid, arms))
+    if len(grid) == 2 and len(arms) > 1:
+        _draw_maps(folder, plan, rows, metrics, property_name)
+    else:
+        console.print(terminal_tables(rows, metrics, grid, arms))
+        if len(grid) < 2:
+            _draw_averages(folder, means, arms, grid, property_name)
+    if not grid and set(trajectories.columns) >= _DRAWN:
+        draw_trajectories(trajectories, arms, property_name, folder / "trajectories.png")
+    console.print(f"Tables and figures: {folder}", soft_wrap=True, highlight=False)
+
+
+def _draw_averages(
+    folder: Path, means: pd.DataFrame, arms: list[str], grid: list[str], property_name: str
+) -> None:
+    if not grid:
+        draw_averages(means, arms, "method", property_name, folder / "averages.png")
+        return
+    for method, of_method in means.groupby("method", sort=False):
+        path = folder / f"averages_{method}.png"
+        draw_averages(of_method, arms, grid[0], property_name, path)
+
+
+def _draw_maps(
+    folder: Path, plan: Benchmark, rows: pd.DataFrame, metrics: list[str], property_name: str
+) -> None:
+    arms, grid = list(plan.arms), list(plan.grid)
+    for metric in metrics:
+        gains = improvement(rows, metric, grid, arms)
+        write_text(folder / f"improvement_{metric}.csv", gains.to_csv(index=False))
+        for method, of_method in gains.groupby("method", sort=False):
+            title = f"{method}, {arms[-1]} − {arms[0]}: {metric_label(metric, property_name)}"
+            draw_heat_map(of_method, grid, title, folder / f"improvement_{metric}_{method}.png")

@@ -1,0 +1,140 @@
+"""The command itself: real runs, killed, failing, and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lightning_mbo.cli import main
+
+SETTINGS = {
+    "methods": {"CbAS": "cbas.yaml", "RWR": "rwr.yaml"},
+    "arms": {
+        "original": {"autofocus.enabled": False},
+        "retrained": {"autofocus.alpha": 0},
+        "autofocused": {"autofocus.alpha": 0.2},
+    },
+    "num_trials": 2,
+    "num_processes": 1,
+}
+
+
+@pytest.fixture
+def words(small_run: list[str]) -> list[str]:
+    Path("small.yaml").write_text(yaml.safe_dump(SETTINGS))
+    return ["benchmark", "--config=small.yaml", *small_run]
+
+
+def rows() -> pd.DataFrame:
+    return pd.read_csv("runs/small/rows.csv", dtype=str, keep_default_na=False)
+
+
+def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]) -> None:
+    main(words)
+    table = rows().set_index(["method", "arm", "trial"])
+    assert len(table) == 12
+    assert set(table["error"]) == {""}
+    # An arm that shared the initial oracle, and one that fitted it.
+    for config, arm, seed, option in (
+        ("rwr", "autofocused", 1, "--autofocus.alpha=0.2"),
+        ("cbas", "original", 0, "--autofocus.enabled=false"),
+    ):
+        main(["fit", f"--config={config}.yaml", *small_run, option, f"--seed_everything={seed}"])
+        main(["test", f"--ckpt_path=runs/{config}/version_0"])
+        scores = pd.read_csv(f"runs/{config}/version_0/scores.csv").iloc[0]
+        row = table.loc[{"rwr": "RWR", "cbas": "CbAS"}[config], arm, str(seed)]
+        for name in ("median", "max", "pci", "rho", "rmse"):
+            assert float(row[name]) == pytest.approx(scores[name], rel=1e-6)
+        trajectory = Path(f"runs/{config}/version_0/trajectory.csv").read_text()
+        (mine,) = Path("runs/small/trajectories").glob(f"*_{arm}_trial_{seed}_{row['key']}.csv")
+        assert mine.read_text() == trajectory
+    assert len(list(Path("runs/small/initial_oracles").iterdir())) == 2
+    for name in ("tables.md", "averages.csv", "differences.csv", "averages.png"):
+        assert (Path("runs/small") / name).stat().st_size > 0
+    assert (Path("runs/small") / "trajectories.png").stat().st_size > 0
+
+
+def test_started_again_it_does_what_is_missing(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*words, "--num_trials=1"])
+    first = rows()
+    capsys.readouterr()
+    main([*words, "--num_trials=1"])
+    assert "6 runs, of which 6 are done" in capsys.readouterr().out
+    first.drop(index=[2, 4]).to_csv("runs/small/rows.csv", index=False)
+    main([*words, "--num_trials=1"])
+    assert "6 runs, of which 4 are done" in capsys.readouterr().out
+    key = ["method", "arm", "trial"]
+    pd.testing.assert_frame_equal(
+        rows().sort_values(key, ignore_index=True).drop(columns="seconds"),
+        first.sort_values(key, ignore_index=True).drop(columns="seconds"),
+    )
+
+
+def test_a_failed_run_is_reported_and_the_others_go_on(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = SETTINGS | {
+        "methods": {"CbAS": "cbas.yaml", "worse": {"config": "rwr.yaml", "data.num_designs": 5}},
+        "arms": {"original": {"autofocus.enabled": False}},
+        "num_trials": 1,
+    }
+    Path("small.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(SystemExit, match="1 of 2 runs failed; the reasons are in"):
+        main(words)
+    shown = capsys.readouterr().out
+    assert "failed: worse original trial 0: 5 designs are too few" in shown
+    good, bad = sorted(rows()["error"])
+    assert good == ""
+    assert bad.startswith("5 designs are too few")
+    (traceback,) = Path("runs/small/errors").iterdir()
+    assert "DataError" in traceback.read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--seed_everything=3"], "--seed_everything does not go with benchmark"),
+        (["--search.num_sample=3"], "search.num_samples"),
+        (["--data.path=nowhere.csv"], "--data.path is given twice"),
+        (["--num_trials=0"], "num_trials must be at least 1"),
+        (["--num_trial=2"], "num_trial"),
+    ],
+)
+def test_mistakes_are_one_line(more: list[str], message: str, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, *more])
+    assert message in str(stop.value)
+    assert "\n" not in str(stop.value)
+    assert not Path("runs/small/rows.csv").exists()
+
+
+def test_killed_it_loses_only_the_runs_in_flight(words: list[str]) -> None:
+    command = [sys.executable, "-m", "lightning_mbo", *words, "--num_processes=2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("3/12"):
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+    before = rows()
+    assert 3 <= len(before) < 12
+    assert set(before["error"]) == {""}
+    started = time.time()
+    main(words)
+    after = rows().set_index(["method", "arm", "trial"])
+    assert len(after) == 12
+    for _, row in before.iterrows():
+        assert after.loc[(row["method"], row["arm"], row["trial"]), "seconds"] == row["seconds"]
+    assert started < Path("runs/small/tables.md").stat().st_mtime
