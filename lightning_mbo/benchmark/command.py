@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
-import joblib
 from jsonargparse import ArgumentParser
 
+from lightning_mbo.benchmark.engines import processes
 from lightning_mbo.benchmark.plan import Benchmark, Run
 from lightning_mbo.benchmark.progress import BenchmarkProgress
 from lightning_mbo.benchmark.report import write_report
@@ -58,7 +59,7 @@ def benchmark(words: Sequence[str]) -> None:
     say(f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}")
     _prepare(missing, fit_options)
     write_text(folder / "benchmark.yaml", parser.dump(settings))
-    progress = BenchmarkProgress(missing, plan.num_processes or joblib.cpu_count())
+    progress = BenchmarkProgress(missing)
     try:
         with progress:
             for run, outcome in _outcomes(missing, results, plan):
@@ -120,42 +121,17 @@ def _prepare(runs: list[Run], fit_options: FitOptions) -> None:
 
 def _outcomes(runs: list[Run], results: Results, plan: Benchmark) -> Iterator[tuple[Run, Outcome]]:
     """Execute runs in processes; the first of those that share an oracle go before the others."""
-    first: dict[tuple[str, int], Run] = {}
+    leaders: dict[tuple[str, int], Run] = {}
     for run in runs:
         if results.initial_oracle(run) is None:
-            first.setdefault((run.oracle_key, run.trial), run)
-    leaders = list(first.values())
-    leading = {run.name for run in leaders}
+            leaders.setdefault((run.oracle_key, run.trial), run)
+    leading = {run.name for run in leaders.values()}
     followers = [run for run in runs if run.name not in leading]
-    with (
-        _backend(plan.engine),
-        joblib.Parallel(
-            n_jobs=_num_jobs(plan), return_as="generator_unordered", batch_size=1
-        ) as parallel,
-    ):
-        for group in (leaders, followers):
-            yield from parallel(
-                joblib.delayed(_execute)(run, results.initial_oracle(run), group is leaders)
+    with processes(plan.engine, plan.num_processes) as submit:
+        for group, keep_oracle in ((list(leaders.values()), True), (followers, False)):
+            submitted = {
+                submit(execute, run.words, results.initial_oracle(run), keep_oracle): run
                 for run in group
-            )
-
-
-def _execute(run: Run, initial_oracle: bytes | None, keep_oracle: bool) -> tuple[Run, Outcome]:
-    return run, execute(run.words, initial_oracle, keep_oracle)
-
-
-def _num_jobs(plan: Benchmark) -> int:
-    return plan.num_processes or -1
-
-
-def _backend(engine: str) -> joblib.parallel_config:
-    if engine == "local":
-        return joblib.parallel_config(backend="loky", inner_max_num_threads=1)
-    try:
-        from ray.util.joblib import register_ray
-    except ImportError as error:
-        raise ConfigurationError(
-            "--engine ray needs the package ray: pip install 'lightning-mbo[ray]'"
-        ) from error
-    register_ray()
-    return joblib.parallel_config(backend="ray")
+            }
+            for future in as_completed(submitted):
+                yield submitted[future], future.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections import defaultdict
 from types import TracebackType
 
@@ -16,30 +17,31 @@ from lightning_mbo.benchmark.worker import Outcome
 class BenchmarkProgress:
     """A bar of runs with an estimate of the time left; without a terminal, one line a run.
 
-    The estimate takes each run to last as long as those of the same method and arm did.
+    The estimate takes each run to last as long as those of the same method and arm did, and as
+    many of them to go on at a time as have until now.
     """
 
-    def __init__(self, runs: list[Run], num_processes: int) -> None:
+    def __init__(self, runs: list[Run]) -> None:
         """Show nothing yet.
 
         Args:
             runs: Those to be done.
-            num_processes: How many at a time.
         """
         self.console = Console()
         if not self.console.is_terminal:
             self.console.width = 120
         self.total = len(runs)
-        self.num_processes = num_processes
         self._left: dict[tuple[str, str], int] = defaultdict(int)
         for run in runs:
             self._left[run.method, run.arm] += 1
         self._seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._num_done = 0
+        self._started = 0.0
         self._progress: Progress | None = None
 
     def __enter__(self) -> BenchmarkProgress:
         """Put up the bar."""
+        self._started = time.monotonic()
         if self.console.is_terminal and self.total:
             self._progress = Progress(
                 TextColumn("runs"),
@@ -68,7 +70,8 @@ class BenchmarkProgress:
         self._num_done += 1
         self._left[run.method, run.arm] -= 1
         self._seconds[run.method, run.arm].append(outcome.seconds)
-        left = f"about {_duration(self.seconds_left())} left"
+        elapsed = time.monotonic() - self._started
+        left = f"about {_duration(self.seconds_left(elapsed))} left"
         if outcome.error:
             self._print(f"failed: {run.name}: {outcome.error}")
         if self._progress:
@@ -80,15 +83,21 @@ class BenchmarkProgress:
                 f"({outcome.seconds:.0f} s); {left}"
             )
 
-    def seconds_left(self) -> float:
-        """An estimate from the runs that have ended."""
+    def seconds_left(self, elapsed: float) -> float:
+        """An estimate from the runs that have ended.
+
+        Args:
+            elapsed: Seconds that they took together.
+        """
         known = [seconds for each in self._seconds.values() for seconds in each]
-        overall = statistics.fmean(known) if known else 0.0
+        if not known:
+            return 0.0
+        average = statistics.fmean(known)
         work = sum(
-            number * (statistics.fmean(self._seconds[kind]) if self._seconds[kind] else overall)
+            number * (statistics.fmean(self._seconds[kind]) if self._seconds[kind] else average)
             for kind, number in self._left.items()
         )
-        return work / self.num_processes
+        return work * elapsed / max(sum(known), 1e-9)
 
     def _print(self, line: str) -> None:
         console = self._progress.console if self._progress else self.console

@@ -33,6 +33,7 @@ class Results:
         """
         self.folder = folder
         self._rows: dict[tuple[str, int], dict[str, Any]] = {}
+        self._oracles: dict[Path, bytes] = {}
         path = folder / "rows.csv"
         if path.is_file():
             try:
@@ -85,7 +86,9 @@ class Results:
     def initial_oracle(self, run: Run) -> bytes | None:
         """The checkpoint of the oracle that a run starts from, if another run has left it."""
         path = self._oracle_path(run)
-        return path.read_bytes() if path.is_file() else None
+        if path not in self._oracles and path.is_file():
+            self._oracles[path] = path.read_bytes()
+        return self._oracles.get(path)
 
     def rows(self, runs: list[Run]) -> pd.DataFrame:
         """One row for each of these runs that has one, in their order and by their names."""
