@@ -18,17 +18,16 @@ from lightning_mbo.metrics import CandidateMaximum, CandidateMedian, PercentChan
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
-
-_ROWS = ("search", "training distribution")
+from .search import search_of
 
 
 class Scoring(DesignCallback):
     """Scores designs by the ground truth, where there is one.
 
     Acts on `on_search_model_update`, where it adds the ground truth's figures to the iteration's
-    metrics, and in `test`, where it scores the checkpoint's design iteration and, as a baseline,
-    as many fresh samples of the training distribution as there are training designs; prints the
-    table and writes it to `scores.csv`. Neither search nor selection sees any of it.
+    metrics, and in `test`, where it scores the checkpoint's design iteration and the baseline that
+    the search names; prints the table and writes it to `scores.csv`. Neither search nor selection
+    sees any of it.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3 and table 1.
     """
@@ -53,8 +52,10 @@ class Scoring(DesignCallback):
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Set up the metrics."""
         best_label = design_data(trainer).properties.max().item()
+        search = search_of(trainer)
+        quantile = 0.0 if search is None else search.candidate_quantile
         self._metrics = [
-            score_metrics(best_label, quantile).to(oracle.device) for quantile in (0.8, 0.0)
+            score_metrics(best_label, quantile).to(oracle.device) for quantile in (quantile, 0.0)
         ]
 
     def on_test_batch_end(
@@ -85,7 +86,7 @@ class Scoring(DesignCallback):
                 oracle.log(f"{prefix}{name}", value, sync_dist=True)
         if not trainer.is_global_zero:
             return
-        index = pd.Index(_ROWS, name="samples of")
+        index = pd.Index(list(data.test_designs), name="samples of")
         table = pd.DataFrame(rows, index=index, columns=["median", "max", "pci", "rho", "rmse"])
         path = unused_path(run_folder(trainer) / "scores.csv")
         write_text(path, table.to_csv())

@@ -13,10 +13,18 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import MBOError
-from lightning_mbo.oracles import Oracle
+from lightning_mbo.oracles import Adversary, EnsembleObjective, Oracle, Representation
 from lightning_mbo.search_models import SearchModel
 
-_BASES: tuple[type, ...] = (Oracle, DesignDataModule, Algorithm, SearchModel)
+_BASES: tuple[type, ...] = (
+    Oracle,
+    DesignDataModule,
+    Algorithm,
+    SearchModel,
+    Adversary,
+    EnsembleObjective,
+    Representation,
+)
 
 
 def users_mistake(error: BaseException | None) -> Exception | None:

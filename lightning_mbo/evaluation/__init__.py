@@ -1,5 +1,5 @@
 """Figures and tables of design runs."""
 
-from lightning_mbo.evaluation.figures import draw_trajectory
+from lightning_mbo.evaluation.figures import draw_ascent, draw_trajectory
 
-__all__ = ["draw_trajectory"]
+__all__ = ["draw_ascent", "draw_trajectory"]
