@@ -45,7 +45,7 @@ def ascent_path(
         inputs = inputs.detach().clone()
     for _ in range(num_steps):
         with torch.inference_mode(False), torch.enable_grad():
-            inputs.requires_grad_()
-            (gradient,) = torch.autograd.grad(objective(inputs).sum(), inputs)
-            inputs = torch.add(inputs.detach(), gradient, alpha=rate)
+            place = inputs.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(objective(place).sum(), place)
+            inputs = torch.add(inputs, gradient, alpha=rate).detach()
         yield inputs
