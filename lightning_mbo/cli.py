@@ -108,7 +108,7 @@ class _Parser(LightningArgumentParser):
         return defaults
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise users_mistake(ex) or ConfigurationError(explained(message, self))
+        raise users_mistake(ex) or ConfigurationError(explained(message, self, (callbacks.Search,)))
 
 
 class _SaveConfig(SaveConfigCallback):
