@@ -6,27 +6,33 @@ if __name__ != "lightning_mbo.callbacks":
     # Imported under two names, every class would exist twice, and isinstance would fail.
     raise ImportError("import lightning_mbo.callbacks instead of callbacks")
 
+from .ascent_trajectory import AscentTrajectory
 from .base import DesignCallback, DesignIteration, announce
 from .candidate_writer import CandidateWriter
 from .design_checkpoint import DesignCheckpoint
+from .gradient_ascent import GradientAscent
 from .importance_weighting import ImportanceWeighting
 from .initial_oracle import InitialOracle
 from .oracle_convergence import OracleConvergence
 from .progress import DesignProgress
 from .scoring import Scoring
+from .search import Search
 from .search_model_update import SearchModelUpdate
 from .trajectory import Trajectory
 
 __all__ = [
+    "AscentTrajectory",
     "CandidateWriter",
     "DesignCallback",
     "DesignCheckpoint",
     "DesignIteration",
     "DesignProgress",
+    "GradientAscent",
     "ImportanceWeighting",
     "InitialOracle",
     "OracleConvergence",
     "Scoring",
+    "Search",
     "SearchModelUpdate",
     "Trajectory",
     "announce",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 from torch import Tensor
 
-from lightning_mbo.algorithms import Samples
+from lightning_mbo.algorithms import JudgedDesigns
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import Oracle
@@ -19,34 +19,31 @@ T = TypeVar("T")
 
 @dataclass
 class DesignIteration:
-    """One step of the search, as it is announced when the search model has been updated.
+    """One step of the search, as it is announced when the search has moved.
 
     Attributes:
         number: t, from 0.
-        samples: What was drawn from the search model and what the oracle says of it.
+        samples: What the search has come to and what the oracle says of it.
         threshold: γ_t, in the property's units.
-        candidate_threshold: The 80th percentile of the oracle's means over the samples.
-        is_best: Whether that percentile is the greatest so far.
-        search_model: The updated search model, p_θ.
-        training_distribution: p_0.
+        candidate_threshold: The least oracle mean of a candidate.
+        is_best: Whether the 80th percentile of the oracle's means is the greatest so far.
+        search_model: The updated search model, p_θ; None for a search without densities.
+        training_distribution: p_0; None likewise.
         metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
     """
 
     number: int
-    samples: Samples
+    samples: JudgedDesigns
     threshold: float
     candidate_threshold: float
     is_best: bool
-    search_model: SearchModel
-    training_distribution: SearchModel
+    search_model: SearchModel | None = None
+    training_distribution: SearchModel | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def candidates(self) -> Tensor:
-        """Which samples are at or above the 80th percentile, bool, shape ``(m,)``.
-
-        Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
-        """
+        """Which samples are at or above the candidates' threshold, bool, shape ``(m,)``."""
         return self.samples.prediction.loc >= self.candidate_threshold
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from lightning_mbo.algorithms import Samples
 from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
@@ -18,17 +19,16 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
-from .search_model_update import CANDIDATE_QUANTILE, SearchModelUpdate
+from .base import DesignCallback, DesignIteration, design_data
+from .search import Search, search_of
 
 
 class CandidateWriter(DesignCallback):
-    """Writes the candidates, best first.
+    """Writes the candidates, best first, each once.
 
-    Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far
-    (the samples at or above the 80th percentile of the oracle's means), and at the end of the
-    run, when it writes `candidates.csv`. In `predict`, also of an interrupted run, it draws as
-    many new ones. Saves the candidates that it keeps.
+    Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far,
+    and at the end of the run, when it writes `candidates.csv`. In `predict`, also of an
+    interrupted run, it draws as many new ones. Saves the candidates that it keeps.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
     """
@@ -52,8 +52,8 @@ class CandidateWriter(DesignCallback):
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Have designs drawn for `predict`."""
         if stage == "predict":
-            search = _search_of(trainer)
-            num_samples = math.ceil((self.num_candidates or 100) / (1 - CANDIDATE_QUANTILE))
+            search = _needed_search(trainer)
+            num_samples = math.ceil((self.num_candidates or 100) / (1 - search.candidate_quantile))
             design_data(trainer).predict_designs = lambda: search.more_samples(num_samples)
             self._predictions: list[tuple[Tensor, Normal]] = []
 
@@ -65,15 +65,19 @@ class CandidateWriter(DesignCallback):
             return
         samples = iteration.samples
         order = samples.prediction.loc.argsort(descending=True, stable=True)
-        order = order[iteration.candidates[order]][: self.num_candidates]
+        order = order[iteration.candidates[order]]
+        order = order[_first_of_each(samples.designs[order])][: self.num_candidates]
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
         figures = _figures(
             samples.prediction,
             torch.tensor(iteration.threshold, dtype=torch.float64),
-            samples.log_prob,
-            samples.log_prob_training,
         )
+        if isinstance(samples, Samples):
+            figures |= {
+                "log_prob_search_model": samples.log_prob,
+                "log_prob_training_distribution": samples.log_prob_training,
+            }
         self.figures = {name: values[order].cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -101,18 +105,17 @@ class CandidateWriter(DesignCallback):
         """Write the best of the new designs to a new file."""
         if not trainer.is_global_zero:
             return
-        search = _search_of(trainer)
+        search = _needed_search(trainer)
         designs = torch.cat([batch for batch, _ in self._predictions])
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
-        order = means.argsort(descending=True, stable=True)[: self.num_candidates or 100]
+        order = means.argsort(descending=True, stable=True)
+        order = order[_first_of_each(designs[order])][: self.num_candidates or 100]
         designs = designs[order]
         figures = _figures(
-            Normal(means[order], stds[order], validate_args=False),
-            search.algorithm.threshold,
-            search.sampled_model.log_prob(designs),
-            search.training_distribution.log_prob(designs),
+            Normal(means[order], stds[order], validate_args=False), search.present_threshold
         )
+        figures |= search.log_densities(designs)
         table = _table(design_data(trainer), designs, figures)
         path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
         write_text(path, table.to_csv(index=False))
@@ -129,22 +132,26 @@ class CandidateWriter(DesignCallback):
         self.figures = state_dict["figures"]
 
 
-def _search_of(trainer: pl.Trainer) -> SearchModelUpdate:
-    search = callback_of(trainer, SearchModelUpdate)
+def _needed_search(trainer: pl.Trainer) -> Search:
+    search = search_of(trainer)
     if search is None:
         raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
     return search
 
 
-def _figures(
-    prediction: Normal, threshold: Tensor, log_prob: Tensor, log_prob_training: Tensor
-) -> dict[str, Tensor]:
+def _first_of_each(designs: Tensor) -> Tensor:
+    # Searches over sequences come to the same design many times.
+    distinct, group = designs.flatten(1).unique(dim=0, return_inverse=True)
+    places = torch.arange(len(designs), device=designs.device)
+    firsts = places.new_full((len(distinct),), len(designs))
+    return firsts.scatter_reduce(0, group, places, "amin").sort().values
+
+
+def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
     return {
         "oracle_mean": prediction.loc,
         "oracle_std": prediction.scale,
         "probability_above_threshold": log_survival(threshold, prediction).exp(),
-        "log_prob_search_model": log_prob,
-        "log_prob_training_distribution": log_prob_training,
     }
 
 

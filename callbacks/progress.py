@@ -17,7 +17,7 @@ from lightning_mbo.oracles import Oracle
 from .base import DesignCallback, DesignIteration, callback_of, design_data
 from .candidate_writer import CandidateWriter
 from .oracle_convergence import OracleConvergence
-from .search_model_update import SearchModelUpdate
+from .search import search_of
 
 _NUM_SHOWN = 5
 
@@ -52,7 +52,7 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Put up the bar."""
         super().on_train_start(trainer, pl_module)
         self._started = time.monotonic()
-        search = callback_of(trainer, SearchModelUpdate)
+        search = search_of(trainer)
         if not (self._enabled and search):
             return
         data = design_data(trainer)
@@ -116,7 +116,7 @@ class DesignProgress(ProgressBar, DesignCallback):
     ) -> None:
         """Take down the bar, and say how to go on."""
         self._stop()
-        search = callback_of(trainer, SearchModelUpdate)
+        search = search_of(trainer)
         if self._enabled and search and isinstance(exception, KeyboardInterrupt):
             self._print(
                 f"\nInterrupted after {search.num_done} of {search.num_iterations} design "
@@ -126,7 +126,7 @@ class DesignProgress(ProgressBar, DesignCallback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sum the run up."""
-        search = callback_of(trainer, SearchModelUpdate)
+        search = search_of(trainer)
         writer = callback_of(trainer, CandidateWriter)
         if not (self._enabled and search and writer):
             return

@@ -20,9 +20,8 @@ from lightning_mbo.metrics import CandidateMaximum, CandidateMedian, PercentChan
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
-from .search_model_update import CANDIDATE_QUANTILE
+from .search import search_of
 
-_ROWS = ("search", "training distribution")
 _SCORES = ("median", "max", "pci", "rho", "rmse")
 
 
@@ -31,9 +30,9 @@ class Scoring(DesignCallback):
 
     Acts on `on_search_model_update`, where it adds the ground truth's figures to the iteration's
     metrics and scores the best iteration so far, and in `test`, where it scores the checkpoint's
-    design iteration and, as a baseline, as many fresh samples of the training distribution as
-    there are training designs; prints the table and writes it to `scores.csv`. Neither search nor
-    selection sees any of it. Saves the scores of the best iteration.
+    design iteration and the baseline that the search names; prints the table and writes it to
+    `scores.csv`. Neither search nor selection sees any of it. Saves the scores of the best
+    iteration.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3 and table 1.
 
@@ -62,7 +61,8 @@ class Scoring(DesignCallback):
             "candidate_ground_truth_max": candidates.max().item(),
         }
         if iteration.is_best:
-            metrics = score_metrics(data.properties.max().item(), CANDIDATE_QUANTILE)
+            quantile = _candidate_quantile(trainer)
+            metrics = score_metrics(data.properties.max().item(), quantile)
             metrics.to(values.device).update(iteration.samples.prediction.loc, values)
             self.scores = _computed(metrics)
 
@@ -71,7 +71,7 @@ class Scoring(DesignCallback):
         best_label = design_data(trainer).properties.max().item()
         self._metrics = [
             score_metrics(best_label, quantile).to(oracle.device)
-            for quantile in (CANDIDATE_QUANTILE, 0.0)
+            for quantile in (_candidate_quantile(trainer), 0.0)
         ]
 
     def on_test_batch_end(
@@ -102,7 +102,7 @@ class Scoring(DesignCallback):
                 oracle.log(f"{prefix}{name}", value, sync_dist=True)
         if not trainer.is_global_zero:
             return
-        index = pd.Index(_ROWS, name="samples of")
+        index = pd.Index(list(data.test_designs), name="samples of")
         table = pd.DataFrame(rows, index=index)
         path = unused_path(run_folder(trainer) / "scores.csv")
         write_text(path, table.to_csv())
@@ -144,6 +144,11 @@ def score_metrics(best_label: float, quantile: float) -> MetricCollection:
         metric.sync_on_compute = False  # every process scores all samples
         metric.set_dtype(torch.float64)
     return MetricCollection(metrics)  # type: ignore[arg-type]
+
+
+def _candidate_quantile(trainer: pl.Trainer) -> float:
+    search = search_of(trainer)
+    return 0.0 if search is None else search.candidate_quantile
 
 
 def _computed(metrics: MetricCollection) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -20,23 +19,26 @@ from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import SearchModel
 
-from .base import DesignCallback, DesignIteration, announce, design_data
+from .base import DesignIteration, design_data
+from .search import Search
 
 CANDIDATE_QUANTILE = 0.8
 """Candidates are the samples whose oracle mean is at or above this quantile [algorithm 3]."""
 
 
-class SearchModelUpdate(DesignCallback):
-    """One design iteration whenever the oracle has been fitted.
+class SearchModelUpdate(Search):
+    """Search by samples of a search model, which is refitted to the best of them.
 
-    Acts on `on_oracle_fit_end`: samples the search model, asks the oracle, lets the algorithm
-    weigh the samples (E-step), refits the search model by weighted maximum likelihood (M-step),
-    announces `on_search_model_update`, and makes the iteration's metrics available to monitors as
-    `design/...`. Stops the trainer after the last iteration. Saves the
-    search model before and after the update, the training distribution, and the algorithm.
+    Acts on `on_oracle_fit_end`, as every `Search`: samples the search model, asks the oracle, lets
+    the algorithm weigh the samples (E-step), and refits the search model by weighted maximum
+    likelihood (M-step). Saves the search model before and after the update, the training
+    distribution, and the algorithm.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithms 1 and 2.
     """
+
+    candidate_quantile = CANDIDATE_QUANTILE
+    has_densities = True
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class SearchModelUpdate(DesignCallback):
         Raises:
             ConfigurationError: If a count is too small.
         """
+        super().__init__()
         if num_samples < 2:
             raise ConfigurationError(f"search.num_samples must be at least 2, not {num_samples}")
         if num_iterations < 1:
@@ -67,24 +70,17 @@ class SearchModelUpdate(DesignCallback):
         self.search_model = search_model
         self.num_samples = num_samples
         self.num_iterations = num_iterations
-        self.num_done = 0
-        self.best_score = -float("inf")
-        self.best_iteration = -1
-        self._exhausted = False
         self._data: DesignDataModule | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether all design iterations are done, or no sample was worth going on from."""
-        return self._exhausted or self.num_done >= self.num_iterations
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
         data = design_data(trainer)
-        data.test_designs = [
-            self.last_samples,
-            lambda: self._draw(self.training_distribution, len(data.designs), "baseline", 0),
-        ]
+        data.test_designs = {
+            "search": self.last_samples,
+            "training distribution": lambda: self._draw(
+                self.training_distribution, len(data.designs), "baseline", 0
+            ),
+        }
         if data is self._data:  # a later stage of the same run
             return
         self._data = data
@@ -96,35 +92,17 @@ class SearchModelUpdate(DesignCallback):
         for module in self._modules().values():
             module.requires_grad_(False).to(trainer.strategy.root_device)
 
-    def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
-        """A run that was finished before it was resumed stops at once."""
-        trainer.should_stop = trainer.should_stop or self.finished
-
-    def on_oracle_fit_end(self, trainer: pl.Trainer, oracle: Oracle) -> None:
-        """E-step and M-step."""
-        if self.finished:
-            trainer.should_stop = True
-            return
+    def iterate(self, oracle: Oracle) -> DesignIteration:
+        """E-step and M-step; without a sample that weighs anything the search is exhausted."""
         samples = self._sample(oracle)
         weights = normalized_weights(self.algorithm.log_weights(samples))
         self.sampled_model.load_state_dict(self.search_model.state_dict())
-        self._exhausted = not weights.any()
-        if not self._exhausted:
+        self.exhausted = not weights.any()
+        if not self.exhausted:
             designs, weights = self.algorithm.fitting_set(samples, weights)
             mine = shard(len(designs))
             self.search_model.fit(designs[mine], weights[mine], all_reduce_sum)
-        iteration = self._record(samples)
-        self.num_done += 1
-        if self._exhausted:
-            pl.utilities.rank_zero_warn(
-                f"the search ends after design iteration {iteration.number}: no sample has a "
-                "finite weight. What was found until then is kept"
-            )
-        announce(trainer, "on_search_model_update", oracle, iteration)
-        for name, value in iteration.metrics.items():
-            # For callbacks that monitor; `Trajectory` hands the figures to the loggers.
-            oracle.log(f"design/{name}", value, logger=False, sync_dist=True)
-        trainer.should_stop = trainer.should_stop or self.finished
+        return self._record(samples)
 
     def last_samples(self) -> Tensor:
         """The samples of the last design iteration, drawn again, ``(m, *design_shape)``."""
@@ -134,23 +112,29 @@ class SearchModelUpdate(DesignCallback):
         """New samples of the model of the last design iteration, ``(m, *design_shape)``."""
         return self._draw(self.sampled_model, num_samples, "predict", self.num_done)
 
+    @property
+    def present_threshold(self) -> Tensor:
+        """The algorithm's threshold."""
+        return self.algorithm.threshold
+
+    def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
+        """Under the search model of the last design iteration and the training distribution."""
+        return {
+            "log_prob_search_model": self.sampled_model.log_prob(designs),
+            "log_prob_training_distribution": self.training_distribution.log_prob(designs),
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next design iteration depends on."""
         return {
-            "num_done": self.num_done,
+            **super().state_dict(),
             "num_samples": self.num_samples,
-            "exhausted": self._exhausted,
-            "best_score": self.best_score,
-            "best_iteration": self.best_iteration,
             **{name: module.state_dict() for name, module in self._modules().items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on after the last complete design iteration."""
-        self.num_done = state_dict["num_done"]
-        self._exhausted = state_dict["exhausted"]
-        self.best_score = state_dict["best_score"]
-        self.best_iteration = state_dict["best_iteration"]
+        super().load_state_dict(state_dict)
         for name, module in self._modules().items():
             module.load_state_dict(state_dict[name])
 
@@ -194,16 +178,12 @@ class SearchModelUpdate(DesignCallback):
 
     def _record(self, samples: Samples) -> DesignIteration:
         score = samples.prediction.loc.nanquantile(CANDIDATE_QUANTILE).item()
-        # Checkpoints compare float32 figures: so does this, lest they choose differently.
-        is_best = float(np.float32(score)) > self.best_score
-        if is_best:
-            self.best_score, self.best_iteration = float(np.float32(score)), self.num_done
         return DesignIteration(
             number=self.num_done,
             samples=samples,
             threshold=self.algorithm.threshold.item(),
             candidate_threshold=score,
-            is_best=is_best,
+            is_best=self.is_best(score),
             search_model=self.search_model,
             training_distribution=self.training_distribution,
             metrics={

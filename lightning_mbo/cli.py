@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, dict_to_namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -30,6 +30,17 @@ from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_
 # By name: in a checkout `callbacks` stands beside this package, not inside it.
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 _CONFIGS = Path(str(importlib.import_module("lightning_mbo.configs").__file__)).parent
+
+_DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
+    "model": {"class_path": "lightning_mbo.oracles.DeepEnsemble"},
+    "data": {"class_path": "lightning_mbo.data.Superconductor"},
+    "search": {
+        "class_path": "lightning_mbo.callbacks.SearchModelUpdate",
+        "init_args": {
+            "search_model": {"class_path": "lightning_mbo.search_models.MultivariateNormal"}
+        },
+    },
+}
 
 _COMMANDS = {
     "fit": "Search for better designs: a new run, or on from a checkpoint.",
@@ -89,11 +100,23 @@ def _found_config(name: str) -> str:
 
 
 class Parser(LightningArgumentParser):
-    """Ends with one line for a mistake of the user's."""
+    """Ends with one line for a mistake of the user's, and knows the classes that are default."""
+
+    def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
+        """The defaults; of a default class only those that are not its own.
+
+        With its own, another class that is chosen instead would take over what it has in common
+        with the default one: a network's size, for instance. They are added after parsing.
+        """
+        defaults = super().get_defaults(*args, **kwargs)
+        for key, default in _DEFAULT_CLASSES.items():
+            if key in defaults:
+                defaults[key] = dict_to_namespace(default)
+        return defaults
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what `main` prints."""
-        raise users_mistake(ex) or ConfigurationError(explained(message, self))
+        raise users_mistake(ex) or ConfigurationError(explained(message, self, (callbacks.Search,)))
 
 
 class _SaveConfig(SaveConfigCallback):
@@ -188,16 +211,12 @@ class MBOCommandLine(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The groups that are this project's own."""
-        parser.add_lightning_class_args(callbacks.SearchModelUpdate, "search")
+        parser.add_lightning_class_args(callbacks.Search, "search", subclass_mode=True)
         parser.add_lightning_class_args(callbacks.ImportanceWeighting, "autofocus")
         parser.add_lightning_class_args(callbacks.OracleConvergence, "convergence")
         parser.set_defaults(
             {
-                "model": {"class_path": "lightning_mbo.oracles.DeepEnsemble"},
-                "data": {"class_path": "lightning_mbo.data.Superconductor"},
-                "search.search_model": {
-                    "class_path": "lightning_mbo.search_models.MultivariateNormal"
-                },
+                **_DEFAULT_CLASSES,
                 # On when its strength is given: no group means no autofocusing.
                 "autofocus.enabled": None,
             }
@@ -230,6 +249,7 @@ class MBOCommandLine(LightningCLI):
         own: list[pl.Callback] = [
             callbacks.Scoring(),
             callbacks.Trajectory(),
+            callbacks.AscentTrajectory(),
             callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
         ]
         if self.run is None:
@@ -261,8 +281,8 @@ class MBOCommandLine(LightningCLI):
         """A finished run is left as it is."""
         if self.run is None:
             return
-        state = self.checkpoint.get("callbacks", {}).get("SearchModelUpdate", {})
-        search = self._get(self.config_init, "search")
+        search = callbacks.search.search_of(self.trainer)
+        state = self.checkpoint.get("callbacks", {}).get(search.state_key, {})
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and (self.run.path / "candidates.csv").exists():

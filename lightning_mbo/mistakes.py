@@ -13,10 +13,18 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import MBOError
-from lightning_mbo.oracles import Oracle
+from lightning_mbo.oracles import Adversary, EnsembleObjective, Oracle, Representation
 from lightning_mbo.search_models import SearchModel
 
-_BASES: tuple[type, ...] = (Oracle, DesignDataModule, Algorithm, SearchModel)
+_BASES: tuple[type, ...] = (
+    Oracle,
+    DesignDataModule,
+    Algorithm,
+    SearchModel,
+    Adversary,
+    EnsembleObjective,
+    Representation,
+)
 
 
 def users_mistake(error: BaseException | None) -> Exception | None:
@@ -28,12 +36,13 @@ def users_mistake(error: BaseException | None) -> Exception | None:
     return None
 
 
-def explained(message: str, parser: ArgumentParser) -> str:
+def explained(message: str, parser: ArgumentParser, more_bases: tuple[type, ...] = ()) -> str:
     """Shorten what jsonargparse says of a mistake.
 
     Args:
         message: Its message, of any number of lines.
         parser: Where it came from.
+        more_bases: Whose subclasses can also be meant, beside those of the library's own bases.
 
     Returns:
         One line that names the option or class, and the nearest right ones.
@@ -42,7 +51,7 @@ def explained(message: str, parser: ArgumentParser) -> str:
     key = re.search(r'Parser key "([^"]+)"', line)
     no_class = re.search(r"Expected a dot import path string: (\S+)", line)
     if key and no_class:
-        names = [cls.__name__ for base in _BASES for cls in _subclasses(base)]
+        names = [cls.__name__ for base in _BASES + more_bases for cls in _subclasses(base)]
         return f"{key[1]}: there is no class {no_class[1]}{_nearest(no_class[1], names)}"
     wanted = [f"of type {name}" for name in re.findall(r"Expected a <class '(\w+)'>", line)[:1]]
     wanted += [
@@ -72,7 +81,7 @@ def _options(parser: ArgumentParser) -> list[str]:
         word.lstrip("-")
         for action in parser._actions
         for word in action.option_strings
-        if not word.endswith("+")
+        if not word.endswith(("+", ".help"))
     ]
     for action in parser._actions:
         if isinstance(action.choices, dict):  # the subcommands' parsers

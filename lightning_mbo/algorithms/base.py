@@ -13,20 +13,29 @@ from lightning_mbo.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Designs drawn from the search model in one design iteration, and what is known of them.
+class JudgedDesigns:
+    """Designs that a search has come to, and what the oracle says of them.
 
     Attributes:
         designs: Shape ``(m, *design_shape)``, float64.
         prediction: The oracle's distribution of the property, batch shape ``(m,)``, float64.
         disagreement: Standard deviation of the ensemble members' means, shape ``(m,)``.
-        log_prob: log p_θ(x) under the search model they come from, shape ``(m,)``, nats.
-        log_prob_training: log p_0(x) under the training distribution, shape ``(m,)``, nats.
     """
 
     designs: Tensor
     prediction: Normal
     disagreement: Tensor
+
+
+@dataclass(frozen=True)
+class Samples(JudgedDesigns):
+    """Designs drawn from the search model in one design iteration, and their densities.
+
+    Attributes:
+        log_prob: log p_θ(x) under the search model they come from, shape ``(m,)``, nats.
+        log_prob_training: log p_0(x) under the training distribution, shape ``(m,)``, nats.
+    """
+
     log_prob: Tensor
     log_prob_training: Tensor
 

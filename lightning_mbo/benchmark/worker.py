@@ -103,7 +103,7 @@ def _outcome(run: MBOCommandLine, seconds: float) -> Outcome:
     return Outcome(
         scores=callback(callbacks.Scoring).scores,
         trajectory=callback(callbacks.Trajectory).rows,
-        best_iteration=callback(callbacks.SearchModelUpdate).best_iteration,
+        best_iteration=callback(callbacks.Search).best_iteration,
         seconds=seconds,
         initial_oracle=run.initial_oracle.checkpoint if isinstance(run, _Run) else None,
     )

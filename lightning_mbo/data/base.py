@@ -75,7 +75,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         self.fitting = False
         self.num_fits = 0
         self.num_epochs = 0
-        self.test_designs: list[Callable[[], Tensor]] = []
+        self.test_designs: dict[str, Callable[[], Tensor]] = {}
         self.predict_designs: Callable[[], Tensor] | None = None
         self._digest: str | None = None
         self._table: WeightedDesigns | None = None
@@ -161,8 +161,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return ValidationBatches(self._on_device(), rows=lambda: self._rows()[1])
 
     def test_dataloader(self) -> list[DesignChunks]:
-        """The designs to be scored, which the search callback provides."""
-        return [DesignChunks(self._evaluated(source)) for source in self.test_designs]
+        """The designs to be scored, which the search callback provides and names."""
+        return [DesignChunks(self._evaluated(source)) for source in self.test_designs.values()]
 
     def predict_dataloader(self) -> DesignChunks:
         """The designs to be judged, which the search callback provides."""

@@ -6,12 +6,13 @@ from lightning_mbo.evaluation.benchmark_figures import (
     draw_trajectories,
 )
 from lightning_mbo.evaluation.comparison import averages, compare, improvement
-from lightning_mbo.evaluation.figures import draw_trajectory
+from lightning_mbo.evaluation.figures import draw_ascent, draw_trajectory
 from lightning_mbo.evaluation.tables import markdown_tables, terminal_tables
 
 __all__ = [
     "averages",
     "compare",
+    "draw_ascent",
     "draw_averages",
     "draw_heat_map",
     "draw_trajectories",

@@ -66,6 +66,48 @@ def draw_trajectory(
     figure.savefig(path)
 
 
+def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, path: Path) -> None:
+    """Draw a gradient ascent: what the oracle predicts on the way, and what is true.
+
+    Args:
+        ascent: One row a step, as `AscentTrajectory` records it.
+        property_name: With its unit, for the axis.
+        best_label: The greatest property among the training designs.
+        path: Of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    steps, mean, spread = (
+        ascent[name] for name in ("step", "oracle_mean", "ensemble_disagreement")
+    )
+    axes.plot(steps, mean, color="black", label="oracle, mean of the particles")
+    if spread.any():
+        axes.fill_between(
+            steps,
+            mean - spread,
+            mean + spread,
+            color="black",
+            alpha=0.15,
+            linewidth=0,
+            label="± disagreement of the members",
+        )
+    for column, color, style, label in (
+        ("ground_truth_mean", "tab:blue", "-", "ground truth, mean of the particles"),
+        ("ground_truth_max", "tab:orange", "--", "ground truth, best particle"),
+    ):
+        if column in ascent:
+            axes.plot(steps, ascent[column], label=label, color=color, linestyle=style)
+    axes.axhline(best_label, color="gray", linewidth=1, linestyle="-.", label="best training label")
+    axes.set_xlabel("step of the ascent")
+    axes.set_ylabel(property_name)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    figure.savefig(path)
+
+
 def read_image(path: Path) -> NDArray[np.float32]:
     """A PNG file's pixels, shape ``(height, width, 3)``, from 0 to 1."""
     from matplotlib.image import imread

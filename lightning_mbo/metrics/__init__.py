@@ -5,5 +5,12 @@ from lightning_mbo.metrics.candidates import (
     CandidateMedian,
     PercentChanceOfImprovement,
 )
+from lightning_mbo.metrics.top import TopDrift, TopOverlap
 
-__all__ = ["CandidateMaximum", "CandidateMedian", "PercentChanceOfImprovement"]
+__all__ = [
+    "CandidateMaximum",
+    "CandidateMedian",
+    "PercentChanceOfImprovement",
+    "TopDrift",
+    "TopOverlap",
+]

@@ -1,6 +1,36 @@
 """Oracles p_β(y|x): regressors of the property that know what they do not know."""
 
+from lightning_mbo.oracles.adversaries import Adversary, BatchAscent, PersistentParticles
+from lightning_mbo.oracles.ascent import ascend, ascent_path
 from lightning_mbo.oracles.base import Oracle
+from lightning_mbo.oracles.conservative import ConservativeObjectiveModel
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
+from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.objectives import (
+    EnsembleObjective,
+    LowerConfidenceBound,
+    Mean,
+    Minimum,
+)
+from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
+from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
 
-__all__ = ["DeepEnsemble", "Oracle"]
+__all__ = [
+    "Adversary",
+    "BatchAscent",
+    "ConservativeObjectiveModel",
+    "DeepEnsemble",
+    "DifferentiableOracle",
+    "EnsembleObjective",
+    "LowerConfidenceBound",
+    "Mean",
+    "Minimum",
+    "Oracle",
+    "PersistentParticles",
+    "RegressionEnsemble",
+    "Representation",
+    "SmoothedLogits",
+    "Unchanged",
+    "ascend",
+    "ascent_path",
+]

@@ -64,6 +64,7 @@ class Oracle(pl.LightningModule, ABC):
         self.validation_losses = torch.full((num_members,), torch.inf)
         self._built = False
         self._sums: dict[str, Tensor] = {}
+        self._step_sums: dict[str, Tensor] = {}
         self._num_steps = 0
 
     @abstractmethod
@@ -87,9 +88,13 @@ class Oracle(pl.LightningModule, ABC):
 
         Reference: Lakshminarayanan, Pritzel and Blundell, NeurIPS 2017, equation 1.
         """
-        standardized = (batch.properties - self.property_mean) / self.property_std
-        losses: Tensor = -self.member_outputs(batch.designs).log_prob(standardized)
+        targets = self.standardized(batch.properties)
+        losses: Tensor = -self.member_outputs(batch.designs).log_prob(targets)
         return losses
+
+    def standardized(self, properties: Tensor) -> Tensor:
+        """Properties as the network knows them, with mean 0 and standard deviation 1."""
+        return (properties - self.property_mean) / self.property_std
 
     def member_losses(self, batch: DesignBatch) -> Tensor:
         """Each member's weighted loss of a batch, shape ``(k,)``: every point by its own weight."""
@@ -97,7 +102,10 @@ class Oracle(pl.LightningModule, ABC):
 
     def member_predictions(self, designs: Tensor) -> Normal:
         """Each member's view in the property's units, batch shape ``(k, b)``."""
-        outputs = self.member_outputs(designs)
+        return self.in_property_units(self.member_outputs(designs))
+
+    def in_property_units(self, outputs: Normal) -> Normal:
+        """What is said of the standardised property, said of the property itself."""
         return Normal(
             outputs.loc * self.property_std + self.property_mean,
             outputs.scale * self.property_std,
@@ -139,9 +147,13 @@ class Oracle(pl.LightningModule, ABC):
         if self._built:
             return
         self.build(datamodule.design_shape)
-        self.property_mean.fill_(datamodule.properties.mean())
-        self.property_std.fill_(datamodule.properties.std(correction=0))
+        self.standardize(datamodule.designs, datamodule.properties)
         self._built = True
+
+    def standardize(self, designs: Tensor, properties: Tensor) -> None:
+        """Learn the property's scale from the training designs and their labels, ``(n,)``."""
+        self.property_mean.fill_(properties.mean())
+        self.property_std.fill_(properties.std(correction=0))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all members at once; a fresh state starts every fit."""
@@ -160,27 +172,38 @@ class Oracle(pl.LightningModule, ABC):
             # The members' losses have no parameter in common, nor do their gradients.
             self.manual_backward(losses.sum())
             optimizer.step()
-            self._add("train", losses.detach())
+            self.record("training_loss", losses)
         self._num_steps += len(batch)
+
+    def record(self, name: str, values: Tensor) -> None:
+        """Note a figure ``(k,)`` of a training step; the epoch's mean is logged as `oracle/...`."""
+        _add(self._step_sums, name, values.detach())
 
     def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
         """Accumulate the members' weighted losses."""
-        self._add("loss", (batch.weights * self.point_losses(batch)).sum(1))
-        self._add("weight", batch.weights.sum(1))
+        self.add_validation_losses(self.point_losses(batch), batch)
+
+    def add_validation_losses(self, losses: Tensor, batch: DesignBatch) -> None:
+        """Accumulate the points' losses ``(k, b)``, weighted."""
+        _add(self._sums, "loss", (batch.weights * losses).sum(1))
+        _add(self._sums, "weight", batch.weights.sum(1))
+
+    def epoch_figures(self) -> dict[str, Tensor]:
+        """Further figures ``(k,)`` of an epoch that has been validated, by name; logged."""
+        return {}
 
     def on_validation_epoch_end(self) -> None:
-        """Each member's validation loss over all processes; log both losses of those not frozen."""
+        """Each member's validation loss over all processes; log the figures of those not frozen."""
         loss, weight = (all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight"))
         # A member whose validation points all weigh nothing has no loss: it counts as converged.
         self.validation_losses = loss / weight
         self.log(
             "oracle/validation_loss", self.validation_losses.mean(), logger=False, sync_dist=True
         )
-        metrics = {"validation_loss": self.validation_losses}
-        if "train" in self._sums:
-            total = all_reduce_sum(self._sums.pop("train"))
-            metrics["training_loss"] = total / (self._num_steps * world_size())
-            self._num_steps = 0
+        metrics = {"validation_loss": self.validation_losses, **self.epoch_figures()}
+        for name, total in self._step_sums.items():
+            metrics[name] = all_reduce_sum(total) / (self._num_steps * world_size())
+        self._step_sums, self._num_steps = {}, 0
         named = {
             f"oracle/{name}/member_{j}": value
             for name, values in metrics.items()
@@ -217,8 +240,9 @@ class Oracle(pl.LightningModule, ABC):
                     f"{shapes[1]} in this {type(self).__name__}. Give the config of its own run"
                 )
 
-    def _add(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
+    sums[name] = sums[name] + value if name in sums else value
 
 
 def mixture(members: Normal) -> Normal:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn import functional
 
-from lightning_mbo.oracles.base import Oracle
+from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.representations import Representation
 from lightning_mbo.random import keyed_generator
 
 _SMALLEST_VARIANCE = 1e-6
 
 
-class DeepEnsemble(Oracle):
+class DeepEnsemble(DifferentiableOracle):
     """Deep ensemble: each member predicts a mean and a variance.
 
     The members differ in their initialisation, in the order of their batches and in their split
@@ -33,6 +34,7 @@ class DeepEnsemble(Oracle):
         num_members: int = 3,
         hidden_sizes: Sequence[int] = (100, 100, 100, 100, 10),
         learning_rate: float = 5e-4,
+        representation: Representation | None = None,
     ) -> None:
         """Describe the ensemble; `build` creates it.
 
@@ -40,35 +42,43 @@ class DeepEnsemble(Oracle):
             num_members: k.
             hidden_sizes: Units of each hidden layer of a member.
             learning_rate: Adam's.
+            representation: What the network sees of a design; default: the design itself.
         """
-        super().__init__(num_members)
+        super().__init__(num_members, representation)
         self.hidden_sizes = tuple(hidden_sizes)
         self.learning_rate = learning_rate
 
     def build(self, design_shape: torch.Size) -> None:
         """Create the stacked network for designs of this shape."""
-        self._design_dim = len(design_shape)
-        sizes = (math.prod(design_shape), *self.hidden_sizes, 2)
+        super().build(design_shape)
+        sizes = (self.representation.num_inputs, *self.hidden_sizes, 2)
         self.network = StackedMLP(sizes, self.num_members)
 
-    def member_outputs(self, designs: Tensor) -> Normal:
+    def input_outputs(self, inputs: Tensor) -> Normal:
         """Each member's mean and variance of the standardised property, batch shape ``(k, b)``."""
-        raw = self.network(designs.flatten(-self._design_dim)).float()
+        raw = self.network(inputs).float()
         variance = functional.softplus(raw[..., 1]) + _SMALLEST_VARIANCE
         return Normal(raw[..., 0], variance.sqrt(), validate_args=False)
 
 
 class StackedMLP(nn.Module):
-    """k multilayer perceptrons with ELU activations, as one."""
+    """k multilayer perceptrons, as one."""
 
-    def __init__(self, sizes: Sequence[int], num_members: int) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        num_members: int,
+        activation: Callable[[Tensor], Tensor] = functional.elu,
+    ) -> None:
         """Initialise every member on its own, uniformly within 1/√(inputs) of zero.
 
         Args:
             sizes: Units of each layer, the input's and the output's included.
             num_members: k.
+            activation: Of the hidden units.
         """
         super().__init__()
+        self.activation = activation
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for layer, (num_in, num_out) in enumerate(itertools.pairwise(sizes)):
@@ -92,5 +102,5 @@ class StackedMLP(nn.Module):
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = torch.baddbmm(bias, hidden, weight)
             if layer < last:
-                hidden = functional.elu(hidden)
+                hidden = self.activation(hidden)
         return hidden

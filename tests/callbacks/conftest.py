@@ -20,8 +20,8 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def _blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing a trajectory takes longer than a run."""
-    monkeypatch.setattr(
-        "lightning_mbo.callbacks.trajectory.draw_trajectory",
-        lambda *args: Figure((1, 1)).savefig(args[-1]),
-    )
+    """Drawing takes longer than a run."""
+    for name in ("trajectory.draw_trajectory", "ascent_trajectory.draw_ascent"):
+        monkeypatch.setattr(
+            f"lightning_mbo.callbacks.{name}", lambda *args: Figure((1, 1)).savefig(args[-1])
+        )

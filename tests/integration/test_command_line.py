@@ -66,7 +66,27 @@ def test_there_are_shipped_configs() -> None:
     assert {"cbas.yaml", "cbas_af.yaml"} <= {path.name for path in CONFIGS}
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def climbs(config: Path) -> bool:
+    return "GradientAscent" in config.read_text()
+
+
+@pytest.mark.parametrize("config", [c for c in CONFIGS if climbs(c)], ids=lambda path: path.stem)
+def test_shipped_config_of_an_ascent(config: Path, small_run: list[str]) -> None:
+    options = [option for option in small_run if "num_samples" not in option]
+    fit(options, "--search.num_iterations=2", "--search.num_steps=3", config=config.name)
+    folder = Path("runs") / config.stem / "version_0"
+    rows = figures(folder)
+    assert len(rows) == 128
+    assert np.isfinite(rows).all(axis=None)
+    ascent = pd.read_csv(folder / "ascent.csv")
+    assert ascent["step"].tolist() == list(range(1 + 2 * 3))
+    assert np.isfinite(ascent).all(axis=None)
+    assert (folder / "ascent.png").exists()
+
+
+@pytest.mark.parametrize(
+    "config", [c for c in CONFIGS if not climbs(c)], ids=lambda path: path.stem
+)
 def test_shipped_config(config: Path, small_run: list[str]) -> None:
     fit(small_run, "--search.num_iterations=2", config=config.name)
     folder = Path("runs") / config.stem / "version_0"
@@ -123,8 +143,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         "--trainer.max_epochs",
         "--model",
         "--data",
-        "--search.num_samples",
-        "--search.algorithm",
+        "--search",
         "--autofocus.alpha",
         "--convergence.patience",
         "--num_candidates",
@@ -150,8 +169,9 @@ def test_later_configs_and_flags_win(capsys: pytest.CaptureFixture[str]) -> None
     args = ["fit", "-c", "cbas_af.yaml", "-c", "more.yaml", "--search.num_samples=8"]
     config = yaml.safe_load(shown(capsys, *args, "--print_config"))
     assert config["autofocus"]["alpha"] == 0.3
-    assert config["search"]["num_samples"] == 8
-    assert config["search"]["algorithm"]["class_path"] == "lightning_mbo.algorithms.CbAS"
+    search = config["search"]["init_args"]
+    assert search["num_samples"] == 8
+    assert search["algorithm"]["class_path"] == "lightning_mbo.algorithms.CbAS"
 
 
 def test_short_class_names(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,11 +187,22 @@ def test_short_class_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert config["model"]["class_path"] == "lightning_mbo.oracles.DeepEnsemble"
     assert config["model"]["init_args"]["num_members"] == 5
     assert config["data"]["class_path"] == "lightning_mbo.data.Superconductor"
-    algorithm = config["search"]["algorithm"]
+    search = config["search"]["init_args"]
+    algorithm = search["algorithm"]
     assert algorithm["class_path"] == "lightning_mbo.algorithms.CbAS"
     assert algorithm["init_args"]["quantile"] == 0.8
-    model = config["search"]["search_model"]["class_path"]
+    model = search["search_model"]["class_path"]
     assert model == "lightning_mbo.search_models.MultivariateNormal"
+
+
+def test_a_class_that_is_chosen_has_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["--model=RegressionEnsemble", "--search=GradientAscent", "--search.num_steps=7"]
+    config = yaml.safe_load(shown(capsys, "fit", *args, "--print_config"))
+    model, search = config["model"]["init_args"], config["search"]["init_args"]
+    assert (model["num_members"], model["hidden_sizes"]) == (5, [256, 256])
+    assert search["num_steps"] == 7
+    assert search["num_iterations"] == 1
+    assert config["search"]["class_path"] == "lightning_mbo.callbacks.GradientAscent"
 
 
 def test_predict(run_folder: Path) -> None:

@@ -32,7 +32,7 @@ def fit(small_run: list[str]) -> Callable[..., str]:
     [
         ([], ["subcommand", "fit,validate,test,predict"]),
         (["fitt"], ["'fitt'", "'fit'"]),
-        (["fit"], ["fit.search.algorithm", "--config cbas_af.yaml"]),
+        (["fit"], ["algorithm", "--config cbas_af.yaml"]),
         (["fit", "--config"], ["--config", "expected one argument"]),
         (["fit", "--config=cbas_aff.yaml"], ["no config cbas_aff.yaml", "mean cbas_af.yaml"]),
         (["test", "--config=cbas.yaml"], ["give --ckpt_path"]),
@@ -49,12 +49,13 @@ def test_command_line(args: list[str], parts: list[str]) -> None:
     ("option", "parts"),
     [
         ("--serch.num_samples=3", ["--serch.num_samples", "mean --search.num_samples?"]),
-        ("--search.num_sample=3", ["--search.num_sample=3", "mean --search.num_samples?"]),
+        ("--search.num_sample=3", ["'num_sample'", "mean num_samples?"]),
         ("--model.hiden_sizes=[3]", ["hiden_sizes", "mean hidden_sizes?"]),
         ("--model=DeepEnsembel", ["model", "no class DeepEnsembel", "mean DeepEnsemble?"]),
-        ("--search.algorithm=CbAZ", ["search.algorithm", "CbAZ", "mean CbAS?"]),
+        ("--search.algorithm=CbAZ", ["algorithm", "CbAZ", "mean CbAS?"]),
+        ("--search=GradientAscnt", ["search", "GradientAscnt", "mean GradientAscent?"]),
         ("--data=Superconductors", ["data", "Superconductors", "mean Superconductor?"]),
-        ("--search.num_samples=many", ["search.num_samples", "int", "'many'"]),
+        ("--search.num_samples=many", ["num_samples", "int", "'many'"]),
         ("--search.num_samples=1", ["search.num_samples", "at least 2", "1"]),
         ("--search.num_iterations=0", ["search.num_iterations", "at least 1"]),
         ("--data.labels=guess", ["labels", "'simulated', 'measured'", "'guess'"]),
@@ -80,7 +81,7 @@ def test_option(option: str, parts: list[str], fit: Callable[..., str]) -> None:
     ("text", "parts"),
     [
         ("model: DeepEnsemble\ndata: [\n", ["config", "line 3"]),
-        ("search:\n  algoritm: CbAS\n", ["search.algoritm", "search.algorithm"]),
+        ("search:\n  algoritm: CbAS\n", ["algoritm", "mean algorithm?"]),
     ],
 )
 def test_config(text: str, parts: list[str]) -> None:

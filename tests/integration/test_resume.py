@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from lightning_mbo.cli import main
 
@@ -89,6 +90,39 @@ def test_resumed_run_equals_straight_run(
     fit(options, "--ckpt_path=last")
     assert outcome(folder) == straight[arm]
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "hook", "count"),
+    [
+        ("OracleConvergence", "on_train_epoch_start", 2),
+        ("GradientAscent", "on_oracle_fit_end", 1),
+        ("AscentTrajectory", "on_search_model_update", 1),
+        ("AscentTrajectory", "on_train_end", 0),
+    ],
+)
+def test_a_resumed_ascent_equals_a_straight_one(
+    owner: str, hook: str, count: int, small_run: list[str]
+) -> None:
+    options = [option for option in small_run if "num_samples" not in option]
+    options += ["--config=coms.yaml", "--search.num_steps=3", "--model.adversary.num_particles=20"]
+    main(["fit", "--trainer.default_root_dir=straight", *options])
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(patch, hook, count, getattr(callbacks, owner))
+        with pytest.raises(Crash):
+            main(["fit", *options])
+    main(["fit", *options, "--ckpt_path=last"])
+    whole, resumed = (Path(root) / "coms" / "version_0" for root in ("straight", "runs"))
+    assert outcome(resumed) == outcome(whole)
+    assert (resumed / "ascent.csv").read_bytes() == (whole / "ascent.csv").read_bytes()
+    assert (resumed / "ascent.png").read_bytes() == (whole / "ascent.png").read_bytes()
+    states = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (whole, resumed)
+    ]
+    assert states[0].keys() == states[1].keys()
+    assert {"log_alpha", "adversary.particles"} <= states[0].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_resuming_from_an_earlier_checkpoint_makes_a_new_run(small_run: list[str]) -> None:

@@ -1,0 +1,121 @@
+"""What all searches share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import Tensor
+
+from lightning_mbo.oracles import Oracle
+
+from .base import DesignCallback, DesignIteration, announce, callback_of
+
+
+class Search(DesignCallback, ABC):
+    """One design iteration whenever the oracle has been fitted.
+
+    Acts on `on_oracle_fit_end`: makes the iteration, announces `on_search_model_update`, and makes
+    the iteration's metrics available to monitors as `design/...`. Stops the trainer after the last
+    iteration. Saves how far it has come; subclasses add what else the next iteration depends on.
+
+    Attributes:
+        num_iterations: Design iterations of the run.
+        num_done: Those that are done.
+        best_score: The greatest 80th percentile of the oracle's means so far.
+        best_iteration: The design iteration that had it.
+        exhausted: Whether there is nothing to go on from.
+        candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
+        has_densities: Whether its iterations have a search model and a training distribution.
+    """
+
+    num_iterations: int
+    candidate_quantile: float
+    has_densities: bool
+
+    def __init__(self) -> None:
+        """Start with nothing done."""
+        self.num_done = 0
+        self.best_score = -float("inf")
+        self.best_iteration = -1
+        self.exhausted = False
+
+    @abstractmethod
+    def iterate(self, oracle: Oracle) -> DesignIteration:
+        """Make the next design iteration, number `num_done`."""
+
+    @abstractmethod
+    def last_samples(self) -> Tensor:
+        """The samples of the last design iteration again, ``(m, *design_shape)``."""
+
+    @abstractmethod
+    def more_samples(self, num_samples: int) -> Tensor:
+        """Further designs of the same kind, ``(num_samples, *design_shape)`` at most."""
+
+    @property
+    @abstractmethod
+    def present_threshold(self) -> Tensor:
+        """γ of the last design iteration, a scalar in the property's units."""
+
+    def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
+        """Named log-densities of designs ``(m, *design_shape)``, ``(m,)`` each; or none."""
+        return {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all design iterations are done, or there is nothing to go on from."""
+        return self.exhausted or self.num_done >= self.num_iterations
+
+    def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """A run that was finished before it was resumed stops at once."""
+        trainer.should_stop = trainer.should_stop or self.finished
+
+    def on_oracle_fit_end(self, trainer: pl.Trainer, oracle: Oracle) -> None:
+        """Make a design iteration, and announce it."""
+        if self.finished:
+            trainer.should_stop = True
+            return
+        iteration = self.iterate(oracle)
+        self.num_done += 1
+        if self.exhausted:
+            pl.utilities.rank_zero_warn(
+                f"the search ends after design iteration {iteration.number}: no sample has a "
+                "finite weight. What was found until then is kept"
+            )
+        announce(trainer, "on_search_model_update", oracle, iteration)
+        for name, value in iteration.metrics.items():
+            # For callbacks that monitor; `Trajectory` hands the figures to the loggers.
+            oracle.log(f"design/{name}", value, logger=False, sync_dist=True)
+        trainer.should_stop = trainer.should_stop or self.finished
+
+    def is_best(self, score: float) -> bool:
+        """Whether the present iteration's score is the greatest so far; remembers it if so."""
+        # Checkpoints compare float32 figures: so does this, lest they choose differently.
+        rounded = float(np.float32(score))
+        if not rounded > self.best_score:
+            return False
+        self.best_score, self.best_iteration = rounded, self.num_done
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the search has come."""
+        return {
+            "num_done": self.num_done,
+            "exhausted": self.exhausted,
+            "best_score": self.best_score,
+            "best_iteration": self.best_iteration,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after the last complete design iteration."""
+        self.num_done = state_dict["num_done"]
+        self.exhausted = state_dict["exhausted"]
+        self.best_score = state_dict["best_score"]
+        self.best_iteration = state_dict["best_iteration"]
+
+
+def search_of(trainer: pl.Trainer) -> Search | None:
+    """The trainer's search, or None."""
+    return callback_of(trainer, Search)  # type: ignore[type-abstract]

@@ -1,0 +1,125 @@
+"""An ensemble of networks that predict the property alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+from torch.nn import functional
+from torchmetrics import MetricCollection, SpearmanCorrCoef
+
+from lightning_mbo.data.loading import DesignBatch
+from lightning_mbo.metrics import TopDrift, TopOverlap
+from lightning_mbo.oracles.deep_ensemble import StackedMLP
+from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.representations import Representation
+
+_SMALLEST_VARIANCE = 1e-6
+
+
+class RegressionEnsemble(DifferentiableOracle):
+    """Networks trained by squared error, each on its own split, as gradient ascent uses them.
+
+    As a distribution, a member's view of any design is a normal whose variance is the weighted
+    mean squared error on the member's held-out points: it does not grow away from the data. Logs
+    for each member the rank correlation on its held-out points and what it makes of the best
+    tenth of them; these count every point once, whatever its weight.
+
+    Reference: Trabucco, Geng, Kumar and Levine, "Design-Bench", ICML 2022 (gradient ascent).
+    """
+
+    residual_variance: Tensor
+
+    def __init__(
+        self,
+        num_members: int = 5,
+        hidden_sizes: Sequence[int] = (256, 256),
+        learning_rate: float = 3e-4,
+        negative_slope: float = 0.01,
+        representation: Representation | None = None,
+    ) -> None:
+        """Describe the ensemble; `build` creates it.
+
+        Args:
+            num_members: k.
+            hidden_sizes: Units of each hidden layer of a member.
+            learning_rate: Adam's.
+            negative_slope: Of the leaky ReLU; 0 makes it a ReLU.
+            representation: What the network sees of a design; default: the design itself.
+        """
+        super().__init__(num_members, representation)
+        self.hidden_sizes = tuple(hidden_sizes)
+        self.learning_rate = learning_rate
+        self.negative_slope = negative_slope
+        self.register_buffer("residual_variance", torch.ones(num_members))
+        self._held_out = nn.ModuleList(_held_out_metrics() for _ in range(num_members))
+
+    def build(self, design_shape: torch.Size) -> None:
+        """Create the stacked network for designs of this shape."""
+        super().build(design_shape)
+        self.network = StackedMLP(
+            (self.representation.num_inputs, *self.hidden_sizes, 1),
+            self.num_members,
+            partial(functional.leaky_relu, negative_slope=self.negative_slope),
+        )
+
+    def values(self, inputs: Tensor) -> Tensor:
+        """Each member's prediction of the standardised property, shape ``(k, b)``."""
+        values: Tensor = self.network(inputs)[..., 0].float()
+        return values
+
+    def input_outputs(self, inputs: Tensor) -> Normal:
+        """Each member's prediction, with its residual variance, batch shape ``(k, b)``."""
+        values = self.values(inputs)
+        std = self.residual_variance.clamp(min=_SMALLEST_VARIANCE).sqrt()
+        return Normal(values, std[:, None].expand_as(values), validate_args=False)
+
+    def point_losses(self, batch: DesignBatch) -> Tensor:
+        """Squared errors of the standardised property, shape ``(k, b)``."""
+        values = self.values(self.representation.encode(batch.designs))
+        return (values - self.standardized(batch.properties)).square()
+
+    def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
+        """Accumulate the members' squared errors and what they say of the best points."""
+        outputs = self.member_outputs(batch.designs)
+        errors = outputs.loc - self.standardized(batch.properties)
+        self.add_validation_losses(errors.square(), batch)
+        means = self.in_property_units(outputs).loc
+        for metrics, *member in zip(self._metrics(), means, batch.properties, strict=True):
+            metrics.update(*member)
+
+    def on_validation_epoch_end(self) -> None:
+        """Take the held-out errors for the variance."""
+        super().on_validation_epoch_end()
+        # A member whose held-out points all weigh nothing keeps the variance that it has.
+        errors = self.validation_losses
+        self.residual_variance.copy_(torch.where(errors.isfinite(), errors, self.residual_variance))
+
+    def epoch_figures(self) -> dict[str, Tensor]:
+        """Rank correlation, top overlap and top drift on the held-out points."""
+        members = [metrics.compute() for metrics in self._metrics()]
+        for metrics in self._metrics():
+            metrics.reset()
+        return {name: torch.stack([member[name] for member in members]) for name in members[0]}
+
+    def _metrics(self) -> list[MetricCollection]:
+        return cast(list[MetricCollection], list(self._held_out))
+
+
+def _held_out_metrics() -> MetricCollection:
+    with warnings.catch_warnings():
+        # Of the memory that the held-out points take, which they take anyway.
+        warnings.filterwarnings("ignore", message=".*will save all targets")
+        rank_correlation = SpearmanCorrCoef()
+    return MetricCollection(
+        {
+            "rank_correlation": rank_correlation,
+            "top_overlap": TopOverlap(),
+            "top_drift": TopDrift(),
+        }
+    )

@@ -1,0 +1,254 @@
+"""Search by gradient: where it goes, what it records of the way, and what it hands on."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+from torch.nn import functional
+
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.oracles import DifferentiableOracle, LowerConfidenceBound, SmoothedLogits
+from tests.callbacks.quadratic import (
+    NUM_DESIGNS,
+    Quadratic,
+    ScriptedOracle,
+    callbacks,
+    find,
+    height,
+    read_table,
+    trainer_with,
+)
+
+CENTRES = torch.tensor([[1.0, 4.0], [3.0, 1.0], [-1.0, 1.0]])
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Metric `SpearmanCorrcoef` will save all targets"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks used to"),
+    pytest.mark.usefixtures("_blank_pictures"),
+]
+
+RATE = 0.05 * math.sqrt(2)
+
+
+class Bowls(DifferentiableOracle):
+    """Members that see one bowl each, on the standardised property; training changes nothing."""
+
+    learning_rate = 0.0
+
+    def __init__(self) -> None:
+        super().__init__(num_members=3)
+
+    def build(self, design_shape: torch.Size) -> None:
+        super().build(design_shape)
+        self.offsets = torch.nn.Parameter(torch.zeros(3, 1))
+
+    def input_outputs(self, inputs: Tensor) -> Normal:
+        values = -(inputs - CENTRES[:, None]).square().sum(-1) + self.offsets
+        return Normal(values, torch.ones_like(values), validate_args=False)
+
+
+def ascend(
+    folder: Path,
+    search: Any,
+    *used: pl.Callback,
+    oracle: Any = None,
+    data: DesignDataModule | None = None,
+) -> pl.Trainer:
+    trainer = trainer_with(folder, search, callbacks.OracleConvergence(max_epochs=1), *used)
+    trainer.fit(oracle or Bowls(), datamodule=data or Quadratic())
+    return trainer
+
+
+def starts(number: int) -> Tensor:
+    data = Quadratic()
+    designs, properties = data.load()
+    return designs[properties.argsort(descending=True)[:number]]
+
+
+def climbed(start: Tensor, num_steps: int) -> Tensor:
+    """On the members' mean: x - c shrinks by 1 - 2 rate in each step, c their mean centre."""
+    centre = CENTRES.mean(0).double()
+    return centre + (1 - 2 * RATE) ** num_steps * (start - centre)
+
+
+@pytest.mark.parametrize("num_iterations", [1, 3])
+def test_goes_where_the_closed_form_says(num_iterations: int, tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(4, 0.05, num_starts=7, num_iterations=num_iterations)
+    record, writer = callbacks.AscentTrajectory(), callbacks.CandidateWriter()
+    trainer = ascend(tmp_path, search, record, callbacks.Trajectory(), writer)
+    assert search.finished
+    assert search.num_done == num_iterations
+    num_steps = 4 * num_iterations
+    expected = climbed(starts(7), num_steps)
+    torch.testing.assert_close(search.last_samples(), expected, rtol=1e-5, atol=1e-5)
+    # As long an ascent from as many designs leads to the same place.
+    torch.testing.assert_close(search.more_samples(7), search.last_samples())
+    assert len(search.more_samples(11)) == 11
+    assert len(search.more_samples(1000)) == NUM_DESIGNS
+    mean, std = (getattr(trainer.lightning_module, f"property_{f}").item() for f in ("mean", "std"))
+    rows = read_table(tmp_path / "ascent.csv")
+    assert rows["step"].tolist() == list(range(num_steps + 1))
+    for step, row in rows.iterrows():
+        place = climbed(starts(7), step)
+        values = -(place - CENTRES.double()[:, None]).square().sum(-1) * std + mean
+        assert row["oracle_mean"] == pytest.approx(values.mean().item(), rel=1e-4)
+        spread = values.std(0, correction=0).mean().item()
+        assert row["ensemble_disagreement"] == pytest.approx(spread, rel=1e-4)
+        assert row["ground_truth_mean"] == pytest.approx(height(place).mean().item(), rel=1e-4)
+        assert row["ground_truth_max"] == pytest.approx(height(place).max().item(), rel=1e-4)
+    assert (tmp_path / "ascent.png").exists()
+    trajectory = pd.read_csv(tmp_path / "trajectory.csv")
+    assert trajectory["design_iteration"].tolist() == list(range(num_iterations))
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    assert len(candidates) == 7
+    assert candidates["oracle_mean"].is_monotonic_decreasing
+    assert not any(column.startswith("log_prob") for column in candidates)
+
+
+def test_climbs_what_it_is_told(tmp_path: Path) -> None:
+    ends = []
+    for objective in (None, LowerConfidenceBound(0.0), LowerConfidenceBound(3.0)):
+        search = callbacks.GradientAscent(200, 0.02, num_starts=5, objective=objective)
+        ascend(tmp_path, search)
+        ends.append(search.last_samples())
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-4)
+    # Each has climbed higher on its own objective.
+    views = [-(end - CENTRES.double()[:, None]).square().sum(-1) for end in ends]
+    bounds = [(view.mean(0) - 3 * view.std(0, correction=0)).mean() for view in views]
+    assert views[1].mean() > views[2].mean()
+    assert bounds[2] > bounds[1]
+
+
+def forbidden(designs: Tensor) -> Tensor:
+    raise AssertionError("the search asked for the ground truth")
+
+
+def test_the_search_never_reads_the_ground_truth(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(3, num_starts=5)
+    ascend(tmp_path, search, callbacks.CandidateWriter(), data=Quadratic(forbidden))
+    assert search.finished
+
+
+def test_without_a_ground_truth(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(3, num_starts=5)
+    ascend(tmp_path, search, callbacks.AscentTrajectory(), data=Quadratic(None))
+    columns = ["step", "oracle_mean", "ensemble_disagreement"]
+    assert list(read_table(tmp_path / "ascent.csv")) == columns
+    assert (tmp_path / "ascent.png").exists()
+
+
+def test_goes_on_from_the_saved_state(tmp_path: Path) -> None:
+    whole, first, second = (
+        callbacks.GradientAscent(3, num_starts=5, num_iterations=n) for n in (2, 1, 2)
+    )
+    records = [callbacks.AscentTrajectory() for _ in range(3)]
+    ascend(tmp_path, whole, records[0])
+    trainer = ascend(tmp_path, first, records[1], callbacks.DesignCheckpoint())
+    last = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
+    again = trainer_with(tmp_path, second, callbacks.OracleConvergence(max_epochs=1), records[2])
+    again.fit(Bowls(), datamodule=Quadratic(), ckpt_path=last)
+    assert torch.equal(second.last_samples(), whole.last_samples())
+    assert records[2].rows == records[0].rows
+    assert records[1].rows == records[0].rows[:4]
+
+
+def test_other_searches_leave_no_ascent(tmp_path: Path) -> None:
+    record = callbacks.AscentTrajectory()
+    record.on_search_model_update(pl.Trainer(logger=False), Bowls(), None)
+    assert record.rows == []
+
+
+class Words(DesignDataModule):
+    """All words of three letters, worth the number of their Bs."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        letters = torch.cartesian_prod(*[torch.arange(3)] * 3)
+        return functional.one_hot(letters, 3).double(), (letters == 1).sum(1).double()
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        letters = designs.argmax(-1)
+        return pd.DataFrame({"word": ["".join("ABC"[i] for i in word) for word in letters]})
+
+
+class CountOfBs(DifferentiableOracle):
+    """Adds the logits of B."""
+
+    learning_rate = 0.0
+
+    def __init__(self) -> None:
+        super().__init__(representation=SmoothedLogits())
+
+    def build(self, design_shape: torch.Size) -> None:
+        super().build(design_shape)
+        self.offset = torch.nn.Parameter(torch.zeros(1, 1))
+
+    def input_outputs(self, inputs: Tensor) -> Normal:
+        values = inputs.unflatten(-1, (3, 2))[..., 0].sum(-1) + self.offset
+        return Normal(values, torch.ones_like(values), validate_args=False)
+
+
+def test_sequences_are_read_back_and_each_is_written_once(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(10, 1.0, num_starts=9)
+    writer = callbacks.CandidateWriter()
+    ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
+    samples = search.last_samples()
+    assert samples.shape == (9, 3, 3)
+    assert (samples[..., 1] == 1).all()
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    assert candidates["word"].tolist() == ["BBB"]
+
+
+def test_predict(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(4, num_starts=7)
+    trainer = ascend(tmp_path, search, callbacks.CandidateWriter(9), callbacks.DesignCheckpoint())
+    trainer.predict(ckpt_path="best", datamodule=trainer.datamodule)
+    predicted = pd.read_csv(tmp_path / "predicted_candidates.csv")
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    assert list(predicted) == list(candidates)
+    assert len(predicted) == 9
+    rows = predicted.merge(candidates, on=["width", "length"], how="inner")
+    assert len(rows) >= 6
+
+
+def test_scores(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(4, num_starts=7)
+    trainer = ascend(tmp_path, search, callbacks.Scoring(), callbacks.DesignCheckpoint())
+    expected = height(search.last_samples())
+    trainer.test(ckpt_path="best", datamodule=trainer.datamodule, verbose=False)
+    scores = pd.read_csv(tmp_path / "scores.csv", index_col=0)
+    assert scores.index.tolist() == ["search", "starting designs"]
+    # All particles are candidates.
+    assert scores.loc["search", "median"] == pytest.approx(np.median(expected.numpy()))
+    assert scores.loc["starting designs", "max"] == pytest.approx(height(starts(7)).max().item())
+
+
+def test_needs_a_gradient(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="ScriptedOracle has none"):
+        ascend(tmp_path, callbacks.GradientAscent(), oracle=ScriptedOracle([[[1.0]]]))
+
+
+def test_has_no_densities_to_autofocus_with(tmp_path: Path) -> None:
+    search, off = callbacks.GradientAscent(2), callbacks.ImportanceWeighting(enabled=False)
+    with pytest.raises(ConfigurationError, match="autofocus needs the densities"):
+        ascend(tmp_path, copy.copy(search), callbacks.ImportanceWeighting())
+    trainer = ascend(tmp_path, search, off)
+    assert find(trainer, callbacks.GradientAscent).finished
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"num_steps": 0}, {"num_starts": 0}, {"num_iterations": 0}, {"step_size": 0.0}],
+)
+def test_refused_options(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=f"search.*{next(iter(options))}"):
+        callbacks.GradientAscent(**options)
