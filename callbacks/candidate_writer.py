@@ -14,6 +14,7 @@ from torch.distributions import Normal
 from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import first_occurrences
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
@@ -23,7 +24,7 @@ from .search_model_update import CANDIDATE_QUANTILE, SearchModelUpdate
 
 
 class CandidateWriter(DesignCallback):
-    """Writes the candidates, best first.
+    """Writes the candidates, best first and each once.
 
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far
     (the samples at or above the 80th percentile of the oracle's means), and at the end of the
@@ -65,7 +66,8 @@ class CandidateWriter(DesignCallback):
             return
         samples = iteration.samples
         order = samples.prediction.loc.argsort(descending=True, stable=True)
-        order = order[iteration.candidates[order]][: self.num_candidates]
+        order = order[iteration.candidates[order]]
+        order = order[first_occurrences(samples.designs[order])][: self.num_candidates]
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
         figures = _figures(
@@ -105,7 +107,8 @@ class CandidateWriter(DesignCallback):
         designs = torch.cat([batch for batch, _ in self._predictions])
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
-        order = means.argsort(descending=True, stable=True)[: self.num_candidates or 100]
+        order = means.argsort(descending=True, stable=True)
+        order = order[first_occurrences(designs[order])][: self.num_candidates or 100]
         designs = designs[order]
         figures = _figures(
             Normal(means[order], stds[order], validate_args=False),
