@@ -58,7 +58,8 @@ class Quadratic(DesignDataModule):
         radii, angles = (inner + (outer - inner) * shares[0]).sqrt(), math.pi / 2 * shares[1]
         points = torch.stack([radii * angles.cos(), radii * angles.sin()], dim=1)
         self._mean, self._std = points.mean(0), points.std(0, correction=0)
-        return (points - self._mean) / self._std, height(points)
+        designs = (points - self._mean) / self._std
+        return designs, height(self._points(designs))
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Coordinates."""

@@ -120,6 +120,7 @@ class Novelty(Metric):
     full_state_update = False
     higher_is_better = None
     is_differentiable = False
+    training_designs: Tensor
     total: Tensor
     num_designs: Tensor
 
@@ -136,9 +137,9 @@ class Novelty(Metric):
         super().__init__(**kwargs)
         self.distances = distances
         self.register_buffer("training_designs", training_designs, persistent=False)
-        zero = torch.zeros((), dtype=torch.float64)
-        self.add_state("total", default=zero, dist_reduce_fx="sum")
-        self.add_state("num_designs", default=zero, dist_reduce_fx="sum")
+        for name in ("total", "num_designs"):
+            zero = torch.zeros((), dtype=torch.float64)
+            self.add_state(name, default=zero, dist_reduce_fx="sum")
 
     def update(self, designs: Tensor) -> None:
         """Add designs ``(b, *design_shape)``."""
