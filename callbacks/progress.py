@@ -183,7 +183,7 @@ def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
         table.add_row(
             str(rank + 1),
             f"{writer.figures['oracle_mean'][rank]:.4g}",
-            f"{writer.figures['oracle_std'][rank]:.2g}",
+            f"{writer.figures['oracle_std'][rank]:.4g}",
             *(str(entry) for entry in known.round(2).iloc[rank]),
         )
     return table

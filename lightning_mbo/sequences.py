@@ -9,9 +9,6 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-_KEPT = 0.6
-"""Of a one-hot tensor, before its logarithm is taken; the rest is spread over all letters."""
-
 
 def one_hot(tokens: Tensor, num_letters: int) -> Tensor:
     """One-hot tensors ``(m, l, v)``, float64, of tokens ``(m, l)`` from 0 to v - 1."""
@@ -23,20 +20,20 @@ def tokens(designs: Tensor) -> Tensor:
     return designs.argmax(-1)
 
 
-def to_logits(designs: Tensor) -> Tensor:
-    """Smoothed logits of one-hot tensors.
+def to_logits(designs: Tensor, smoothing: float = 0.4) -> Tensor:
+    """Logits of smoothed one-hot tensors, relative to the first letter's, which are left out.
 
     Reference: Trabucco, Kumar, Geng and Levine, "Conservative objective models for effective
-    offline model-based optimization", ICML 2021, and its released code.
+    offline model-based optimization", ICML 2021, and its released settings.
 
     Args:
-        designs: Shape ``(m, l, v)``.
+        designs: Shape ``(..., l, v)``.
+        smoothing: Share of the probability, in (0, 1), that is spread over all letters alike.
 
     Returns:
-        log(0.6 designs + 0.4 / v) relative to the first letter's, which is zero and left out:
-        shape ``(m, l, v - 1)``.
+        Shape ``(..., l, v - 1)``.
     """
-    logits = (_KEPT * designs + (1 - _KEPT) / designs.shape[-1]).log()
+    logits = ((1 - smoothing) * designs + smoothing / designs.shape[-1]).log()
     return logits[..., 1:] - logits[..., :1]
 
 
@@ -44,13 +41,13 @@ def from_logits(logits: Tensor) -> Tensor:
     """The nearest sequences: in each place the letter of the greatest logit.
 
     Args:
-        logits: Shape ``(m, l, v - 1)``, any numbers.
+        logits: Shape ``(..., l, v - 1)``, any numbers; the first letter's are zero.
 
     Returns:
-        One-hot, shape ``(m, l, v)``, float64; of several greatest the first letter.
+        One-hot, shape ``(..., l, v)``; of several greatest the first letter.
     """
     whole = functional.pad(logits, (1, 0))
-    return one_hot(tokens(whole), whole.shape[-1])
+    return functional.one_hot(whole.argmax(-1), whole.shape[-1]).to(logits.dtype)
 
 
 def letters(designs: Tensor, alphabet: str) -> list[str]:

@@ -36,12 +36,25 @@ def test_logits_and_back(length: int, num_letters: int) -> None:
     assert torch.equal(from_logits(logits), designs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_of_several_batches(dtype: torch.dtype) -> None:
+    designs = one_hot(all_words(2, 3), 3).to(dtype)
+    stacked = torch.stack([designs, designs.flip(0)])
+    logits = to_logits(stacked)
+    assert logits.dtype == dtype
+    assert torch.equal(logits[1], to_logits(designs).flip(0))
+    assert torch.equal(from_logits(logits), stacked)
+
+
 def test_logits_by_hand() -> None:
     # Of four letters the one that stands there has probability 0.7, the others 0.1.
     logits = to_logits(one_hot(torch.tensor([[0, 2]]), 4))
     high = np.log(7)
     expected = [[[-high, -high, -high], [0.0, high, 0.0]]]
-    np.testing.assert_allclose(logits.numpy(), expected, atol=1e-15)
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-14)
+    # Half of the probability for one of two letters, and half of the other half.
+    other = to_logits(one_hot(torch.tensor([[1]]), 2), smoothing=0.5)
+    assert other.item() == pytest.approx(np.log(3))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +69,6 @@ def test_logits_by_hand() -> None:
 )
 def test_any_logits_are_a_sequence(logits: list[float], token: int) -> None:
     designs = from_logits(torch.tensor([[logits]]))
-    assert designs.dtype == torch.float64
     assert designs.tolist() == [[[float(i == token) for i in range(4)]]]
 
 

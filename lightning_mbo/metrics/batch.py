@@ -30,9 +30,10 @@ def best_distinct(designs: Tensor, preds: Tensor, num_designs: int) -> Tensor:
         num_designs: At most this many, b.
 
     Returns:
-        Row numbers, best first, shape ``(b,)``, or fewer where fewer designs are distinct.
+        Row numbers, best first, shape ``(b,)``, or fewer where fewer designs are distinct. Those
+        of which the oracle knows nothing (NaN) come last.
     """
-    order = preds.argsort(descending=True, stable=True)
+    order = preds.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)
     return order[first_occurrences(designs[order])][:num_designs]
 
 

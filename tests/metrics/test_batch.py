@@ -36,10 +36,10 @@ def differences(one: str, other: str) -> int:
 
 def test_the_best_of_many_each_once() -> None:
     designs = one_hot(["AA", "AB", "AA", "CC", "AB", "BB"])
-    preds = torch.tensor([1.0, 5.0, 1.0, 3.0, 5.0, 2.0])
-    assert best_distinct(designs, preds, 3).tolist() == [1, 3, 5]
+    preds = torch.tensor([1.0, 5.0, 1.0, 3.0, 5.0, torch.nan])
+    assert best_distinct(designs, preds, 3).tolist() == [1, 3, 0]
     assert best_distinct(designs, preds, 1).tolist() == [1]
-    assert best_distinct(designs, preds, 100).tolist() == [1, 3, 5, 0]
+    assert best_distinct(designs, preds, 100).tolist() == [1, 3, 0, 5]
 
 
 def test_equally_good_designs_stay_in_order() -> None:
