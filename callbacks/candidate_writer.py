@@ -15,6 +15,7 @@ from lightning_mbo.algorithms import Samples
 from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import first_occurrences
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
@@ -24,7 +25,7 @@ from .search import Search, search_of
 
 
 class CandidateWriter(DesignCallback):
-    """Writes the candidates, best first, each once.
+    """Writes the candidates, best first and each once.
 
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far,
     and at the end of the run, when it writes `candidates.csv`. In `predict`, also of an
@@ -66,7 +67,7 @@ class CandidateWriter(DesignCallback):
         samples = iteration.samples
         order = samples.prediction.loc.argsort(descending=True, stable=True)
         order = order[iteration.candidates[order]]
-        order = order[_first_of_each(samples.designs[order])][: self.num_candidates]
+        order = order[first_occurrences(samples.designs[order])][: self.num_candidates]
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
         figures = _figures(
@@ -110,7 +111,7 @@ class CandidateWriter(DesignCallback):
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
         order = means.argsort(descending=True, stable=True)
-        order = order[_first_of_each(designs[order])][: self.num_candidates or 100]
+        order = order[first_occurrences(designs[order])][: self.num_candidates or 100]
         designs = designs[order]
         figures = _figures(
             Normal(means[order], stds[order], validate_args=False), search.present_threshold
@@ -137,14 +138,6 @@ def _needed_search(trainer: pl.Trainer) -> Search:
     if search is None:
         raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
     return search
-
-
-def _first_of_each(designs: Tensor) -> Tensor:
-    # Searches over sequences come to the same design many times.
-    distinct, group = designs.flatten(1).unique(dim=0, return_inverse=True)
-    places = torch.arange(len(designs), device=designs.device)
-    firsts = places.new_full((len(distinct),), len(designs))
-    return firsts.scatter_reduce(0, group, places, "amin").sort().values
 
 
 def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:

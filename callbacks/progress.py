@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
@@ -171,17 +172,18 @@ def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
     assert writer.designs is not None
     total = len(writer.designs)
     table = Table(title=f"The best of {total:,} candidates: {data.property_name}")
-    shown_designs = writer.designs[:_NUM_SHOWN]
-    designs = data.nearest_known(shown_designs)
-    if designs.columns.empty:
-        designs = data.to_user_units(shown_designs).iloc[:, :3]
-    for header in ("rank", "predicted", "± std", *designs.columns):
+    designs = data.to_user_units(writer.designs[:_NUM_SHOWN])
+    known = data.nearest_known(writer.designs[:_NUM_SHOWN])
+    # Of a design with many columns, a material that is known says more than the first few.
+    if known.columns.empty or len(designs.columns) == 1:
+        known = pd.concat([designs.iloc[:, :3], known], axis=1)
+    for header in ("rank", "predicted", "± std", *known.columns):
         table.add_column(header.replace("_", " "), justify="right", overflow="fold")
-    for rank in range(len(designs)):
+    for rank in range(len(known)):
         table.add_row(
             str(rank + 1),
-            f"{writer.figures['oracle_mean'][rank]:.1f}",
-            f"{writer.figures['oracle_std'][rank]:.1f}",
-            *(str(entry) for entry in designs.round(2).iloc[rank]),
+            f"{writer.figures['oracle_mean'][rank]:.4g}",
+            f"{writer.figures['oracle_std'][rank]:.4g}",
+            *(str(entry) for entry in known.round(2).iloc[rank]),
         )
     return table

@@ -69,6 +69,8 @@ def explained(message: str, parser: ArgumentParser, more_bases: tuple[type, ...]
 
 
 def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
+    # A word that is known is right for another class.
+    known = [k for k in known if k != word]
     near = difflib.get_close_matches(word, set(known), n=2, cutoff=0.7)
     # The last part alone may be misspelt, or stand under another group.
     last = word.rpartition(".")[2]

@@ -20,6 +20,7 @@ from lightning_mbo.data.loading import (
     WeightedDesigns,
     split_rows,
 )
+from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 
 GroundTruth = Callable[[Tensor], Tensor]
@@ -30,17 +31,20 @@ FEWEST_DESIGNS = 10
 class DesignDataModule(pl.LightningDataModule, ABC):
     """A table of designs and their measured property, with a weight for each.
 
-    Subclasses implement `load`. Designs are standardised there; all that the user sees is in the
-    user's units. Oracles are fitted between `begin_fit` and `end_fit`; otherwise the training
-    loader yields nothing.
+    Subclasses implement `load`. Designs are standardised there, or one-hot where they are
+    sequences; all that the user sees is in the user's units. Oracles are fitted between
+    `begin_fit` and `end_fit`; otherwise the training loader yields nothing.
 
     Attributes:
-        designs: Standardised, shape ``(n, *design_shape)``, float64.
+        designs: Shape ``(n, *design_shape)``, float64; of sequences ``(n, l, v)``.
         properties: Shape ``(n,)``, float64, in the property's units.
         weights: Shape ``(n,)``, float64.
         property_name: What is measured, with its unit.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
             None where nobody knows it. Only metrics may read it.
+        property_range: The least and the greatest property, hidden designs included, or None.
+            Only metrics may read it.
+        distances: How far designs lie from others.
         fitting: Whether an oracle fit is wanted.
         num_fits: How many have been asked for.
         num_epochs: How many epochs of them have begun.
@@ -51,6 +55,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     weights: Tensor
     property_name: str = "property"
     ground_truth: GroundTruth | None = None
+    property_range: tuple[float, float] | None = None
+    distances: Distances = staticmethod(euclidean)
 
     def __init__(self, batch_size: int = 100, validation_fraction: float = 0.2) -> None:
         """Set what all design problems share.
@@ -86,7 +92,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """Read the table.
 
         Returns:
-            Standardised designs ``(n, *design_shape)`` and properties ``(n,)``, both float64.
+            Designs ``(n, *design_shape)`` and properties ``(n,)``, both float64.
 
         Raises:
             DataError: If the table cannot be used.
@@ -94,7 +100,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
-        """Standardised designs ``(m, *design_shape)`` as the user knows them, one a row."""
+        """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""

@@ -110,6 +110,7 @@ class Superconductor(DesignDataModule):
         self._names, self._mean, self._std = problem.names, problem.mean, problem.std
         self.ground_truth = lambda designs: torch.from_numpy(trees(designs.cpu().numpy()))
         reference = trees(problem.values) if self.labels == "simulated" else problem.temperatures
+        self.property_range = float(reference.min()), float(reference.max())
         visible = reference <= np.percentile(reference, self.visible_percentile)
         designs = self._known_designs = torch.from_numpy(problem.values[visible])
         if problem.formulas is not None:

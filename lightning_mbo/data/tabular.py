@@ -13,27 +13,35 @@ from numpy.typing import NDArray
 from lightning_mbo.errors import DataError
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a comma-separated table, plain or compressed.
+def read_csv(path: Path, separator: str = ",", option: str = "data.path") -> pd.DataFrame:
+    """Read a table of separated values, plain or compressed.
+
+    Args:
+        path: Of the file.
+        separator: Between the columns.
+        option: Which option the user named the file by.
 
     Raises:
         DataError: If there is no such file, or it is not such a table.
     """
+    kind = "tab-separated" if separator == "\t" else "CSV"
     if not path.is_file():
-        kind = "a folder" if path.is_dir() else "missing"
-        raise DataError(f"{path} is {kind}: data.path must name a CSV file, plain or compressed")
+        found = "a folder" if path.is_dir() else "missing"
+        raise DataError(f"{path} is {found}: {option} must name a {kind} file, plain or compressed")
     try:
         with warnings.catch_warnings():
             # Rows with more fields than the header would lose them, or shift the columns.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, index_col=False)
+            table = pd.read_csv(path, sep=separator, index_col=False)
     except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path} is empty: data.path must name a CSV file with a header") from error
+        raise DataError(
+            f"{path} is empty: {option} must name a {kind} file with a header"
+        ) from error
     except Exception as error:
         # Each kind of damage, and each way to compress, has exceptions of its own.
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path} cannot be read as a CSV file, plain or compressed: {reason}"
+            f"{path} cannot be read as a {kind} file, plain or compressed: {reason}"
         ) from error
     if table.empty:
         raise DataError(f"{path} has a header and no rows")

@@ -1,5 +1,12 @@
 """Metrics of designs, as torchmetrics."""
 
+from lightning_mbo.metrics.batch import (
+    Diversity,
+    NormalizedScore,
+    Novelty,
+    best_distinct,
+    normalized,
+)
 from lightning_mbo.metrics.candidates import (
     CandidateMaximum,
     CandidateMedian,
@@ -10,7 +17,12 @@ from lightning_mbo.metrics.top import TopDrift, TopOverlap
 __all__ = [
     "CandidateMaximum",
     "CandidateMedian",
+    "Diversity",
+    "NormalizedScore",
+    "Novelty",
     "PercentChanceOfImprovement",
     "TopDrift",
     "TopOverlap",
+    "best_distinct",
+    "normalized",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.sequences import from_logits, to_logits
 
 
 class Representation(nn.Module, ABC):
@@ -120,12 +121,10 @@ class SmoothedLogits(Representation):
         """The likeliest letter at each position; the first one's logit is 0."""
         length, vocabulary = self.design_shape
         logits = (inputs * self.std + self.mean).unflatten(-1, (length, vocabulary - 1))
-        return one_hot_of_largest(functional.pad(logits, (1, 0)))
+        return from_logits(logits)
 
     def _logits(self, designs: Tensor) -> Tensor:
-        vocabulary = designs.shape[-1]
-        logits = ((1 - self.smoothing) * designs + self.smoothing / vocabulary).log()
-        return (logits[..., 1:] - logits[..., :1]).flatten(-2)
+        return to_logits(designs, self.smoothing).flatten(-2)
 
 
 def one_hot_of_largest(scores: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
 
 # The smallest eigenvalue of the scaled covariance, per dimension: Cholesky's rounding error
@@ -31,10 +32,13 @@ class MultivariateNormal(SearchModel):
         """Start as the standard normal on designs of shape ``(d,)``.
 
         Raises:
-            ValueError: If designs are not vectors.
+            ConfigurationError: If designs are no vectors.
         """
         if len(design_shape) != 1:
-            raise ValueError(f"designs must be vectors, not of shape {tuple(design_shape)}")
+            raise ConfigurationError(
+                "MultivariateNormal needs vectors, and these designs are of shape "
+                f"{tuple(design_shape)}: for sequences give --search.search_model Categorical"
+            )
         (d,) = design_shape
         self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("covariance", torch.eye(d, dtype=torch.float64))

@@ -13,6 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.search_models import MultivariateNormal
 from tests.callbacks.quadratic import (
     NUM_SAMPLES,
     OFFSET,
@@ -102,6 +103,30 @@ def test_far_tails_keep_their_probability(tmp_path: Path) -> None:
     )
     probability = read_table(tmp_path / "candidates.csv")["probability_above_threshold"]
     np.testing.assert_allclose(probability, stats.norm.sf(30.0), rtol=1e-9)
+
+
+def test_a_design_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = MultivariateNormal.sample
+    monkeypatch.setattr(MultivariateNormal, "sample", lambda *args: drawn(*args).round())
+    trainer, recorder = run(
+        tmp_path,
+        callbacks.CandidateWriter(),
+        callbacks.DesignCheckpoint(),
+        algorithm=Indifferent(),
+        num_iterations=1,
+    )
+    designs, means, *_ = recorder.numpy(0)
+    chosen = means >= np.quantile(means, 0.8)
+    best = dict(zip(map(tuple, designs[chosen]), means[chosen], strict=True))
+    assert len(best) < chosen.sum()
+    candidates = read_table(tmp_path / "candidates.csv")
+    assert candidates["oracle_mean"].tolist() == sorted(best.values(), reverse=True)
+    points = (candidates[["width", "length"]].to_numpy() - OFFSET) / SCALE
+    assert {tuple(point) for point in points.round()} == set(best)
+    trainer.predict(ckpt_path="last", datamodule=trainer.datamodule)
+    predicted = read_table(tmp_path / "predicted_candidates.csv")
+    assert not predicted[["width", "length"]].duplicated().any()
+    assert 0 < len(predicted) < 100
 
 
 class Known(Quadratic):

@@ -112,6 +112,16 @@ def test_measured_labels_are_the_rows_of_the_table(
     np.testing.assert_allclose(data.designs.std(0, correction=0).numpy(), 1.0, rtol=1e-9)
 
 
+def test_the_range_is_that_of_all_rows(table: Path, cache_dir: Path) -> None:
+    options = {"representation": "composition", "visible_percentile": 30.0}
+    measured = loaded(table, cache_dir, labels="measured", **options)
+    simulated = loaded(table, cache_dir, labels="simulated", **options)
+    assert measured.property_range == (TEMPERATURES.min(), TEMPERATURES.max())
+    whole = loaded(table, cache_dir, representation="composition", labels="measured")
+    truth = ground_truth(whole, whole.designs)
+    assert simulated.property_range == (truth.min(), truth.max())
+
+
 def test_user_units_of_simulated_designs(table: Path, cache_dir: Path) -> None:
     data = loaded(table, cache_dir, num_features=5)
     d = 5

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from lightning_mbo import search_models
-from lightning_mbo.search_models import MultivariateNormal, SearchModel
+from lightning_mbo.search_models import Categorical, MultivariateNormal, SearchModel
 
 # Every search model, with the shapes of designs to try it on.
-MODELS = {MultivariateNormal: ((1,), (3,))}
+MODELS = {Categorical: ((1, 2), (5, 3)), MultivariateNormal: ((1,), (3,))}
 CASES = [(model, torch.Size(shape)) for model, shapes in MODELS.items() for shape in shapes]
 NUM_SAMPLES = 200
 

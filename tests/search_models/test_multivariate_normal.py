@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 import torch
 
+from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.search_models.multivariate_normal import shrink_to_full_rank
 
@@ -217,7 +218,7 @@ def test_float32_input_is_computed_in_float64() -> None:
 
 @pytest.mark.parametrize("shape", [(), (2, 3)])
 def test_designs_must_be_vectors(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="vectors"):
+    with pytest.raises(ConfigurationError, match=r"vectors.*search_model Categorical"):
         MultivariateNormal().build(torch.Size(shape))
 
 

@@ -1,0 +1,202 @@
+"""TF Bind 8: find DNA that a transcription factor binds to."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_mbo.data.base import DesignDataModule
+from lightning_mbo.data.tabular import numbers, read_csv
+from lightning_mbo.designs import hamming, nearest
+from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.sequences import letters, one_hot, tokens
+
+ALPHABET = "ACGT"
+"""The complement of letter number t is letter number 3 - t."""
+
+SCORE = "E-score"
+
+
+class TFBind8(DesignDataModule):
+    """All DNA sequences of 8 letters, and how strongly a transcription factor binds to them.
+
+    The property is the measured E-score, normalised to [0, 1] over all sequences, and its own
+    exact ground truth. A sequence and its reverse complement are the same DNA, read from either
+    strand: both are designs, so that a palindrome is there twice. Only the weaker half is visible.
+    Without a file the transcription factor is SIX6 (reference allele, first replicate).
+
+    Reference: Barrera et al., "Survey of variation in human transcription factors reveals
+    prevalent DNA binding changes", Science 351, 2016; Trabucco, Geng, Kumar and Levine,
+    "Design-Bench", ICML 2022, whose designs and labels these are, to the last bit.
+    """
+
+    property_name = "normalised E-score"
+    distances = staticmethod(hamming)
+
+    def __init__(
+        self,
+        landscape: Path | None = None,
+        visible_percentile: float = 50.0,
+        batch_size: int = 100,
+        validation_fraction: float = 0.2,
+    ) -> None:
+        """Choose the landscape.
+
+        Args:
+            landscape: A tab-separated file, plain or compressed: all sequences of one length,
+                in each row one, its reverse complement, and a column E-score.
+            visible_percentile: Sequences above this percentile of the property are hidden.
+            batch_size: As in `DesignDataModule`.
+            validation_fraction: As in `DesignDataModule`.
+
+        Raises:
+            ConfigurationError: If a value is out of its range.
+        """
+        super().__init__(batch_size, validation_fraction)
+        if not 0 < visible_percentile <= 100:
+            raise ConfigurationError(
+                f"data.visible_percentile must lie in (0, 100], not {visible_percentile}"
+            )
+        self.landscape = None if landscape is None else Path(landscape)
+        self.visible_percentile = visible_percentile
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        """The visible sequences, all first strands before all second ones, and their labels."""
+        strands, scores = shipped() if self.landscape is None else read_landscape(self.landscape)
+        sequences = np.concatenate([strands, reverse_complements(strands)])
+        normalized = (scores - scores.min()) / (scores.max() - scores.min())
+        # The benchmark's labels are in single precision.
+        properties = np.tile(normalized.astype(np.float32), 2).astype(np.float64)
+        by_number = torch.empty(4 ** sequences.shape[1], dtype=torch.float64)
+        by_number[sequence_numbers(sequences)] = torch.from_numpy(properties)
+        self.ground_truth = lambda designs: by_number[
+            sequence_numbers(tokens(designs.cpu()).numpy())
+        ]
+        self.property_range = float(properties.min()), float(properties.max())
+        visible = properties <= np.percentile(properties, self.visible_percentile)
+        designs = one_hot(torch.from_numpy(sequences[visible]), len(ALPHABET))
+        return designs, torch.from_numpy(properties[visible])
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """Sequences as letters."""
+        return pd.DataFrame({"sequence": letters(designs, ALPHABET)})
+
+    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+        """The visible sequence that differs in the fewest places, which may be the design."""
+        _, rows = nearest(designs, self.designs, hamming)
+        return pd.DataFrame(
+            {
+                "nearest_sequence": letters(self.designs[rows], ALPHABET),
+                "nearest_score": self.properties[rows].numpy(),
+            }
+        )
+
+
+class Landscape(NamedTuple):
+    """Measured binding to all DNA sequences of one length.
+
+    Attributes:
+        strands: Tokens of one sequence of each pair of reverse complements, ``(r, l)``.
+        scores: Their E-scores, ``(r,)``.
+    """
+
+    strands: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def shipped() -> Landscape:
+    """The landscape of SIX6, whose scores alone are shipped: the sequences are in their order."""
+    table = files("lightning_mbo.data") / "tables" / "tf_bind_8_six6_ref_r1.npz"
+    with as_file(table) as path, np.load(path) as arrays:
+        scores = arrays["e_scores_1e5"] / 1e5
+    length = 8
+    sequences = np.stack(np.unravel_index(np.arange(4**length), (4,) * length), axis=1)
+    first = sequence_numbers(sequences) <= sequence_numbers(reverse_complements(sequences))
+    return Landscape(sequences[first], scores)
+
+
+def read_landscape(path: Path) -> Landscape:
+    """Read a landscape from a file.
+
+    Args:
+        path: See `TFBind8`.
+
+    Raises:
+        DataError: If it is none, or an entry cannot be used.
+    """
+    table = read_csv(path, separator="\t", option="data.landscape")
+    if SCORE not in table.columns[2:]:
+        raise DataError(
+            f"{path} is not a binding landscape: its columns should be a sequence, its reverse "
+            f"complement and {SCORE}, separated by tabs, not {', '.join(table.columns[:5])}"
+        )
+    strands, others = (_sequences(table[column], path) for column in table.columns[:2])
+    if strands.shape != others.shape:
+        raise DataError(f"{path}: the first two columns have sequences of different lengths")
+    bad = np.flatnonzero((reverse_complements(strands) != others).any(1))
+    if len(bad):
+        raise DataError(
+            f"{path}, column {table.columns[1]!r}, data row {bad[0] + 1}: "
+            f"{_word(others[bad[0]])} is not the reverse complement of {_word(strands[bad[0]])}"
+        )
+    _check_complete(strands, path)
+    scores = numbers(table, [SCORE], path)[:, 0]
+    if np.ptp(scores) == 0:
+        raise DataError(f"{path}, column {SCORE!r}: all entries are equal")
+    return Landscape(strands, scores)
+
+
+def _sequences(column: pd.Series[str], path: Path) -> NDArray[np.int64]:
+    words = column.fillna("").astype(str)
+    length = len(words.iloc[0])
+    bad = np.flatnonzero(~words.str.fullmatch(f"[{ALPHABET}]{{{length or 1}}}"))
+    if len(bad):
+        shown = repr(words.iloc[bad[0]][:40]) if words.iloc[bad[0]] else "empty"
+        raise DataError(
+            f"{path}, column {column.name!r}, data row {bad[0] + 1}: {shown} is not a sequence of "
+            f"the letters {ALPHABET}, of the same length as the first ({len(bad)} such entries)"
+        )
+    characters = np.frombuffer("".join(words).encode("ascii"), dtype=np.uint8)
+    number_of = np.zeros(128, dtype=np.int64)
+    number_of[list(ALPHABET.encode("ascii"))] = np.arange(len(ALPHABET))
+    found: NDArray[np.int64] = number_of[characters].reshape(len(words), length)
+    return found
+
+
+def _check_complete(strands: NDArray[np.int64], path: Path) -> None:
+    num_rows, length = strands.shape
+    num_palindromes = 4 ** (length // 2) if length % 2 == 0 else 0
+    expected = (4**length + num_palindromes) // 2
+    if num_rows != expected:
+        raise DataError(
+            f"{path} has {num_rows:,} rows, which cannot be all sequences of {length} letters, "
+            "each once with its reverse complement: the ground truth is looked up in it"
+        )
+    pairs = np.minimum(sequence_numbers(strands), sequence_numbers(reverse_complements(strands)))
+    repeated = pd.Series(pairs).duplicated()
+    if repeated.any():
+        row = int(repeated.argmax())
+        raise DataError(f"{path}, data row {row + 1}: {_word(strands[row])} was there before")
+
+
+def _word(sequence: NDArray[np.int64]) -> str:
+    return "".join(ALPHABET[token] for token in sequence)
+
+
+def reverse_complements(sequences: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The other strands of sequences ``(m, l)``, read in their own direction."""
+    return 3 - sequences[:, ::-1]
+
+
+def sequence_numbers(sequences: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of sequences ``(m, l)`` in the alphabetical order of all 4^l: ``(m,)``."""
+    length = sequences.shape[1]
+    numbers: NDArray[np.int64] = sequences @ 4 ** np.arange(length - 1, -1, -1)
+    return numbers

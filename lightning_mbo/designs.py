@@ -1,0 +1,62 @@
+"""How far designs lie from each other, and which of them are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Distances = Callable[[Tensor, Tensor], Tensor]
+"""Of designs ``(m, *design_shape)`` from others ``(n, *design_shape)``: ``(m, n)``."""
+
+_CHUNK_SIZE = 256
+
+
+def euclidean(designs: Tensor, others: Tensor) -> Tensor:
+    """Euclidean distances of designs ``(m, *design_shape)`` from others ``(n, *design_shape)``.
+
+    Returns:
+        Shape ``(m, n)``, exactly zero between equal designs.
+    """
+    # By matrix products it would be faster, and the distance of a design from itself some 1e-7.
+    mode = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(designs.flatten(1), others.flatten(1), compute_mode=mode)
+
+
+def hamming(designs: Tensor, others: Tensor) -> Tensor:
+    """In how many places sequences ``(m, l, v)`` differ from others ``(n, l, v)``, all one-hot.
+
+    Returns:
+        Shape ``(m, n)``.
+    """
+    return designs.shape[1] - designs.flatten(1) @ others.flatten(1).mT
+
+
+def nearest(designs: Tensor, others: Tensor, distances: Distances) -> tuple[Tensor, Tensor]:
+    """For each of m designs the distance of the nearest of n others, and which that is.
+
+    Args:
+        designs: Shape ``(m, *design_shape)``.
+        others: Shape ``(n, *design_shape)``.
+        distances: What is meant by near.
+
+    Returns:
+        Distances and row numbers, shape ``(m,)`` each; of several nearest the first.
+    """
+    found = [distances(chunk, others).min(1) for chunk in designs.split(_CHUNK_SIZE)]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def mean_pairwise_distance(designs: Tensor, distances: Distances) -> Tensor:
+    """The mean distance between two of m designs ``(m, *design_shape)``; NaN of a single one."""
+    sums = [distances(chunk, designs).sum() for chunk in designs.split(_CHUNK_SIZE)]
+    return torch.stack(sums).sum() / (len(designs) * (len(designs) - 1))
+
+
+def first_occurrences(designs: Tensor) -> Tensor:
+    """Row numbers of designs ``(m, *design_shape)`` without the repetitions, ascending."""
+    _, groups = designs.unique(dim=0, return_inverse=True)
+    rows = torch.arange(len(designs), device=designs.device)
+    first = rows.new_full((len(designs),), len(designs)).scatter_reduce(0, groups, rows, "amin")
+    return first[first < len(designs)].sort().values
