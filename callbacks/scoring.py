@@ -11,18 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.distributions import Normal
-from torchmetrics import MeanSquaredError, Metric, MetricCollection, SpearmanCorrCoef
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import on_rank_zero
+from lightning_mbo.evaluation.scores import score
+from lightning_mbo.evaluation.tables import heading
 from lightning_mbo.files import run_folder, unused_path, write_text
-from lightning_mbo.metrics import CandidateMaximum, CandidateMedian, PercentChanceOfImprovement
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
 from .search import search_of
-
-_SCORES = ("median", "max", "pci", "rho", "rmse")
 
 
 class Scoring(DesignCallback):
@@ -61,17 +59,15 @@ class Scoring(DesignCallback):
             "candidate_ground_truth_max": candidates.max().item(),
         }
         if iteration.is_best:
-            quantile = _candidate_quantile(trainer)
-            metrics = score_metrics(data.properties.max().item(), quantile)
-            metrics.to(values.device).update(iteration.samples.prediction.loc, values)
-            self.scores = _computed(metrics)
+            samples = iteration.samples
+            self.scores = score(
+                data, samples.designs, samples.prediction.loc, values, _candidate_quantile(trainer)
+            )
 
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
-        """Set up the metrics."""
-        best_label = design_data(trainer).properties.max().item()
-        self._metrics = [
-            score_metrics(best_label, quantile).to(oracle.device)
-            for quantile in (_candidate_quantile(trainer), 0.0)
+        """Nothing has been scored yet."""
+        self._tested: list[list[tuple[Tensor, ...]]] = [
+            [] for _ in design_data(trainer).test_designs
         ]
 
     def on_test_batch_end(
@@ -83,10 +79,11 @@ class Scoring(DesignCallback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Score a batch of samples."""
+        """Evaluate a batch of samples."""
         data = design_data(trainer)
         if data.ground_truth is not None:
-            self._metrics[dataloader_idx].update(outputs.loc, evaluate_once(data, batch))
+            judged = batch, outputs.loc, evaluate_once(data, batch)
+            self._tested[dataloader_idx].append(judged)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Log, print and write the scores."""
@@ -96,7 +93,11 @@ class Scoring(DesignCallback):
             if trainer.is_global_zero:
                 console.print("There is no ground truth for these data: nothing can be scored.")
             return
-        rows = [_computed(metrics) for metrics in self._metrics]
+        rows = []
+        quantiles = _candidate_quantile(trainer), 0.0
+        for parts, quantile in zip(self._tested, quantiles, strict=True):
+            designs, means, values = (torch.cat(column) for column in zip(*parts, strict=True))
+            rows.append(score(data, designs, means, values, quantile))
         for prefix, row in zip(("test/", "test/baseline_"), rows, strict=True):
             for name, value in row.items():
                 oracle.log(f"{prefix}{name}", value, sync_dist=True)
@@ -126,46 +127,16 @@ def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:
     return on_rank_zero(lambda: ground_truth(designs), like)
 
 
-def score_metrics(best_label: float, quantile: float) -> MetricCollection:
-    """The five scores of table 1; `update` takes oracle means and ground truth, ``(m,)`` each.
-
-    Args:
-        best_label: The greatest property among the training designs.
-        quantile: Of the oracle's means, at or above which a sample is a candidate.
-    """
-    metrics: dict[str, Metric] = {
-        "median": CandidateMedian(quantile),
-        "max": CandidateMaximum(quantile),
-        "pci": PercentChanceOfImprovement(best_label, quantile),
-        "rho": SpearmanCorrCoef(),
-        "rmse": MeanSquaredError(squared=False),
-    }
-    for metric in metrics.values():
-        metric.sync_on_compute = False  # every process scores all samples
-        metric.set_dtype(torch.float64)
-    return MetricCollection(metrics)  # type: ignore[arg-type]
-
-
 def _candidate_quantile(trainer: pl.Trainer) -> float:
     search = search_of(trainer)
     return 0.0 if search is None else search.candidate_quantile
 
 
-def _computed(metrics: MetricCollection) -> dict[str, float]:
-    values = metrics.compute()
-    return {name: values[name].item() for name in _SCORES}
-
-
 def _rendered(scores: pd.DataFrame, property_name: str) -> Table:
     table = Table(title=f"Scores by the ground truth: {property_name}")
-    for header in ("Samples of", "Median", "Maximum", "PCI %", "Spearman's rho", "RMSE"):
-        table.add_column(header, justify="left" if header == "Samples of" else "right")
+    table.add_column("samples of")
+    for metric in scores.columns:
+        table.add_column(heading(metric), justify="right")
     for name, row in scores.iterrows():
-        table.add_row(
-            str(name),
-            *(f"{row[column]:.1f}" for column in ("median", "max")),
-            f"{row['pci']:.2f}",
-            f"{row['rho']:.2f}",
-            f"{row['rmse']:.1f}",
-        )
+        table.add_row(str(name), *(f"{value:.3g}" for value in row))
     return table

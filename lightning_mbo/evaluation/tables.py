@@ -20,10 +20,19 @@ _HEADINGS = {
     "pci": "PCI %",
     "rho": "Spearman's ρ",
     "rmse": "RMSE",
+    "best_128": "best of 128",
+    "median_128": "median of 128",
+    "diversity_128": "diversity",
+    "novelty_128": "novelty",
 }
 _IN_UNITS_OF_THE_PROPERTY = ("median", "max", "rmse")
 _FEWEST_FOR_A_STAR = 6
 _UNKNOWN = "–"
+
+
+def heading(metric: str) -> str:
+    """A metric's name for a table."""
+    return _HEADINGS.get(metric, metric)
 
 
 def metric_label(metric: str, property_name: str) -> str:
@@ -33,8 +42,8 @@ def metric_label(metric: str, property_name: str) -> str:
         metric: As the column is called.
         property_name: With its unit.
     """
-    heading = _HEADINGS.get(metric, metric)
-    return f"{heading} of {property_name}" if metric in _IN_UNITS_OF_THE_PROPERTY else heading
+    name = heading(metric)
+    return f"{name} of {property_name}" if metric in _IN_UNITS_OF_THE_PROPERTY else name
 
 
 def markdown_tables(
@@ -67,8 +76,8 @@ def terminal_tables(
     tables = []
     for title, body in _tables(rows, metrics, grid, arms):
         table = Table(title=title, title_justify="left", box=box.HORIZONTALS, pad_edge=False)
-        for heading in _header(metrics):
-            table.add_column(heading, justify="right" if heading else "left")
+        for name in _header(metrics):
+            table.add_column(name, justify="right" if name else "left")
         for number, cells in enumerate(body, start=1):
             table.add_row(*cells, end_section=number == len(arms))
         tables.append(table)
@@ -76,7 +85,7 @@ def terminal_tables(
 
 
 def _header(metrics: Sequence[str]) -> list[str]:
-    return ["", "trials", *(_HEADINGS.get(metric, metric) for metric in metrics), "seconds"]
+    return ["", "trials", *map(heading, metrics), "seconds"]
 
 
 def _tables(
