@@ -83,7 +83,7 @@ def test_scores_of_the_last_iteration(tmp_path: Path, capsys: pytest.CaptureFixt
     logged = {name: results[0][f"test/{name}"] for name in scores.columns}
     assert logged == pytest.approx(dict(zip(scores.columns, search, strict=True)), rel=1e-5)
 
-    baseline = data.test_designs[1]().numpy()
+    baseline = data.test_designs["training distribution"]().numpy()
     assert baseline.shape == (NUM_DESIGNS, 2)
     with torch.no_grad():
         means = trainer.lightning_module(torch.from_numpy(baseline).float()).loc.double().numpy()
