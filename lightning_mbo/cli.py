@@ -42,6 +42,8 @@ _DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
     },
 }
 
+_GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.Search}
+
 _COMMANDS = {
     "fit": "Search for better designs: a new run, or on from a checkpoint.",
     "validate": "Each ensemble member's weighted validation loss.",
@@ -116,7 +118,7 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what `main` prints."""
-        raise users_mistake(ex) or ConfigurationError(explained(message, self, (callbacks.Search,)))
+        raise users_mistake(ex) or ConfigurationError(explained(message, self, _GROUPS))
 
 
 class _SaveConfig(SaveConfigCallback):

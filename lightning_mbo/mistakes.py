@@ -11,14 +11,11 @@ from jsonargparse import ArgumentParser
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from lightning_mbo.algorithms import Algorithm
-from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import MBOError
-from lightning_mbo.oracles import Adversary, EnsembleObjective, Oracle, Representation
+from lightning_mbo.oracles import Adversary, EnsembleObjective, Representation
 from lightning_mbo.search_models import SearchModel
 
-_BASES: tuple[type, ...] = (
-    Oracle,
-    DesignDataModule,
+_NESTED: tuple[type, ...] = (
     Algorithm,
     SearchModel,
     Adversary,
@@ -36,13 +33,13 @@ def users_mistake(error: BaseException | None) -> Exception | None:
     return None
 
 
-def explained(message: str, parser: ArgumentParser, more_bases: tuple[type, ...] = ()) -> str:
+def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> str:
     """Shorten what jsonargparse says of a mistake.
 
     Args:
         message: Its message, of any number of lines.
         parser: Where it came from.
-        more_bases: Whose subclasses can also be meant, beside those of the library's own bases.
+        groups: The options that choose a class, and of what base it is.
 
     Returns:
         One line that names the option or class, and the nearest right ones.
@@ -51,7 +48,8 @@ def explained(message: str, parser: ArgumentParser, more_bases: tuple[type, ...]
     key = re.search(r'Parser key "([^"]+)"', line)
     no_class = re.search(r"Expected a dot import path string: (\S+)", line)
     if key and no_class:
-        names = [cls.__name__ for base in _BASES + more_bases for cls in _subclasses(base)]
+        bases = [*groups.values(), *_NESTED]
+        names = [cls.__name__ for base in bases for cls in _subclasses(base)]
         return f"{key[1]}: there is no class {no_class[1]}{_nearest(no_class[1], names)}"
     wanted = [f"of type {name}" for name in re.findall(r"Expected a <class '(\w+)'>", line)[:1]]
     wanted += [
@@ -64,21 +62,22 @@ def explained(message: str, parser: ArgumentParser, more_bases: tuple[type, ...]
         return f"{line}. A config says them all: --config cbas_af.yaml, for instance"
     unknown = re.search(r"(?:unrecognized arguments:|[Oo]ption) '?(--)?([\w.]+)", line)
     if unknown:
-        return f"{line}{_nearest(unknown[2], _options(parser), unknown[1] or '')}"
+        return f"{line}{_nearest(unknown[2], _options(parser, groups), unknown[1] or '')}"
     return line
 
 
 def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     # A word that is known is right for another class.
-    known = [k for k in known if k != word]
-    near = difflib.get_close_matches(word, set(known), n=2, cutoff=0.7)
+    known = {name for name in known if name != word}
+    known = {name for name in known if ("." in name) == ("." in word)} or known
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.7)
     # The last part alone may be misspelt, or stand under another group.
     last = word.rpartition(".")[2]
     near = near or [k for k in known if k.rpartition(".")[2] == last][:2]
     return f". Did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
 
 
-def _options(parser: ArgumentParser) -> list[str]:
+def _options(parser: ArgumentParser, groups: dict[str, type]) -> list[str]:
     words = [
         word.lstrip("-")
         for action in parser._actions
@@ -87,11 +86,16 @@ def _options(parser: ArgumentParser) -> list[str]:
     ]
     for action in parser._actions:
         if isinstance(action.choices, dict):  # the subcommands' parsers
-            words += [word for sub in action.choices.values() for word in _options(sub)]
-    for base in _BASES:
-        for subclass in _subclasses(base):
-            words += inspect.signature(subclass).parameters
+            words += [word for sub in action.choices.values() for word in _options(sub, groups)]
+    for group, base in groups.items():
+        words += [f"{group}.{name}" for name in _parameters(base)]
+    for base in (*groups.values(), *_NESTED):
+        words += _parameters(base)
     return words
+
+
+def _parameters(base: type) -> list[str]:
+    return [name for cls in _subclasses(base) for name in inspect.signature(cls).parameters]
 
 
 def _subclasses(base: type) -> list[type]:

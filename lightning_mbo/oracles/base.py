@@ -189,7 +189,10 @@ class Oracle(pl.LightningModule, ABC):
         _add(self._sums, "weight", batch.weights.sum(1))
 
     def epoch_figures(self) -> dict[str, Tensor]:
-        """Further figures ``(k,)`` of an epoch that has been validated, by name; logged."""
+        """Further figures ``(k,)`` of an epoch that has been validated, by name.
+
+        They are logged, and their means can be monitored, as `oracle/...`.
+        """
         return {}
 
     def on_validation_epoch_end(self) -> None:
@@ -197,10 +200,10 @@ class Oracle(pl.LightningModule, ABC):
         loss, weight = (all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight"))
         # A member whose validation points all weigh nothing has no loss: it counts as converged.
         self.validation_losses = loss / weight
-        self.log(
-            "oracle/validation_loss", self.validation_losses.mean(), logger=False, sync_dist=True
-        )
         metrics = {"validation_loss": self.validation_losses, **self.epoch_figures()}
+        for name, values in metrics.items():
+            # For callbacks that monitor: the members' mean.
+            self.log(f"oracle/{name}", values.mean(), logger=False, sync_dist=True)
         for name, total in self._step_sums.items():
             metrics[name] = all_reduce_sum(total) / (self._num_steps * world_size())
         self._step_sums, self._num_steps = {}, 0

@@ -117,14 +117,14 @@ def test_goes_where_the_closed_form_says(num_iterations: int, tmp_path: Path) ->
 
 def test_climbs_what_it_is_told(tmp_path: Path) -> None:
     ends = []
-    for objective in (None, LowerConfidenceBound(0.0), LowerConfidenceBound(3.0)):
+    for objective in (None, LowerConfidenceBound(0.0), LowerConfidenceBound(0.1)):
         search = callbacks.GradientAscent(200, 0.02, num_starts=5, objective=objective)
         ascend(tmp_path, search)
         ends.append(search.last_samples())
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-4)
     # Each has climbed higher on its own objective.
     views = [-(end - CENTRES.double()[:, None]).square().sum(-1) for end in ends]
-    bounds = [(view.mean(0) - 3 * view.std(0, correction=0)).mean() for view in views]
+    bounds = [(view.mean(0) - 0.1 * view.std(0, correction=0)).mean() for view in views]
     assert views[1].mean() > views[2].mean()
     assert bounds[2] > bounds[1]
 

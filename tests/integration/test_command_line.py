@@ -83,6 +83,20 @@ def test_shipped_config_of_an_ascent(config: Path, small_run: list[str]) -> None
     assert (folder / "ascent.png").exists()
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_conservative_model_is_an_oracle_like_others(
+    precision: str, small_run: list[str]
+) -> None:
+    model = ["--model=ConservativeObjectiveModel", "--model.adversary=PersistentParticles"]
+    # The class first: what follows are its options.
+    fit([*model, *small_run], "--model.num_members=2", f"--trainer.precision={precision}")
+    rows = figures(VERSION_0)
+    assert np.isfinite(rows).all(axis=None)
+    trajectory = pd.read_csv(VERSION_0 / "trajectory.csv")
+    assert trajectory["oracle_refitted"].tolist() == [1, 1, 1]
+    assert np.isfinite(trajectory).all(axis=None)
+
+
 @pytest.mark.parametrize("config", ALGORITHMS, ids=lambda path: path.stem)
 def test_shipped_config(config: Path, small_run: list[str]) -> None:
     fit(small_run, "--search.num_iterations=2", config=config.name)
