@@ -1,6 +1,7 @@
 """Search models p_θ(x): distributions over designs that are sampled and refitted."""
 
 from lightning_mbo.search_models.base import SearchModel
+from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 
-__all__ = ["MultivariateNormal", "SearchModel"]
+__all__ = ["CMANormal", "MultivariateNormal", "SearchModel"]
