@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import Algorithm, Samples
+from lightning_mbo.algorithms import CMAES, Algorithm, Samples
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.distributed import all_reduce_sum, gather_shards, shard
+from lightning_mbo.distributed import gather_shards, shard
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
-from lightning_mbo.search_models import SearchModel
+from lightning_mbo.search_models import CMANormal, SearchModel
 
 from .base import DesignIteration, design_data
 from .search import Search
@@ -51,13 +51,14 @@ class SearchModelUpdate(Search):
 
         Args:
             algorithm: How samples become weights.
-            search_model: p_θ; it starts as the training distribution p_0, which is the same
+            search_model: p_θ; it starts from the training distribution p_0, which is the same
                 model fitted to the training designs.
             num_samples: Designs drawn in each design iteration, m.
             num_iterations: Design iterations of the run.
 
         Raises:
-            ConfigurationError: If a count is too small.
+            ConfigurationError: If a count is too small, or the algorithm and the search model do
+                not go together.
         """
         super().__init__()
         if num_samples < 2:
@@ -65,6 +66,12 @@ class SearchModelUpdate(Search):
         if num_iterations < 1:
             raise ConfigurationError(
                 f"search.num_iterations must be at least 1, not {num_iterations}"
+            )
+        if isinstance(algorithm, CMAES) != isinstance(search_model, CMANormal):
+            raise ConfigurationError(
+                f"search.algorithm {type(algorithm).__name__} does not go with "
+                f"search.search_model {type(search_model).__name__}: CMAES and CMANormal need each "
+                "other. Set both, or neither"
             )
         self.algorithm = algorithm
         self.search_model = search_model
@@ -88,6 +95,7 @@ class SearchModelUpdate(Search):
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
         self.algorithm.start(data.designs, data.properties)
         self.training_distribution = copy.deepcopy(self.search_model)
+        self.search_model.begin_search()
         self.sampled_model = copy.deepcopy(self.search_model)
         for module in self._modules().values():
             module.requires_grad_(False).to(trainer.strategy.root_device)
@@ -99,9 +107,7 @@ class SearchModelUpdate(Search):
         self.sampled_model.load_state_dict(self.search_model.state_dict())
         self.exhausted = not weights.any()
         if not self.exhausted:
-            designs, weights = self.algorithm.fitting_set(samples, weights)
-            mine = shard(len(designs))
-            self.search_model.fit(designs[mine], weights[mine], all_reduce_sum)
+            self.search_model.update(*self.algorithm.fitting_set(samples, weights))
         return self._record(samples)
 
     def last_samples(self) -> Tensor:

@@ -3,8 +3,9 @@
 from lightning_mbo.algorithms.base import Algorithm, JudgedDesigns, Samples
 from lightning_mbo.algorithms.cbas import CbAS
 from lightning_mbo.algorithms.cem_pi import CEMPI
+from lightning_mbo.algorithms.cma_es import CMAES
 from lightning_mbo.algorithms.dbas import DbAS
 from lightning_mbo.algorithms.fb import FB
 from lightning_mbo.algorithms.rwr import RWR
 
-__all__ = ["CEMPI", "FB", "RWR", "Algorithm", "CbAS", "DbAS", "JudgedDesigns", "Samples"]
+__all__ = ["CEMPI", "CMAES", "FB", "RWR", "Algorithm", "CbAS", "DbAS", "JudgedDesigns", "Samples"]

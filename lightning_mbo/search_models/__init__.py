@@ -2,6 +2,7 @@
 
 from lightning_mbo.search_models.base import SearchModel
 from lightning_mbo.search_models.categorical import Categorical
+from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 
-__all__ = ["Categorical", "MultivariateNormal", "SearchModel"]
+__all__ = ["CMANormal", "Categorical", "MultivariateNormal", "SearchModel"]

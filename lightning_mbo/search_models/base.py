@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lightning_mbo.distributed import all_reduce_sum, shard
+
 Reduce = Callable[[Tensor], Tensor]
 
 
@@ -54,3 +56,19 @@ class SearchModel(nn.Module, ABC):
             weights: Shape ``(m,)``, not negative, not all zero; their scale does not matter.
             reduce: Sums a tensor over processes, when each of them holds a share of the designs.
         """
+
+    def begin_search(self) -> None:
+        """Become what the first samples are drawn from. Called once, after the fit to the data.
+
+        By default nothing changes: the search begins with the training distribution.
+        """
+
+    def update(self, designs: Tensor, weights: Tensor) -> None:
+        """Learn from what an algorithm made of the samples: by default, `fit` to it.
+
+        Args:
+            designs: Shape ``(m, *design_shape)``, all of them on every process.
+            weights: Shape ``(m,)``, not negative, not all zero; their scale does not matter.
+        """
+        mine = shard(len(designs))
+        self.fit(designs[mine], weights[mine], all_reduce_sum)

@@ -34,12 +34,7 @@ class MultivariateNormal(SearchModel):
         Raises:
             ConfigurationError: If designs are no vectors.
         """
-        if len(design_shape) != 1:
-            raise ConfigurationError(
-                "MultivariateNormal needs vectors, and these designs are of shape "
-                f"{tuple(design_shape)}: for sequences give --search.search_model Categorical"
-            )
-        (d,) = design_shape
+        d = vector_length(design_shape)
         self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("covariance", torch.eye(d, dtype=torch.float64))
         self.register_buffer("cholesky", torch.eye(d, dtype=torch.float64))
@@ -70,27 +65,62 @@ class MultivariateNormal(SearchModel):
         the first fit, its own), by the smallest share that makes it positive definite; a warning
         names the share.
         """
-        designs, weights = designs.to(self.mean.dtype), weights.to(self.mean.dtype)
-        total = reduce(weights.sum())
-        mean = reduce(weights @ designs) / total
-        centred = designs - mean
-        covariance = reduce((weights[:, None] * centred).mT @ centred) / total
-        covariance = (covariance + covariance.mT) / 2
-        variances = (self.covariance if self.fitted else covariance).diagonal()
-        # A constant column has no scale of its own: it takes the largest, or one if all are.
-        largest = variances.max()
-        variances = torch.where(variances > 0, variances, largest if largest > 0 else 1.0)
-        covariance, share = shrink_to_full_rank(covariance, variances)
-        if share > 0:
-            warnings.warn(
-                "the covariance of the search model had lost rank: a share of "
-                f"{share:.2g} of it was replaced by variances alone",
-                stacklevel=2,
-            )
+        variances = self.covariance.diagonal() if self.fitted else None
+        mean, covariance = weighted_moments(designs, weights, reduce, variances)
         self.mean.copy_(mean)
         self.covariance.copy_(covariance)
         self.cholesky.copy_(torch.linalg.cholesky(covariance))
         self.fitted.fill_(True)
+
+
+def vector_length(design_shape: torch.Size) -> int:
+    """The dimension d of designs of shape ``(d,)``.
+
+    Raises:
+        ConfigurationError: If designs are no vectors.
+    """
+    if len(design_shape) != 1:
+        raise ConfigurationError(
+            "a normal search model needs vectors, and these designs are of shape "
+            f"{tuple(design_shape)}: for sequences give --search.search_model Categorical"
+        )
+    return design_shape[0]
+
+
+def weighted_moments(
+    designs: Tensor, weights: Tensor, reduce: Reduce, variances: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The maximum-likelihood mean and covariance of weighted designs, the latter of full rank.
+
+    A covariance that has lost rank is mixed with a diagonal one; a warning names the share.
+
+    Args:
+        designs: This process's, shape ``(m, d)``.
+        weights: Theirs, shape ``(m,)``, not negative, not all zero.
+        reduce: Sums a tensor over processes.
+        variances: Of the diagonal one, shape ``(d,)``; None takes the covariance's own.
+
+    Returns:
+        Shapes ``(d,)`` and ``(d, d)``, float64.
+    """
+    designs, weights = designs.double(), weights.double()
+    total = reduce(weights.sum())
+    mean = reduce(weights @ designs) / total
+    centred = designs - mean
+    covariance = reduce((weights[:, None] * centred).mT @ centred) / total
+    covariance = (covariance + covariance.mT) / 2
+    variances = covariance.diagonal() if variances is None else variances
+    # A constant column has no scale of its own: it takes the largest, or one if all are.
+    largest = variances.max()
+    variances = torch.where(variances > 0, variances, largest if largest > 0 else 1.0)
+    covariance, share = shrink_to_full_rank(covariance, variances)
+    if share > 0:
+        warnings.warn(
+            "the covariance of the search model had lost rank: a share of "
+            f"{share:.2g} of it was replaced by variances alone",
+            stacklevel=3,
+        )
+    return mean, covariance
 
 
 def shrink_to_full_rank(covariance: Tensor, variances: Tensor) -> tuple[Tensor, float]:

@@ -1,4 +1,4 @@
-"""DbAS, RWR, FB and CEM-PI against independent computations."""
+"""DbAS, RWR, FB, CEM-PI and CMA-ES against independent computations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import CEMPI, FB, RWR, Algorithm, DbAS, Samples
+from lightning_mbo.algorithms import CEMPI, CMAES, FB, RWR, Algorithm, DbAS, Samples
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
 
@@ -52,6 +52,39 @@ def test_cem_pi_keeps_the_most_probable_improvements() -> None:
     kept = normalized_weights(algorithm.log_weights(samples())) > 0
     assert kept.sum() == M // 5
     np.testing.assert_array_equal(kept.numpy(), improvement >= np.sort(improvement)[-M // 5])
+
+
+def test_cma_es_ranks_by_the_probability_of_improvement() -> None:
+    weights = normalized_weights(started(CMAES()).log_weights(samples()))
+    improvement = scipy.stats.norm.sf(LABELS.max(), MEANS, STDS)
+    expected = scipy.stats.rankdata(improvement, method="max") / M
+    np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-12)
+
+
+def test_cma_es_ranks_where_improvement_is_next_to_impossible() -> None:
+    means = np.linspace(-1e6, LABELS.max() - 1e3, M)
+    given = samples(means)
+    given.prediction.scale.fill_(1.0)
+    weights = normalized_weights(started(CMAES()).log_weights(given))
+    np.testing.assert_allclose(weights.numpy(), np.arange(1, M + 1) / M, rtol=1e-12)
+
+
+@pytest.mark.parametrize("num_unusable", [1, 50, M])
+def test_cma_es_ignores_means_that_are_no_number(num_unusable: int) -> None:
+    given = samples(np.linspace(-5.0, 5.0, M))
+    given.prediction.scale.fill_(1.0)
+    given.prediction.loc[:num_unusable] = np.nan
+    weights = normalized_weights(started(CMAES()).log_weights(given)).numpy()
+    num_ranks = M - num_unusable
+    assert (weights[:num_unusable] == 0).all()
+    np.testing.assert_allclose(weights[num_unusable:] * num_ranks, np.arange(1, num_ranks + 1))
+
+
+def test_cma_es_gives_equal_samples_one_rank() -> None:
+    given = samples(np.array([1.0, 2.0, 2.0, 3.0]))
+    given.prediction.scale.fill_(1.0)
+    ranks = started(CMAES()).log_weights(given).exp()
+    np.testing.assert_allclose(ranks.numpy(), [1, 3, 3, 4])
 
 
 def test_fb_replaces_the_oldest_of_the_pool() -> None:

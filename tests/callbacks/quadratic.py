@@ -19,7 +19,7 @@ from torch.distributions import Normal
 from lightning_mbo.algorithms import Algorithm, CbAS, Samples
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.oracles import DeepEnsemble, Oracle
-from lightning_mbo.search_models import MultivariateNormal
+from lightning_mbo.search_models import MultivariateNormal, SearchModel
 
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 
@@ -107,8 +107,8 @@ class Recorder(callbacks.DesignCallback):
     def __init__(self) -> None:
         self.num_oracle_fits = 0
         self.iterations: list[Any] = []
-        self.search_models: list[MultivariateNormal] = []
-        self.sampled_models: list[MultivariateNormal] = []
+        self.search_models: list[Any] = []
+        self.sampled_models: list[Any] = []
         self.last_samples: list[Tensor] = []
         self.oracles: list[dict[str, Tensor]] = []
         self.weights: list[Tensor] = []
@@ -150,10 +150,14 @@ def ensemble() -> DeepEnsemble:
     return DeepEnsemble(hidden_sizes=(8,), learning_rate=0.02)
 
 
-def search_update(algorithm: Algorithm | None = None, num_iterations: int = 3) -> Any:
+def search_update(
+    algorithm: Algorithm | None = None,
+    num_iterations: int = 3,
+    search_model: SearchModel | None = None,
+) -> Any:
     return callbacks.SearchModelUpdate(
         CbAS() if algorithm is None else algorithm,
-        MultivariateNormal(),
+        MultivariateNormal() if search_model is None else search_model,
         num_samples=NUM_SAMPLES,
         num_iterations=num_iterations,
     )
@@ -180,6 +184,7 @@ def run(
     oracle: Oracle | None = None,
     data: Quadratic | None = None,
     algorithm: Algorithm | None = None,
+    search_model: SearchModel | None = None,
     num_iterations: int = 3,
     weighting: Any = None,
     max_epochs: int = 3,
@@ -189,7 +194,7 @@ def run(
     recorder = Recorder()
     trainer = trainer_with(
         folder,
-        search_update(algorithm, num_iterations),
+        search_update(algorithm, num_iterations, search_model),
         callbacks.ImportanceWeighting() if weighting is None else weighting,
         callbacks.OracleConvergence(max_epochs=max_epochs),
         recorder,

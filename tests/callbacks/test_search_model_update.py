@@ -7,15 +7,16 @@ import math
 from pathlib import Path
 from typing import Any
 
+import cma
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from scipy import stats
 
-from lightning_mbo.algorithms import CbAS
+from lightning_mbo.algorithms import CMAES, CbAS
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.search_models import MultivariateNormal
+from lightning_mbo.search_models import CMANormal, MultivariateNormal
 from tests.callbacks.quadratic import (
     NUM_SAMPLES,
     Indifferent,
@@ -114,6 +115,36 @@ def test_every_update_is_the_weighted_maximum_likelihood_fit(
     np.testing.assert_allclose(
         recorder.iterations[-1].training_distribution.mean.numpy(), data.mean(0), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("alpha", [None, "auto"])
+def test_cma_es_is_that_of_cma(alpha: str | None, tmp_path: Path) -> None:
+    weighting = callbacks.ImportanceWeighting(alpha=alpha, enabled=None)
+    trainer, recorder = run(
+        tmp_path, weighting=weighting, algorithm=CMAES(), search_model=CMANormal(0.1)
+    )
+    data = trainer.datamodule
+    mean, covariance = data.designs.numpy().mean(0), np.cov(data.designs.numpy().T, bias=True)
+    training_distribution = stats.multivariate_normal(mean, covariance)
+    own = cma.CMAEvolutionStrategy(
+        mean, 0.1, {"popsize": NUM_SAMPLES, "verbose": -9, "seed": np.nan}
+    )
+    own.sm.C = covariance
+    own.sm.update_now(-1)
+    threshold = data.properties.max().item()
+    for t, iteration in enumerate(recorder.iterations):
+        designs, means, stds, log_prob, log_prob_training = recorder.numpy(t)
+        sampled = stats.multivariate_normal(own.mean, own.sigma**2 * own.sm.C)
+        np.testing.assert_allclose(log_prob, sampled.logpdf(designs), rtol=1e-7, atol=1e-7)
+        expected = training_distribution.logpdf(designs)
+        np.testing.assert_allclose(log_prob_training, expected, rtol=1e-9)
+        assert iteration.threshold == threshold
+        own.ask(1)
+        own.tell(designs, -stats.norm.logsf(threshold, means, stds), check_points=False)
+        after = recorder.search_models[t]
+        np.testing.assert_allclose(after.mean.numpy(), own.mean, rtol=1e-9)
+        np.testing.assert_allclose(after.covariance.numpy(), own.sm.C, rtol=1e-8)
+        assert after.step_size.item() == pytest.approx(own.sigma)
 
 
 def test_the_oracle_is_asked_of_the_samples(tmp_path: Path) -> None:
@@ -257,6 +288,15 @@ def test_evaluation_by_the_same_trainer_keeps_the_search_model(tmp_path: Path) -
 def test_refused_counts(counts: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=f"search.{next(iter(counts))} must be at least"):
         callbacks.SearchModelUpdate(CbAS(), MultivariateNormal(), **counts)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "search_model"), [(CMAES, MultivariateNormal), (CbAS, CMANormal)]
+)
+def test_cma_es_needs_its_own_search_model(algorithm: type, search_model: type) -> None:
+    names = f"{algorithm.__name__} does not go with search.search_model {search_model.__name__}"
+    with pytest.raises(ConfigurationError, match=names):
+        callbacks.SearchModelUpdate(algorithm(), search_model())
 
 
 def test_needs_a_design_problem(tmp_path: Path) -> None:

@@ -22,6 +22,11 @@ ARMS = {
     "original": ["--autofocus.enabled=false"],
     "retrained": ["--autofocus.alpha=0"],
     "autofocused": [],
+    "autofocused CMA-ES": [
+        "--search.algorithm=CMAES",
+        "--search.search_model=CMANormal",
+        "--autofocus.alpha=auto",
+    ],
 }
 
 

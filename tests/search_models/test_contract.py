@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from lightning_mbo import search_models
-from lightning_mbo.search_models import Categorical, MultivariateNormal, SearchModel
+from lightning_mbo.search_models import Categorical, CMANormal, MultivariateNormal, SearchModel
 
 # Every search model, with the shapes of designs to try it on.
-MODELS = {Categorical: ((1, 2), (5, 3)), MultivariateNormal: ((1,), (3,))}
+MODELS = {
+    Categorical: ((1, 2), (5, 3)),
+    CMANormal: ((1,), (3,)),
+    MultivariateNormal: ((1,), (3,)),
+}
 CASES = [(model, torch.Size(shape)) for model, shapes in MODELS.items() for shape in shapes]
 NUM_SAMPLES = 200
 
@@ -132,3 +136,18 @@ def test_state_dict_is_the_whole_state(
     model.fit(designs, weights)
     restored.load_state_dict(model.state_dict())
     assert_same(model, restored, tolerance=0.0)
+
+
+def test_the_search_begins_around_the_training_distribution(
+    model: SearchModel, designs: Tensor, weights: Tensor
+) -> None:
+    model.fit(designs, weights)
+    centre = drawn(model, num_samples=2000).mean(0)
+    model.begin_search()
+    torch.testing.assert_close(drawn(model, 1, 2000).mean(0), centre, rtol=0.0, atol=0.2)
+
+
+def test_an_update_goes_to_the_weights(model: SearchModel, designs: Tensor) -> None:
+    before = drawn(model).flatten(1)[:, 0].mean()
+    model.update(designs, designs.flatten(1)[:, 0].exp())
+    assert drawn(model).flatten(1)[:, 0].mean() > before + 0.2

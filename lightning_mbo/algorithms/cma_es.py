@@ -1,0 +1,29 @@
+"""CMA-ES, the evolution strategy with covariance matrix adaptation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.algorithms.base import Algorithm, Samples, log_survival
+
+
+class CMAES(Algorithm):
+    """CMA-ES on the probability of improvement: a sample weighs its rank.
+
+    Samples are ranked by P(y ≥ greatest training label). The search model must be a `CMANormal`,
+    which learns from the order of the weights.
+
+    Reference: Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772; Fannjiang and
+    Listgarten, NeurIPS 2020, section S4.
+    """
+
+    def log_weights(self, samples: Samples) -> Tensor:
+        """Logarithms of the ranks, from 1 for the least probable improvement, shape ``(m,)``.
+
+        Samples that are equally probable share the greatest of their ranks.
+        """
+        improvement = log_survival(self.threshold, samples.prediction)
+        usable = ~improvement.isnan()
+        ranks = torch.searchsorted(improvement[usable].sort().values, improvement, right=True)
+        return torch.where(usable, ranks.double().log(), -torch.inf)
