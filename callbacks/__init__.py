@@ -14,6 +14,7 @@ from .oracle_convergence import OracleConvergence
 from .progress import DesignProgress
 from .scoring import Scoring
 from .search_model_update import SearchModelUpdate
+from .search_panels import SearchPanels
 from .trajectory import Trajectory
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "OracleConvergence",
     "Scoring",
     "SearchModelUpdate",
+    "SearchPanels",
     "Trajectory",
     "announce",
 ]

@@ -148,6 +148,8 @@ class DesignProgress(ProgressBar, DesignCallback):
         folder = run_folder(trainer)
         self._print(f"Candidates: {folder / 'candidates.csv'}")
         self._print(f"Trajectory: {folder / 'trajectory.png'} and trajectory.csv beside it")
+        if (folder / "search.png").exists():
+            self._print(f"Search:     {folder / 'search.png'}")
         checkpoint = trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
         if best and data.ground_truth is not None:
@@ -180,8 +182,8 @@ def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
     for rank in range(len(designs)):
         table.add_row(
             str(rank + 1),
-            f"{writer.figures['oracle_mean'][rank]:.1f}",
-            f"{writer.figures['oracle_std'][rank]:.1f}",
+            f"{writer.figures['oracle_mean'][rank]:.4g}",
+            f"{writer.figures['oracle_std'][rank]:.2g}",
             *(str(entry) for entry in designs.round(2).iloc[rank]),
         )
     return table

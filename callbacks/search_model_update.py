@@ -18,7 +18,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
-from lightning_mbo.search_models import SearchModel
+from lightning_mbo.search_models import Quadrature, SearchModel
 
 from .base import DesignCallback, DesignIteration, announce, design_data
 
@@ -88,6 +88,7 @@ class SearchModelUpdate(DesignCallback):
         if data is self._data:  # a later stage of the same run
             return
         self._data = data
+        self._check()
         self.search_model.build(data.design_shape)
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
         self.algorithm.start(data.designs, data.properties)
@@ -95,6 +96,15 @@ class SearchModelUpdate(DesignCallback):
         self.sampled_model = copy.deepcopy(self.search_model)
         for module in self._modules().values():
             module.requires_grad_(False).to(trainer.strategy.root_device)
+
+    def _check(self) -> None:
+        # One that says what the model is fitted to needs samples, and nodes are none.
+        keeps_samples = type(self.algorithm).fitting_set is not Algorithm.fitting_set
+        if keeps_samples and isinstance(self.search_model, Quadrature):
+            raise ConfigurationError(
+                f"search.algorithm {type(self.algorithm).__name__} collects samples, of which "
+                "Quadrature makes none: give --search.search_model MultivariateNormal"
+            )
 
     def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """A run that was finished before it was resumed stops at once."""
@@ -105,14 +115,10 @@ class SearchModelUpdate(DesignCallback):
         if self.finished:
             trainer.should_stop = True
             return
-        samples = self._sample(oracle)
-        weights = normalized_weights(self.algorithm.log_weights(samples))
+        designs = self._draw(self.search_model, self.num_samples, "design", self.num_done)
+        samples = self._judged(designs, oracle)
         self.sampled_model.load_state_dict(self.search_model.state_dict())
-        self._exhausted = not weights.any()
-        if not self._exhausted:
-            designs, weights = self.algorithm.fitting_set(samples, weights)
-            mine = shard(len(designs))
-            self.search_model.fit(designs[mine], weights[mine], all_reduce_sum)
+        self._exhausted = not self._update(samples, oracle)
         iteration = self._record(samples)
         self.num_done += 1
         if self._exhausted:
@@ -121,9 +127,11 @@ class SearchModelUpdate(DesignCallback):
                 "finite weight. What was found until then is kept"
             )
         announce(trainer, "on_search_model_update", oracle, iteration)
-        for name, value in iteration.metrics.items():
-            # For callbacks that monitor; `Trajectory` hands the figures to the loggers.
-            oracle.log(f"design/{name}", value, logger=False, sync_dist=True)
+        # For callbacks that monitor; `Trajectory` hands the figures to the loggers. To `log` them,
+        # which prepares for sums over batches and processes, takes longer than a small iteration.
+        trainer.callback_metrics.update(
+            {f"design/{name}": torch.tensor(value) for name, value in iteration.metrics.items()}
+        )
         trainer.should_stop = trainer.should_stop or self.finished
 
     def last_samples(self) -> Tensor:
@@ -166,9 +174,21 @@ class SearchModelUpdate(DesignCallback):
         device = next(model.buffers()).device
         return model.sample(num_samples, keyed_generator(purpose, index, device=device))
 
-    def _sample(self, oracle: Oracle) -> Samples:
-        designs = self._draw(self.search_model, self.num_samples, "design", self.num_done)
-        mine = designs[shard(self.num_samples)]
+    def _update(self, samples: Samples, oracle: Oracle) -> bool:
+        """Update the search model, where a weight is not zero; whether there is one."""
+        if isinstance(self.search_model, Quadrature):
+            nodes = self._judged(self.search_model.nodes, oracle)
+            return self.search_model.reweigh(self.algorithm.log_weights(nodes))
+        weights = normalized_weights(self.algorithm.log_weights(samples))
+        if not weights.any():
+            return False
+        designs, weights = self.algorithm.fitting_set(samples, weights)
+        mine = shard(len(designs))
+        self.search_model.fit(designs[mine], weights[mine], all_reduce_sum)
+        return True
+
+    def _judged(self, designs: Tensor, oracle: Oracle) -> Samples:
+        mine = designs[shard(len(designs))]
         prediction, disagreement = oracle.predict(mine)
         columns = gather_shards(
             torch.stack(
@@ -181,7 +201,7 @@ class SearchModelUpdate(DesignCallback):
                 ],
                 dim=1,
             ),
-            self.num_samples,
+            len(designs),
         )
         mean, std, disagreement, log_prob, log_prob_training = columns.unbind(1)
         return Samples(

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile, Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -29,6 +29,11 @@ from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 _CONFIGS = Path(str(importlib.import_module("lightning_mbo.configs").__file__)).parent
 
+_DEFAULT_CLASSES = {
+    "model": "lightning_mbo.oracles.DeepEnsemble",
+    "data": "lightning_mbo.data.Superconductor",
+    "search.search_model": "lightning_mbo.search_models.MultivariateNormal",
+}
 _COMMANDS = {
     "fit": "Search for better designs: a new run, or on from a checkpoint.",
     "validate": "Each ensemble member's weighted validation loss.",
@@ -82,7 +87,18 @@ def _found_config(name: str) -> str:
 
 
 class _Parser(LightningArgumentParser):
-    """Ends with one line for a mistake of the user's."""
+    """Ends with one line for a mistake of the user's; another class has defaults of its own."""
+
+    def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Name the default classes without their arguments, which are filled in at the end.
+
+        Otherwise a class that replaces one would take over its values of what both call alike.
+        """
+        defaults = super().get_defaults(*args, **kwargs)
+        for key in _DEFAULT_CLASSES:
+            if key in defaults:
+                defaults.pop(f"{key}.init_args", None)
+        return defaults
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise users_mistake(ex) or ConfigurationError(explained(message, self))
@@ -182,11 +198,7 @@ class MBOCommandLine(LightningCLI):
         parser.add_lightning_class_args(callbacks.OracleConvergence, "convergence")
         parser.set_defaults(
             {
-                "model": {"class_path": "lightning_mbo.oracles.DeepEnsemble"},
-                "data": {"class_path": "lightning_mbo.data.Superconductor"},
-                "search.search_model": {
-                    "class_path": "lightning_mbo.search_models.MultivariateNormal"
-                },
+                **{key: {"class_path": name} for key, name in _DEFAULT_CLASSES.items()},
                 # On when its strength is given: no group means no autofocusing.
                 "autofocus.enabled": None,
             }
@@ -219,6 +231,7 @@ class MBOCommandLine(LightningCLI):
         own: list[pl.Callback] = [
             callbacks.Scoring(),
             callbacks.Trajectory(),
+            callbacks.SearchPanels(),
             callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
         ]
         if self.run is None:

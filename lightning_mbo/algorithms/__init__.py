@@ -1,5 +1,6 @@
 """Search algorithms: how the oracle's view of samples becomes weights for the search model."""
 
+from lightning_mbo.algorithms.annealed_cbas import AnnealedCbAS
 from lightning_mbo.algorithms.base import Algorithm, Samples
 from lightning_mbo.algorithms.cbas import CbAS
 from lightning_mbo.algorithms.cem_pi import CEMPI
@@ -7,4 +8,4 @@ from lightning_mbo.algorithms.dbas import DbAS
 from lightning_mbo.algorithms.fb import FB
 from lightning_mbo.algorithms.rwr import RWR
 
-__all__ = ["CEMPI", "FB", "RWR", "Algorithm", "CbAS", "DbAS", "Samples"]
+__all__ = ["CEMPI", "FB", "RWR", "Algorithm", "AnnealedCbAS", "CbAS", "DbAS", "Samples"]

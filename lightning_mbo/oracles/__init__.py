@@ -2,5 +2,6 @@
 
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
+from lightning_mbo.oracles.kernel_ridge import KernelRidge
 
-__all__ = ["DeepEnsemble", "Oracle"]
+__all__ = ["DeepEnsemble", "KernelRidge", "Oracle"]

@@ -123,7 +123,7 @@ class Oracle(pl.LightningModule, ABC):
         self.eval()
         members = [
             self.member_predictions(chunk)
-            for chunk in designs.to(self.device, torch.float32).split(_CHUNK_SIZE)
+            for chunk in designs.to(self.property_mean).split(_CHUNK_SIZE)
         ]
         self.train(was_training)
         means = torch.cat([m.loc for m in members], dim=1).double()
@@ -139,9 +139,20 @@ class Oracle(pl.LightningModule, ABC):
         if self._built:
             return
         self.build(datamodule.design_shape)
-        self.property_mean.fill_(datamodule.properties.mean())
-        self.property_std.fill_(datamodule.properties.std(correction=0))
+        self.start(datamodule.designs, datamodule.properties)
         self._built = True
+
+    def start(self, designs: Tensor, properties: Tensor) -> None:
+        """Learn what is the same in all fits. Called once, after `build`.
+
+        By default, the mean and the standard deviation that the property is standardised by.
+
+        Args:
+            designs: The training designs, shape ``(n, *design_shape)``, float64.
+            properties: Their labels, shape ``(n,)``, float64.
+        """
+        self.property_mean.fill_(properties.mean())
+        self.property_std.fill_(properties.std(correction=0))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all members at once; a fresh state starts every fit."""

@@ -2,5 +2,6 @@
 
 from lightning_mbo.search_models.base import SearchModel
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.search_models.quadrature import Quadrature
 
-__all__ = ["MultivariateNormal", "SearchModel"]
+__all__ = ["MultivariateNormal", "Quadrature", "SearchModel"]
