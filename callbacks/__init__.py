@@ -18,6 +18,7 @@ from .progress import DesignProgress
 from .scoring import Scoring
 from .search import Search
 from .search_model_update import SearchModelUpdate
+from .search_panels import SearchPanels
 from .trajectory import Trajectory
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Scoring",
     "Search",
     "SearchModelUpdate",
+    "SearchPanels",
     "Trajectory",
     "announce",
 ]

@@ -149,6 +149,8 @@ class DesignProgress(ProgressBar, DesignCallback):
         folder = run_folder(trainer)
         self._print(f"Candidates: {folder / 'candidates.csv'}")
         self._print(f"Trajectory: {folder / 'trajectory.png'} and trajectory.csv beside it")
+        if (folder / "search.png").exists():
+            self._print(f"Search:     {folder / 'search.png'}")
         checkpoint = trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
         if best and data.ground_truth is not None:

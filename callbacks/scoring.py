@@ -18,6 +18,7 @@ from lightning_mbo.evaluation.scores import score
 from lightning_mbo.evaluation.tables import heading
 from lightning_mbo.files import run_folder, unused_path, write_text
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.search_models import Quadrature
 
 from .base import DesignCallback, DesignIteration, design_data
 from .search import search_of
@@ -45,10 +46,17 @@ class Scoring(DesignCallback):
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
-        """Add the ground truth's 80th percentile over the samples, and the candidates' figures."""
+        """Add the ground truth's 80th percentile over the samples, and the candidates' figures.
+
+        Of a `Quadrature`, also its expectation under the updated search model.
+        """
         data = design_data(trainer)
         if data.ground_truth is None:
             return
+        if isinstance(iteration.search_model, Quadrature):
+            at_nodes = evaluate_once(data, iteration.search_model.nodes)
+            expected = iteration.search_model.expectation(at_nodes)
+            iteration.metrics["expected_ground_truth"] = expected.item()
         values = evaluate_once(data, iteration.samples.designs)
         candidates = values[iteration.candidates]
         if len(candidates) == 0:

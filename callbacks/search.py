@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from lightning_mbo.oracles import Oracle
@@ -85,9 +86,11 @@ class Search(DesignCallback, ABC):
                 "finite weight. What was found until then is kept"
             )
         announce(trainer, "on_search_model_update", oracle, iteration)
-        for name, value in iteration.metrics.items():
-            # For callbacks that monitor; `Trajectory` hands the figures to the loggers.
-            oracle.log(f"design/{name}", value, logger=False, sync_dist=True)
+        # For callbacks that monitor; `Trajectory` hands the figures to the loggers. To `log` them,
+        # which prepares for sums over batches and processes, takes longer than a small iteration.
+        trainer.callback_metrics.update(
+            {f"design/{name}": torch.tensor(value) for name, value in iteration.metrics.items()}
+        )
         trainer.should_stop = trainer.should_stop or self.finished
 
     def is_best(self, score: float) -> bool:

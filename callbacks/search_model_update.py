@@ -17,7 +17,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
-from lightning_mbo.search_models import CMANormal, SearchModel
+from lightning_mbo.search_models import CMANormal, Quadrature, SearchModel
 
 from .base import DesignIteration, design_data
 from .search import Search
@@ -67,12 +67,7 @@ class SearchModelUpdate(Search):
             raise ConfigurationError(
                 f"search.num_iterations must be at least 1, not {num_iterations}"
             )
-        if isinstance(algorithm, CMAES) != isinstance(search_model, CMANormal):
-            raise ConfigurationError(
-                f"search.algorithm {type(algorithm).__name__} does not go with "
-                f"search.search_model {type(search_model).__name__}: CMAES and CMANormal need each "
-                "other. Set both, or neither"
-            )
+        _check_together(algorithm, search_model)
         self.algorithm = algorithm
         self.search_model = search_model
         self.num_samples = num_samples
@@ -102,12 +97,10 @@ class SearchModelUpdate(Search):
 
     def iterate(self, oracle: Oracle) -> DesignIteration:
         """E-step and M-step; without a sample that weighs anything the search is exhausted."""
-        samples = self._sample(oracle)
-        weights = normalized_weights(self.algorithm.log_weights(samples))
+        designs = self._draw(self.search_model, self.num_samples, "design", self.num_done)
+        samples = self._judged(designs, oracle)
         self.sampled_model.load_state_dict(self.search_model.state_dict())
-        self.exhausted = not weights.any()
-        if not self.exhausted:
-            self.search_model.update(*self.algorithm.fitting_set(samples, weights))
+        self.exhausted = not self._update(samples, oracle)
         return self._record(samples)
 
     def last_samples(self) -> Tensor:
@@ -156,9 +149,19 @@ class SearchModelUpdate(Search):
         device = next(model.buffers()).device
         return model.sample(num_samples, keyed_generator(purpose, index, device=device))
 
-    def _sample(self, oracle: Oracle) -> Samples:
-        designs = self._draw(self.search_model, self.num_samples, "design", self.num_done)
-        mine = designs[shard(self.num_samples)]
+    def _update(self, samples: Samples, oracle: Oracle) -> bool:
+        """Update the search model, where a weight is not zero; whether there is one."""
+        if isinstance(self.search_model, Quadrature):
+            nodes = self._judged(self.search_model.nodes, oracle)
+            return self.search_model.reweigh(self.algorithm.log_weights(nodes))
+        weights = normalized_weights(self.algorithm.log_weights(samples))
+        if not weights.any():
+            return False
+        self.search_model.update(*self.algorithm.fitting_set(samples, weights))
+        return True
+
+    def _judged(self, designs: Tensor, oracle: Oracle) -> Samples:
+        mine = designs[shard(len(designs))]
         prediction, disagreement = oracle.predict(mine)
         columns = gather_shards(
             torch.stack(
@@ -171,7 +174,7 @@ class SearchModelUpdate(Search):
                 ],
                 dim=1,
             ),
-            self.num_samples,
+            len(designs),
         )
         mean, std, disagreement, log_prob, log_prob_training = columns.unbind(1)
         return Samples(
@@ -199,4 +202,20 @@ class SearchModelUpdate(Search):
                 "kl_from_training": (samples.log_prob - samples.log_prob_training).mean().item(),
                 "ensemble_disagreement": samples.disagreement.mean().item(),
             },
+        )
+
+
+def _check_together(algorithm: Algorithm, search_model: SearchModel) -> None:
+    names = type(algorithm).__name__, type(search_model).__name__
+    if isinstance(algorithm, CMAES) != isinstance(search_model, CMANormal):
+        raise ConfigurationError(
+            f"search.algorithm {names[0]} does not go with search.search_model {names[1]}: CMAES "
+            "and CMANormal need each other. Set both, or neither"
+        )
+    # An algorithm that says what the model is fitted to needs samples, and nodes are none.
+    keeps_samples = type(algorithm).fitting_set is not Algorithm.fitting_set
+    if keeps_samples and isinstance(search_model, Quadrature):
+        raise ConfigurationError(
+            f"search.algorithm {names[0]} collects samples, of which Quadrature makes none: give "
+            "--search.search_model MultivariateNormal"
         )

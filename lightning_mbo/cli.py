@@ -252,6 +252,7 @@ class MBOCommandLine(LightningCLI):
             callbacks.Scoring(),
             callbacks.Trajectory(),
             callbacks.AscentTrajectory(),
+            callbacks.SearchPanels(),
             callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
         ]
         if self.run is None:

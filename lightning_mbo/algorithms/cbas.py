@@ -18,6 +18,6 @@ class CbAS(DbAS):
     """
 
     def log_weights(self, samples: Samples) -> Tensor:
-        """Logarithms of the samples' weights, shape ``(m,)``; the threshold rises or stays."""
+        """Logarithms of the samples' weights, shape ``(m,)``; moves the threshold."""
         ratio = samples.log_prob_training - samples.log_prob
         return ratio + super().log_weights(samples)

@@ -20,8 +20,11 @@ class DbAS(QuantileAlgorithm):
     def start(self, designs: Tensor, properties: Tensor) -> None:
         """The threshold is learnt from samples alone."""
 
+    def next_threshold(self, means: Tensor) -> Tensor:
+        """γ_t, a scalar, from the oracle's means over the samples, ``(m,)``."""
+        return torch.fmax(self.threshold, means.nanquantile(self.quantile))
+
     def log_weights(self, samples: Samples) -> Tensor:
-        """Logarithms of the samples' weights, shape ``(m,)``; the threshold rises or stays."""
-        reached = samples.prediction.loc.nanquantile(self.quantile)
-        self.threshold.copy_(torch.fmax(self.threshold, reached))
+        """Logarithms of the samples' weights, shape ``(m,)``; moves the threshold."""
+        self.threshold.copy_(self.next_threshold(samples.prediction.loc))
         return log_survival(self.threshold, samples.prediction)

@@ -5,5 +5,6 @@ from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.data.quadratic import Quadratic
 from lightning_mbo.data.superconductor import Superconductor
 from lightning_mbo.data.tf_bind_8 import TFBind8
+from lightning_mbo.data.toy import Toy
 
-__all__ = ["DesignBatch", "DesignDataModule", "Quadratic", "Superconductor", "TFBind8"]
+__all__ = ["DesignBatch", "DesignDataModule", "Quadratic", "Superconductor", "TFBind8", "Toy"]

@@ -6,6 +6,7 @@ from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.conservative import ConservativeObjectiveModel
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.kernel_ridge import KernelRidge
 from lightning_mbo.oracles.objectives import (
     EnsembleObjective,
     LowerConfidenceBound,
@@ -22,6 +23,7 @@ __all__ = [
     "DeepEnsemble",
     "DifferentiableOracle",
     "EnsembleObjective",
+    "KernelRidge",
     "LowerConfidenceBound",
     "Mean",
     "Minimum",

@@ -131,7 +131,7 @@ class Oracle(pl.LightningModule, ABC):
         self.eval()
         members = [
             self.member_predictions(chunk)
-            for chunk in designs.to(self.device, torch.float32).split(_CHUNK_SIZE)
+            for chunk in designs.to(self.property_mean).split(_CHUNK_SIZE)
         ]
         self.train(was_training)
         means = torch.cat([m.loc for m in members], dim=1).double()
@@ -147,11 +147,18 @@ class Oracle(pl.LightningModule, ABC):
         if self._built:
             return
         self.build(datamodule.design_shape)
-        self.standardize(datamodule.designs, datamodule.properties)
+        self.start(datamodule.designs, datamodule.properties)
         self._built = True
 
-    def standardize(self, designs: Tensor, properties: Tensor) -> None:
-        """Learn the property's scale from the training designs and their labels, ``(n,)``."""
+    def start(self, designs: Tensor, properties: Tensor) -> None:
+        """Learn what is the same in all fits. Called once, after `build`.
+
+        By default, the mean and the standard deviation that the property is standardised by.
+
+        Args:
+            designs: The training designs, shape ``(n, *design_shape)``, float64.
+            properties: Their labels, shape ``(n,)``, float64.
+        """
         self.property_mean.fill_(properties.mean())
         self.property_std.fill_(properties.std(correction=0))
 

@@ -48,7 +48,7 @@ class DifferentiableOracle(Oracle, ABC):
         """Build the representation; subclasses go on with the network."""
         self.representation.build(design_shape)
 
-    def standardize(self, designs: Tensor, properties: Tensor) -> None:
+    def start(self, designs: Tensor, properties: Tensor) -> None:
         """Learn the scales of the property and of the inputs."""
-        super().standardize(designs, properties)
+        super().start(designs, properties)
         self.representation.fit(designs)

@@ -4,5 +4,6 @@ from lightning_mbo.search_models.base import SearchModel
 from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.search_models.quadrature import Quadrature
 
-__all__ = ["CMANormal", "Categorical", "MultivariateNormal", "SearchModel"]
+__all__ = ["CMANormal", "Categorical", "MultivariateNormal", "Quadrature", "SearchModel"]

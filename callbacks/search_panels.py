@@ -1,0 +1,185 @@
+"""Pictures of searches over designs that are one number."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.algorithms import Algorithm, Samples
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.evaluation.figures import read_image
+from lightning_mbo.evaluation.panels import Panel, Problem, draw_panels
+from lightning_mbo.files import run_folder, writes_files
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.search_models import Quadrature
+
+from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .importance_weighting import ImportanceWeighting
+from .scoring import evaluate_once
+from .search_model_update import SearchModelUpdate
+
+_FIXED, _RETRAINED, _AUTOFOCUSED = "without autofocusing", "retrained", "with autofocusing"
+
+
+class SearchPanels(DesignCallback):
+    """Draws the search of a `Quadrature` before, half-way and after; of other models nothing.
+
+    Acts on `on_search_model_update`, where it keeps what is to be drawn, and at the end of the
+    run, when it draws `search.png`. Beside the run it searches with the run's first oracle
+    throughout, so that an autofocused run is shown together with what it would have been
+    otherwise. Saves the panels and that second search.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, figure 1.
+    """
+
+    def __init__(self) -> None:
+        """Start without panels."""
+        self.panels: dict[str, dict[int, Panel]] = {}
+        self._second: _FixedOracleSearch | None = None
+        self._half_way = 0
+        self._weights = torch.empty(0)
+
+    def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
+        """Prepare the second search."""
+        search = callback_of(trainer, SearchModelUpdate)
+        if search and isinstance(search.search_model, Quadrature) and self._second is None:
+            self._second = _FixedOracleSearch(search.algorithm, search.search_model)
+            self._half_way = search.num_iterations // 2
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Note what the oracle is fitted with; when it is drawn, the data may have new weights."""
+        self._weights = design_data(trainer).weights.clone()
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Go on with the second search, and keep what is to be drawn of both."""
+        second = self._second
+        if second is None:
+            return
+        assert iteration.search_model is not None
+        assert iteration.training_distribution is not None
+        nodes = second.search_model.nodes
+        prediction, _ = oracle.predict(nodes)
+        second.update(prediction, iteration.training_distribution.log_prob(nodes))
+        panels = {_FIXED: second.panel(torch.ones_like(self._weights))}
+        weighting = callback_of(trainer, ImportanceWeighting)
+        if weighting and weighting.enabled:
+            log_density = iteration.search_model.log_prob(nodes)
+            name = _RETRAINED if weighting.alpha == 0 else _AUTOFOCUSED
+            panels[name] = _panel(self._weights, prediction, log_density, iteration.threshold)
+        for name, panel in panels.items():
+            kept = self.panels.setdefault(name, {})
+            for stale in kept.keys() - {self._half_way}:
+                del kept[stale]
+            kept[iteration.number + 1] = panel
+
+    def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Draw `search.png`."""
+        search, second = callback_of(trainer, SearchModelUpdate), self._second
+        if not (self.panels and search and second and second.oracle):
+            return
+        data, nodes = design_data(trainer), second.search_model.nodes
+        log_p_0 = search.training_distribution.log_prob(nodes)
+        problem = _problem(data, nodes, log_p_0)
+        if not writes_files(trainer):
+            return
+        start = _panel(torch.ones_like(data.weights), second.oracle, log_p_0, -math.inf)
+        path = run_folder(trainer) / "search.png"
+        draw_panels(problem, {name: {0: start} | kept for name, kept in self.panels.items()}, path)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(
+                    "design/search", read_image(path), search.num_done - 1, dataformats="HWC"
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The panels, and the second search."""
+        if self._second is None:
+            return {}
+        panels = {
+            name: {num_done: asdict(panel) for num_done, panel in kept.items()}
+            for name, kept in self.panels.items()
+        }
+        return {"panels": panels, "second_search": self._second.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with both."""
+        if self._second is None:
+            return
+        self._second.load_state_dict(state_dict["second_search"])
+        self.panels = {
+            name: {num_done: Panel(**panel) for num_done, panel in kept.items()}
+            for name, kept in state_dict["panels"].items()
+        }
+
+
+class _FixedOracleSearch:
+    """A search with one oracle throughout."""
+
+    def __init__(self, algorithm: Algorithm, search_model: Quadrature) -> None:
+        """Start from copies of both."""
+        self.algorithm = copy.deepcopy(algorithm)
+        self.search_model = copy.deepcopy(search_model)
+        self.oracle: Normal | None = None
+
+    def update(self, oracle: Normal, log_prob_training: Tensor) -> None:
+        """Do one design iteration.
+
+        Args:
+            oracle: Its view of the nodes, batch shape ``(m,)``. The first one is used ever after.
+            log_prob_training: log p_0 there, shape ``(m,)``.
+        """
+        self.oracle = self.oracle or oracle
+        model = self.search_model
+        agreement = torch.zeros_like(log_prob_training)
+        samples = Samples(model.nodes, self.oracle, agreement, model.log_density, log_prob_training)
+        model.reweigh(self.algorithm.log_weights(samples))
+
+    def panel(self, weights: Tensor) -> Panel:
+        """Its present state; `weights` are those of the oracle's fit, shape ``(n,)``."""
+        assert self.oracle is not None
+        threshold = self.algorithm.threshold.item()
+        return _panel(weights, self.oracle, self.search_model.log_density, threshold)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next design iteration depends on."""
+        return {
+            "algorithm": self.algorithm.state_dict(),
+            "search_model": self.search_model.state_dict(),
+            "oracle": self.oracle and [self.oracle.loc, self.oracle.scale],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after the last design iteration."""
+        self.algorithm.load_state_dict(state_dict["algorithm"])
+        self.search_model.load_state_dict(state_dict["search_model"])
+        if state_dict["oracle"]:
+            mean, std = state_dict["oracle"]
+            self.oracle = Normal(mean, std, validate_args=False)
+
+
+def _panel(weights: Tensor, oracle: Normal, log_density: Tensor, threshold: float) -> Panel:
+    mean, std, density = oracle.loc.cpu(), oracle.scale.cpu(), log_density.exp().cpu()
+    return Panel(weights, mean, std, density, threshold)
+
+
+def _problem(data: DesignDataModule, nodes: Tensor, log_p_0: Tensor) -> Problem:
+    designs, positions = data.to_user_units(data.designs), data.to_user_units(nodes.cpu())
+    return Problem(
+        torch.tensor(designs.iloc[:, 0].to_numpy()),
+        data.properties,
+        torch.tensor(positions.iloc[:, 0].to_numpy()),
+        log_p_0.exp().cpu(),
+        None if data.ground_truth is None else evaluate_once(data, nodes).cpu(),
+        f"design {positions.columns[0]}",
+        data.property_name,
+    )

@@ -1,0 +1,78 @@
+"""The one-dimensional example, in which everything can be drawn."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.data.base import DesignDataModule
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.random import keyed_generator
+
+
+class Toy(DesignDataModule):
+    """Noisy measurements of two bumps, where there are few on the higher one.
+
+    The ground truth is the sum of the densities of N(5, 1) and N(7, 0.5²), greatest near 7; the
+    designs are drawn from a normal distribution that is centred far from there. They are not
+    standardised.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, sections 5.1 and S3.
+    """
+
+    property_name = "property y"
+
+    def __init__(
+        self,
+        num_designs: int = 100,
+        design_mean: float = 3.0,
+        design_std: float = 1.6,
+        noise_std: float = 0.04,
+        batch_size: int = 100,
+        validation_fraction: float = 0.2,
+    ) -> None:
+        """Set what is measured where.
+
+        Args:
+            num_designs: n.
+            design_mean: Of the distribution that designs are drawn from.
+            design_std: Its standard deviation, σ_0.
+            noise_std: Standard deviation of the labels' noise, σ_ε.
+            batch_size: As in `DesignDataModule`.
+            validation_fraction: As in `DesignDataModule`.
+
+        Raises:
+            ConfigurationError: If a standard deviation is out of its range.
+        """
+        super().__init__(batch_size, validation_fraction)
+        if not 0 < design_std < float("inf"):
+            raise ConfigurationError(
+                f"data.design_std must be finite and positive, not {design_std}"
+            )
+        if not 0 <= noise_std < float("inf"):
+            raise ConfigurationError(f"data.noise_std must be finite and not negative: {noise_std}")
+        self.num_designs = num_designs
+        self.design_mean = design_mean
+        self.design_std = design_std
+        self.noise_std = noise_std
+        self.ground_truth = two_bumps
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        """Draw designs ``(n, 1)`` and their labels ``(n,)``."""
+        generator = keyed_generator("training designs")
+        normal = torch.randn(2, self.num_designs, generator=generator, dtype=torch.float64)
+        designs = (self.design_mean + self.design_std * normal[0])[:, None]
+        return designs, two_bumps(designs) + self.noise_std * normal[1]
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """Designs ``(m, 1)`` as they are."""
+        return pd.DataFrame({"x": designs[:, 0].numpy()})
+
+
+def two_bumps(designs: Tensor) -> Tensor:
+    """The sum of the densities of N(5, 1) and N(7, 0.5²) at ``(m, 1)``, shape ``(m,)``."""
+    x = designs[:, 0]
+    height: Tensor = Normal(5.0, 1.0).log_prob(x).exp() + Normal(7.0, 0.5).log_prob(x).exp()
+    return height

@@ -1,0 +1,195 @@
+"""Kernel ridge regression, with an error that is cross-validated under the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.data.loading import DesignBatch
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.oracles.base import Oracle
+from lightning_mbo.random import keyed_generator
+
+
+class KernelRidge(Oracle):
+    """Kernel ridge regression with an RBF kernel, fitted in closed form to all weighted designs.
+
+    The mean minimises Σ w_i (y_i - μ(x_i))² + λ‖μ‖²; far from all designs it goes to zero. The
+    variance is the same everywhere: the squared error under the weights, cross-validated. A fit
+    needs one epoch (`convergence.max_epochs` 1): further ones repeat it. Its memory grows with
+    the square of the number of designs.
+
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, sections 5.1 and S3; Sugiyama, Krauledat
+    and Müller, "Covariate shift adaptation by importance weighted cross validation", JMLR 2007.
+    """
+
+    designs: Tensor
+    coefficients: Tensor
+    variance: Tensor
+
+    def __init__(self, gamma: float = 1.0, ridge: float = 1.0, num_folds: int = 5) -> None:
+        """Describe the regression.
+
+        Args:
+            gamma: γ of the kernel exp(-γ ‖x - x'‖²), in inverse squared units of the designs.
+            ridge: λ, relative to weights of one.
+            num_folds: Of the cross-validation, drawn anew at each fit.
+
+        Raises:
+            ConfigurationError: If a value is out of its range.
+        """
+        super().__init__()
+        if not (0 < gamma < float("inf") and 0 < ridge < float("inf")):
+            raise ConfigurationError(
+                f"model.gamma and ridge must be finite and positive, not {gamma} and {ridge}"
+            )
+        if num_folds < 2:
+            raise ConfigurationError(f"model.num_folds must be at least 2, not {num_folds}")
+        self.gamma = gamma
+        self.ridge = ridge
+        self.num_folds = num_folds
+        self.double()
+
+    def build(self, design_shape: torch.Size) -> None:
+        """Note how many dimensions a design has."""
+        self._design_dim = len(design_shape)
+
+    def start(self, designs: Tensor, properties: Tensor) -> None:
+        """Keep the designs, to which the kernel refers; the property stays in its own units.
+
+        Raises:
+            ConfigurationError: If there are fewer designs than folds.
+        """
+        if len(designs) < self.num_folds:
+            raise ConfigurationError(
+                f"model.num_folds is {self.num_folds}, more than there are designs: "
+                f"{len(designs)}. Give a smaller one"
+            )
+        self.register_buffer("designs", designs.double().flatten(1))
+        self.register_buffer("coefficients", torch.zeros(len(designs), dtype=torch.float64))
+        self.register_buffer("variance", properties.double().var(correction=0))
+
+    def member_outputs(self, designs: Tensor) -> Normal:
+        """The mean and the variance, batch shape ``(1, b)``, in the property's units."""
+        flat = designs.to(self.designs).flatten(-self._design_dim)
+        mean = torch.atleast_2d(rbf_kernel(flat, self.designs, self.gamma) @ self.coefficients)
+        return Normal(mean, self.variance.sqrt().expand_as(mean), validate_args=False)
+
+    def fit(self, properties: Tensor, weights: Tensor, generator: torch.Generator) -> None:
+        """Fit to the designs.
+
+        Args:
+            properties: Shape ``(n,)``.
+            weights: Shape ``(n,)``, not negative, not all zero.
+            generator: Draws the folds.
+        """
+        properties, weights = properties.to(self.designs), weights.to(self.designs)
+        kernel = rbf_kernel(self.designs, self.designs, self.gamma)
+        folds = balanced_folds(weights.cpu(), self.num_folds, generator).to(weights.device)
+        held_out = folds == torch.arange(self.num_folds, device=folds.device)[:, None]
+        # A weight of zero leaves a design out: the fit to all and those to the folds' complements.
+        fits = torch.cat([weights[None], weights * ~held_out])
+        coefficients = dual_coefficients(kernel, properties, fits, self.ridge)
+        self.coefficients.copy_(coefficients[0])
+        errors = (properties - coefficients[1:] @ kernel).square()
+        self.variance.copy_(weighted_error(errors, weights * held_out))
+
+    def configure_model(self) -> None:
+        """Keep the trainer's designs.
+
+        Raises:
+            ConfigurationError: If there are several processes.
+        """
+        if self.trainer.world_size > 1:
+            raise ConfigurationError(
+                "KernelRidge is fitted in closed form by one process: give --trainer.devices 1"
+            )
+        super().configure_model()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
+        """None: nothing is learnt by gradients."""
+        return []
+
+    def on_train_epoch_start(self) -> None:
+        """Fit, where a fit is wanted."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data.fitting:
+            self.fit(data.properties, data.weights, keyed_generator("folds", data.num_fits))
+
+    def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
+        """Nothing: the epoch began with the fit."""
+
+    def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
+        """Nothing: the fit was validated on its folds."""
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the held-out designs' mean negative log-likelihood."""
+        # Of a normal whose variance is their mean squared error, which makes it the entropy.
+        self.validation_losses = Normal(0.0, self.variance.sqrt()).entropy()[None]
+        self.log("oracle/validation_loss", self.validation_losses[0], logger=False)
+
+
+def rbf_kernel(left: Tensor, right: Tensor, gamma: float) -> Tensor:
+    """exp(-γ ‖x - x'‖²) of each pair, ``(..., b, d)`` and ``(n, d)`` to ``(..., b, n)``."""
+    # By differences: squares of large entries would swallow what two near designs differ in.
+    distances = torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
+    return (-gamma * distances.square()).exp()
+
+
+def dual_coefficients(kernel: Tensor, properties: Tensor, weights: Tensor, ridge: float) -> Tensor:
+    """Kernel ridge regression's dual coefficients, of many weightings at once.
+
+    Args:
+        kernel: Of the designs with each other, shape ``(n, n)``.
+        properties: Shape ``(n,)``.
+        weights: Shape ``(..., n)``, not negative; a design of weight zero is left out.
+        ridge: λ > 0.
+
+    Returns:
+        a = (K + λ W⁻¹)⁻¹ y, shape ``(..., n)``; the mean is Σ a_i k(x_i, ·).
+    """
+    # With roots on both sides nothing is divided by a weight, and all eigenvalues are λ or more.
+    roots = weights.sqrt()
+    system = roots[..., :, None] * kernel * roots[..., None, :]
+    system.diagonal(dim1=-2, dim2=-1).add_(ridge)
+    factor = torch.linalg.cholesky(system)
+    return roots * torch.cholesky_solve((roots * properties)[..., None], factor)[..., 0]
+
+
+def balanced_folds(weights: Tensor, num_folds: int, generator: torch.Generator) -> Tensor:
+    """Random folds that share the heavy designs evenly.
+
+    Of the designs in the order of their weights, each `num_folds` neighbours fall into different
+    folds. Were the few heavy ones to meet in one fold, it would be predicted by a fit that has
+    seen nothing of where the weight lies, and its error would be that of another oracle.
+
+    Args:
+        weights: Shape ``(n,)``.
+        num_folds: k.
+        generator: Draws which design falls into which fold, and the order of equal weights.
+
+    Returns:
+        Each design's fold, 0 to k - 1, shape ``(n,)``.
+    """
+    n = len(weights)
+    shuffled = torch.randperm(n, generator=generator)
+    order = shuffled[weights[shuffled].argsort(descending=True, stable=True)]
+    dealt = torch.rand(-(-n // num_folds), num_folds, generator=generator).argsort(1)
+    folds = torch.empty_like(order)
+    folds[order] = dealt.flatten()[:n]
+    return folds
+
+
+def weighted_error(errors: Tensor, weights: Tensor) -> Tensor:
+    """The mean over folds of each fold's weighted mean squared error, a scalar.
+
+    Every fold's weights are normalised by themselves, so that no single design decides more than
+    one fold's share.
+
+    Args:
+        errors: Squared errors, shape ``(k, n)``.
+        weights: Of the held-out designs, zero for the others, shape ``(k, n)``. A fold of weight
+            zero says nothing and is left out.
+    """
+    return ((weights * errors).sum(1) / weights.sum(1)).nanmean()
