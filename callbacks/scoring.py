@@ -36,7 +36,8 @@ class Scoring(DesignCallback):
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3 and table 1.
 
     Attributes:
-        scores: Of the samples of the best iteration so far; empty without a ground truth.
+        scores: Of the samples of the best iteration so far, and of a `Quadrature` the latest
+            expected ground truth; empty without a ground truth.
     """
 
     def __init__(self) -> None:
@@ -55,8 +56,9 @@ class Scoring(DesignCallback):
             return
         if isinstance(iteration.search_model, Quadrature):
             at_nodes = evaluate_once(data, iteration.search_model.nodes)
-            expected = iteration.search_model.expectation(at_nodes)
-            iteration.metrics["expected_ground_truth"] = expected.item()
+            expected = iteration.search_model.expectation(at_nodes).item()
+            iteration.metrics["expected_ground_truth"] = expected
+            self.scores["expected_ground_truth"] = expected
         values = evaluate_once(data, iteration.samples.designs)
         candidates = values[iteration.candidates]
         if len(candidates) == 0:
@@ -68,7 +70,7 @@ class Scoring(DesignCallback):
         }
         if iteration.is_best:
             samples = iteration.samples
-            self.scores = score(
+            self.scores |= score(
                 data, samples.designs, samples.prediction.loc, values, _candidate_quantile(trainer)
             )
 
