@@ -8,6 +8,7 @@ if __name__ != "lightning_mbo.callbacks":
 
 from .ascent_trajectory import AscentTrajectory
 from .base import DesignCallback, DesignIteration, announce
+from .best_samples import BestSamples
 from .candidate_writer import CandidateWriter
 from .design_checkpoint import DesignCheckpoint
 from .gradient_ascent import GradientAscent
@@ -23,6 +24,7 @@ from .trajectory import Trajectory
 
 __all__ = [
     "AscentTrajectory",
+    "BestSamples",
     "CandidateWriter",
     "DesignCallback",
     "DesignCheckpoint",

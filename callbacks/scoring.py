@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import pytorch_lightning as pl
 import torch
@@ -28,21 +26,12 @@ class Scoring(DesignCallback):
     """Scores designs by the ground truth, where there is one.
 
     Acts on `on_search_model_update`, where it adds the ground truth's figures to the iteration's
-    metrics and scores the best iteration so far, and in `test`, where it scores the checkpoint's
-    design iteration and the baseline that the search names; prints the table and writes it to
-    `scores.csv`. Neither search nor selection sees any of it. Saves the scores of the best
-    iteration.
+    metrics, and in `test`, where it scores the checkpoint's design iteration and the baseline that
+    the search names; prints the table and writes it to `scores.csv`. Neither search nor selection
+    sees any of it.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3 and table 1.
-
-    Attributes:
-        scores: Of the samples of the best iteration so far, and of a `Quadrature` the latest
-            expected ground truth; empty without a ground truth.
     """
-
-    def __init__(self) -> None:
-        """Nothing is scored yet."""
-        self.scores: dict[str, float] = {}
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -56,9 +45,8 @@ class Scoring(DesignCallback):
             return
         if isinstance(iteration.search_model, Quadrature):
             at_nodes = evaluate_once(data, iteration.search_model.nodes)
-            expected = iteration.search_model.expectation(at_nodes).item()
-            iteration.metrics["expected_ground_truth"] = expected
-            self.scores["expected_ground_truth"] = expected
+            expected = iteration.search_model.expectation(at_nodes)
+            iteration.metrics["expected_ground_truth"] = expected.item()
         values = evaluate_once(data, iteration.samples.designs)
         candidates = values[iteration.candidates]
         if len(candidates) == 0:
@@ -68,11 +56,6 @@ class Scoring(DesignCallback):
             "candidate_ground_truth_median": candidates.quantile(0.5).item(),
             "candidate_ground_truth_max": candidates.max().item(),
         }
-        if iteration.is_best:
-            samples = iteration.samples
-            self.scores |= score(
-                data, samples.designs, samples.prediction.loc, values, _candidate_quantile(trainer)
-            )
 
     def on_test_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Nothing has been scored yet."""
@@ -104,7 +87,8 @@ class Scoring(DesignCallback):
                 console.print("There is no ground truth for these data: nothing can be scored.")
             return
         rows = []
-        quantiles = _candidate_quantile(trainer), 0.0
+        search = search_of(trainer)
+        quantiles = search.candidate_quantile if search else 0.0, 0.0
         for parts, quantile in zip(self._tested, quantiles, strict=True):
             designs, means, values = (torch.cat(column) for column in zip(*parts, strict=True))
             rows.append(score(data, designs, means, values, quantile))
@@ -120,14 +104,6 @@ class Scoring(DesignCallback):
         console.print(_rendered(table, data.property_name))
         console.print(f"Written to {path}", soft_wrap=True)
 
-    def state_dict(self) -> dict[str, Any]:
-        """The scores of the best iteration so far."""
-        return {"scores": self.scores}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the scores so far."""
-        self.scores = state_dict["scores"]
-
 
 def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:
     """The ground truth of designs ``(m, *design_shape)``, computed by one process: ``(m,)``."""
@@ -135,11 +111,6 @@ def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:
     assert ground_truth is not None
     like = torch.empty(len(designs), dtype=torch.float64, device=designs.device)
     return on_rank_zero(lambda: ground_truth(designs), like)
-
-
-def _candidate_quantile(trainer: pl.Trainer) -> float:
-    search = search_of(trainer)
-    return 0.0 if search is None else search.candidate_quantile
 
 
 def _rendered(scores: pd.DataFrame, property_name: str) -> Table:

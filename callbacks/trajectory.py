@@ -38,8 +38,13 @@ class Trajectory(DesignCallback):
     `trajectory.png` at the end. Saves the rows so far.
     """
 
-    def __init__(self) -> None:
-        """Start with an empty record."""
+    def __init__(self, write: bool = True) -> None:
+        """Start with an empty record.
+
+        Args:
+            write: Whether files are written and figures drawn.
+        """
+        self.write = write
         self.rows: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -53,7 +58,7 @@ class Trajectory(DesignCallback):
     ) -> None:
         """Record one iteration."""
         self.rows.append({"design_iteration": iteration.number, **iteration.metrics})
-        if not writes_files(trainer):
+        if not (self.write and writes_files(trainer)):
             return
         self._write(trainer)
         named = {f"design/{name}": value for name, value in iteration.metrics.items()}
@@ -64,7 +69,7 @@ class Trajectory(DesignCallback):
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw the trajectory."""
-        if not (writes_files(trainer) and self.rows):
+        if not (self.write and writes_files(trainer) and self.rows):
             return
         self._write(trainer)
         data = design_data(trainer)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
 
 from lightning_mbo.cli import MBOCommandLine
 from lightning_mbo.console import quieten
@@ -20,6 +21,13 @@ from lightning_mbo.mistakes import users_mistake
 from lightning_mbo.runs import leave_run_folder
 
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
+_WRITERS = (
+    callbacks.Trajectory,
+    callbacks.AscentTrajectory,
+    callbacks.SearchPanels,
+    callbacks.CandidateWriter,
+    SaveConfigCallback,
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +54,23 @@ class Outcome:
 
 
 class _Run(MBOCommandLine):
-    """A `fit` that also keeps the oracle before the search begins."""
+    """A `fit` that writes and draws nothing."""
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         trainer = super().instantiate_trainer(**kwargs)
+        own: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        for callback in [c for c in own if isinstance(c, _WRITERS)]:
+            own.remove(callback)
         self.initial_oracle = callbacks.InitialOracle()
-        trainer.callbacks.insert(0, self.initial_oracle)  # type: ignore[attr-defined]
+        self.best_samples = callbacks.BestSamples()
+        self.trajectory = callbacks.Trajectory(write=False)
+        # The oracle is kept before the search begins, and all figures are there before the record.
+        own[:] = [self.initial_oracle, *own, self.best_samples, self.trajectory]
         return trainer
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": LightningCLI.subcommands()["fit"]}
 
 
 def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -> Outcome:
@@ -82,8 +100,7 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
             path.write_bytes(initial_oracle)
             words.append(f"--ckpt_path={path}")
         try:
-            run = _Run if keep_oracle else MBOCommandLine
-            return _outcome(run(words), time.monotonic() - started)
+            run = _Run(words)
         except (Exception, SystemExit) as error:
             mistake = users_mistake(error) or error
             message = " ".join(str(mistake).split()) or type(mistake).__name__
@@ -94,16 +111,14 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
             )
         finally:
             leave_run_folder()
-
-
-def _outcome(run: MBOCommandLine, seconds: float) -> Outcome:
-    def callback(kind: type) -> Any:
-        return next(c for c in run.trainer.callbacks if isinstance(c, kind))  # type: ignore[attr-defined]
-
+    rows = run.trajectory.rows
+    scores = run.best_samples.scores
+    if "expected_ground_truth" in rows[-1]:
+        scores = {"expected_ground_truth": rows[-1]["expected_ground_truth"], **scores}
     return Outcome(
-        scores=callback(callbacks.Scoring).scores,
-        trajectory=callback(callbacks.Trajectory).rows,
-        best_iteration=callback(callbacks.Search).best_iteration,
-        seconds=seconds,
-        initial_oracle=run.initial_oracle.checkpoint if isinstance(run, _Run) else None,
+        scores=scores,
+        trajectory=rows,
+        best_iteration=run.best_samples.iteration,
+        seconds=time.monotonic() - started,
+        initial_oracle=run.initial_oracle.checkpoint if keep_oracle else None,
     )
