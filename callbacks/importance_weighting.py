@@ -15,7 +15,9 @@ from lightning_mbo.oracles import Oracle
 from .base import DesignCallback, DesignIteration, design_data
 from .search import search_of
 
-DEFAULT_ALPHA = 0.2
+USUAL_ALPHA = 0.2
+"""The paper's: n_e is comparable between runs that autofocus and runs that do not."""
+
 AUTO_SHARE = 0.25
 FLOOR = 0.005
 
@@ -45,7 +47,8 @@ class ImportanceWeighting(DesignCallback):
         Args:
             alpha: Flattening α in [0, 1] of the weights. 1 takes them as they are; 0 makes them
                 all one, which refits the oracle without autofocusing (the control). `auto` takes
-                in each iteration the largest that keeps the effective sample size. Default 0.2.
+                in each iteration the largest that keeps the effective sample size, and is the
+                default: any fixed one leaves some searches with a handful of training designs.
             self_normalize: Scale the weights to a mean of one.
             min_effective_sample_size: Least n_e, as a share of the training designs: what `auto`
                 keeps (default 0.25), or the floor below which the oracle is left alone (default
@@ -56,7 +59,7 @@ class ImportanceWeighting(DesignCallback):
             ConfigurationError: If a value is out of its range.
         """
         self.enabled = alpha is not None if enabled is None else enabled
-        self.alpha = DEFAULT_ALPHA if alpha is None else alpha
+        self.alpha: float | Literal["auto"] = "auto" if alpha is None else alpha
         self.self_normalize = self_normalize
         if min_effective_sample_size is None:
             min_effective_sample_size = AUTO_SHARE if self.alpha == "auto" else FLOOR
@@ -95,10 +98,12 @@ class ImportanceWeighting(DesignCallback):
             designs
         ) - iteration.training_distribution.log_prob(designs)
         floor = self.min_effective_sample_size * len(designs)
-        if self.alpha == "auto":
+        if self.alpha != "auto":
+            alpha = self.alpha
+        elif self.enabled:
             alpha = iteration.metrics["alpha"] = largest_alpha(log_ratios, floor)
         else:
-            alpha = self.alpha
+            alpha = USUAL_ALPHA
         self.weights = importance_weights(log_ratios, alpha, self.self_normalize)
         n_e = effective_sample_size(self.weights).item()
         iteration.metrics["effective_sample_size"] = n_e

@@ -97,7 +97,9 @@ class DesignProgress(ProgressBar, DesignCallback):
         if not self._enabled:
             return
         line = f"oracle's 80th percentile {iteration.metrics['oracle_p80']:.4g}"
-        if "effective_sample_size" in iteration.metrics:
+        if "alpha" in iteration.metrics:
+            line += f", alpha {iteration.metrics['alpha']:.2g}"
+        elif "effective_sample_size" in iteration.metrics:
             line += f", n_e {iteration.metrics['effective_sample_size']:.0f}"
         if self._progress:
             self._latest = f"{line}; "

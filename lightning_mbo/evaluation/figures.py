@@ -48,16 +48,16 @@ def draw_trajectory(
     upper.set_ylabel(property_name)
     # Above the axes: the curves may be anywhere inside.
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
-    if "effective_sample_size" in trajectory:
-        lower.plot(
-            iterations,
-            trajectory["effective_sample_size"],
-            color="black",
-            marker="o",
-            markersize=4,
-        )
+    # Where alpha is chosen by the effective sample size, alpha is what tells.
+    told = "alpha" if "alpha" in trajectory else "effective_sample_size"
+    if told in trajectory:
+        lower.plot(iterations, trajectory[told], color="black", marker="o", markersize=4)
+    if told == "alpha":
+        lower.set_ylim(0, None)
+        lower.set_ylabel("flattening α\nof the weights")
+    else:
         lower.set_yscale("log")
-    lower.set_ylabel("effective\nsample size")
+        lower.set_ylabel("effective\nsample size")
     lower.set_xlabel("design iteration")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (upper, lower):

@@ -104,7 +104,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(
     ("more", "message"),
     [
         (["--seed_everything=3"], "--seed_everything does not go with benchmark"),
-        (["--search.num_sample=3"], "search.num_samples"),
+        (["--search.num_sample=3"], "Did you mean num_samples"),
         (["--data.path=nowhere.csv"], "--data.path is given twice"),
         (["--num_trials=0"], "num_trials must be at least 1"),
         (["--num_trial=2"], "num_trial"),

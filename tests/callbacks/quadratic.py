@@ -195,7 +195,7 @@ def run(
     trainer = trainer_with(
         folder,
         search_update(algorithm, num_iterations, search_model),
-        callbacks.ImportanceWeighting() if weighting is None else weighting,
+        callbacks.ImportanceWeighting(0.2) if weighting is None else weighting,
         callbacks.OracleConvergence(max_epochs=max_epochs),
         recorder,
         *used,

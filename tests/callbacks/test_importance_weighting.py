@@ -163,7 +163,7 @@ def test_floor(floor: float, refitted: bool, data: Quadratic) -> None:
 
 def test_below_the_floor_the_run_goes_on_with_its_oracle(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="The oracle is left as it is"):
-        _, recorder = run(tmp_path, weighting=weighting_with(min_effective_sample_size=1.0))
+        _, recorder = run(tmp_path, weighting=weighting_with(0.2, min_effective_sample_size=1.0))
     assert recorder.fits == [1, 1, 1]
     assert [iteration.number for iteration in recorder.iterations] == [0, 1, 2]
     assert equal_states(recorder.oracles[0], recorder.oracles[2])
@@ -181,7 +181,7 @@ def test_a_later_iteration_refits_again(data: Quadratic) -> None:
 @pytest.mark.parametrize("low", [-torch.inf, torch.nan, torch.inf])
 def test_no_finite_weight(low: float, data: Quadratic) -> None:
     with pytest.warns(UserWarning, match="iteration 3: no training design has a finite weight"):
-        metrics = announce(weighting_with(), data, torch.full((NUM_DESIGNS,), low), number=3)
+        metrics = announce(weighting_with(0.2), data, torch.full((NUM_DESIGNS,), low), number=3)
     assert metrics == {"effective_sample_size": 0.0, "oracle_refitted": 0.0}
     assert not data.fitting
     assert (data.weights == 1).all()
@@ -189,7 +189,7 @@ def test_no_finite_weight(low: float, data: Quadratic) -> None:
 
 @pytest.mark.parametrize("low", [-torch.inf, torch.nan])
 def test_designs_without_a_density_weigh_nothing(low: float, data: Quadratic) -> None:
-    metrics = announce(weighting_with(), data, half(low))
+    metrics = announce(weighting_with(0.2), data, half(low))
     assert metrics["effective_sample_size"] == 15
     assert data.weights.tolist() == [4.0] * 15 + [0.0] * 45
 
@@ -223,14 +223,14 @@ def test_auto_goes_no_further_than_1(data: Quadratic) -> None:
 @pytest.mark.parametrize(
     ("options", "enabled", "alpha"),
     [
-        ({}, True, 0.2),
-        ({"enabled": None}, False, 0.2),
+        ({}, True, "auto"),
+        ({"enabled": None}, False, "auto"),
         ({"enabled": None, "alpha": 0.2}, True, 0.2),
         ({"enabled": None, "alpha": 0.0}, True, 0.0),
         ({"enabled": None, "alpha": 1.0}, True, 1.0),
         ({"enabled": None, "alpha": "auto"}, True, "auto"),
         ({"enabled": False, "alpha": 0.5}, False, 0.5),
-        ({"enabled": True}, True, 0.2),
+        ({"enabled": True}, True, "auto"),
     ],
 )
 def test_on_or_off(options: dict[str, Any], enabled: bool, alpha: float | str) -> None:

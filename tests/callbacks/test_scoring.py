@@ -207,6 +207,7 @@ def test_iterations_without_candidates_have_no_scores(tmp_path: Path) -> None:
     class Iteration:
         candidates = torch.zeros(NUM_SAMPLES, dtype=torch.bool)
         metrics: dict[str, float] = {}  # noqa: RUF012
+        search_model = None
 
     Iteration.samples = type("Samples", (), {"designs": samples})
     trainer = type("Trainer", (), {"datamodule": data})

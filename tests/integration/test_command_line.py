@@ -170,7 +170,7 @@ def test_help_of_all(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_config_in_the_working_directory_wins(capsys: pytest.CaptureFixture[str]) -> None:
     args = ["fit", "--config=cbas_af.yaml", "--print_config"]
-    assert yaml.safe_load(shown(capsys, *args))["autofocus"]["alpha"] == 0.2
+    assert yaml.safe_load(shown(capsys, *args))["autofocus"]["alpha"] == "auto"
     Path("cbas_af.yaml").write_text("search:\n  algorithm: CbAS\nautofocus:\n  alpha: 0.7\n")
     assert yaml.safe_load(shown(capsys, *args))["autofocus"]["alpha"] == 0.7
 
