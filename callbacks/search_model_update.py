@@ -30,10 +30,10 @@ class SearchModelUpdate(DesignCallback):
     """One design iteration whenever the oracle has been fitted.
 
     Acts on `on_oracle_fit_end`: samples the search model, asks the oracle, lets the algorithm
-    weigh the samples (E-step), refits the search model by weighted maximum likelihood (M-step),
-    announces `on_search_model_update`, and makes the iteration's metrics available to monitors as
-    `design/...`. Stops the trainer after the last iteration. Saves the
-    search model before and after the update, the training distribution, and the algorithm.
+    weigh the samples (E-step), has the search model learn from them (M-step), announces
+    `on_search_model_update`, and makes the iteration's metrics available to monitors as
+    `design/...`. Stops the trainer after the last iteration. Saves the search model before and
+    after the update, the training distribution, and the algorithm.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithms 1 and 2.
     """
