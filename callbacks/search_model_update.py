@@ -30,9 +30,9 @@ class SearchModelUpdate(Search):
     """Search by samples of a search model, which is refitted to the best of them.
 
     Acts on `on_oracle_fit_end`, as every `Search`: samples the search model, asks the oracle, lets
-    the algorithm weigh the samples (E-step), and refits the search model by weighted maximum
-    likelihood (M-step). Saves the search model before and after the update, the training
-    distribution, and the algorithm.
+    the algorithm weigh the samples (E-step), and has the search model learn from them (M-step).
+    Saves the search model before and after the update, the training distribution, and the
+    algorithm.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithms 1 and 2.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import cma
 import numpy as np
@@ -15,7 +16,6 @@ from lightning_mbo.search_models.multivariate_normal import vector_length, weigh
 
 _OPTIONS = {
     "verbose": -9,
-    "verb_log": 0,
     # Samples are drawn here, not by cma, which is to leave numpy's global generator alone.
     "seed": np.nan,
     "randn": lambda m, d: np.zeros((m, d)),
@@ -25,6 +25,9 @@ _OPTIONS = {
     # From 300 dimensions on the default is another method, which needs samples of its own.
     "AdaptSigma": cma.sigma_adaptation.CMAAdaptSigmaCSA,
 }
+
+# Squares of standard deviations beyond these leave the range of float64.
+_NARROWEST, _WIDEST = 1e-150, 1e150
 
 
 class CMANormal(SearchModel):
@@ -122,10 +125,22 @@ class CMANormal(SearchModel):
     def update(self, designs: Tensor, weights: Tensor) -> None:
         """One update of CMA-ES.
 
+        A distribution that float64 cannot tell from a point, or cannot hold, stays as it is, with a
+        warning.
+
         Args:
             designs: The samples, shape ``(m, d)``.
             weights: Shape ``(m,)``: the greater, the better. Nothing but their order matters.
         """
+        spread = (self.step_size * self.scales.max()).item()
+        rounding = torch.finfo(self.mean.dtype).eps * self.mean.abs().max().item()
+        if not max(_NARROWEST, rounding) < spread < _WIDEST:
+            warnings.warn(
+                f"the search model has standard deviations of {spread:.2g} at most, around a mean "
+                f"known to {rounding:.2g}: it stays as it is",
+                stacklevel=2,
+            )
+            return
         strategy = self._strategy(len(designs))
         # cma minimises; it is not to clip designs because it has not drawn them.
         strategy.tell(designs.numpy(force=True), (-weights).tolist(), check_points=False)

@@ -22,7 +22,7 @@ ARMS = {
     "original": ["--autofocus.enabled=false"],
     "retrained": ["--autofocus.alpha=0"],
     "autofocused": [],
-    "autofocused CMA-ES": [
+    "cma_es": [
         "--search.algorithm=CMAES",
         "--search.search_model=CMANormal",
         "--autofocus.alpha=auto",

@@ -237,6 +237,18 @@ def test_samples_that_are_all_alike_do_no_harm(m: int) -> None:
     assert_sound(model)
 
 
+@pytest.mark.parametrize("step_size", [1e-170, 1e-17, 1e160])
+def test_stays_where_float64_ends(step_size: float) -> None:
+    model = advanced(d=2)
+    model.mean.fill_(1.0)
+    model.step_size.fill_(step_size)
+    before = copy.deepcopy(model.state_dict())
+    designs = model.sample(2000, generator(0, 0))
+    with pytest.warns(UserWarning, match="it stays as it is"):
+        model.update(designs, designs[:, 0])
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
 @pytest.mark.parametrize("num_designs", [1, 3])
 def test_begins_with_fewer_designs_than_dimensions(num_designs: int) -> None:
     designs = torch.randn(num_designs, 5, generator=generator(0, 0), dtype=torch.float64)
