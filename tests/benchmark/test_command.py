@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
-from lightning_mbo.cli import main
+import lightning_mbo.data
+from lightning_mbo.benchmark.plan import Benchmark
+from lightning_mbo.cli import FitOptions, main
+
+ROOT = Path(lightning_mbo.data.__file__).parents[2]
+CONFIGS, README = ROOT / "configs", ROOT / "README.md"
 
 SETTINGS = {
     "methods": {"CbAS": "cbas.yaml", "RWR": "rwr.yaml"},
@@ -35,6 +43,26 @@ def words(small_run: list[str]) -> list[str]:
 
 def rows() -> pd.DataFrame:
     return pd.read_csv("runs/small/rows.csv", dtype=str, keep_default_na=False)
+
+
+def shipped() -> dict[str, dict[str, Any]]:
+    """The settings of all shipped benchmarks, and of the one in the README."""
+    settings = {path.name: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("*.yaml")}
+    (example,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    settings["README"] = yaml.safe_load(example)
+    return {name: each for name, each in settings.items() if "methods" in each}
+
+
+@pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_benchmarks_are_runs_of_fit(name: str) -> None:
+    settings = shipped()[name]
+    plan = Benchmark(**settings)
+    runs = plan.runs(FitOptions().plain)
+    num_cells = math.prod(len(values) for values in plan.grid.values())
+    num_variants = len(settings["methods"]) * len(settings["arms"]) * num_cells
+    assert len(runs) == num_variants * plan.num_trials
+    assert len({(run.key, run.trial) for run in runs}) == len(runs)
 
 
 def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]) -> None:
