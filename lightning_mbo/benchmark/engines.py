@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -13,9 +16,6 @@ from lightning_mbo.errors import ConfigurationError
 
 Submit = Callable[..., "Future[Any]"]
 """Has a function called with some arguments in another process."""
-
-_SECONDS_IDLE = 60
-"""After which a process ends on its own: the one that started it may have been killed."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def processes(engine: str, num_processes: int | None) -> Iterator[Submit]:
 @contextmanager
 def _local(num_processes: int | None) -> Iterator[Submit]:
     executor = loky.ProcessPoolExecutor(
-        num_processes, timeout=_SECONDS_IDLE, env={"OMP_NUM_THREADS": "1"}
+        num_processes, env={"OMP_NUM_THREADS": "1"}, initializer=_end_with_parent
     )
     try:
         yield executor.submit
@@ -65,3 +65,16 @@ def _ray(num_processes: int | None) -> Iterator[Submit]:
         yield submit
     finally:
         ray.shutdown()
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it has been killed."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        # It may be waiting for somebody to take its results.
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
