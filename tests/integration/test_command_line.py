@@ -13,6 +13,7 @@ import yaml
 
 import lightning_mbo.data
 from lightning_mbo.cli import main
+from lightning_mbo.data import Toy
 
 CONFIGS = sorted((Path(lightning_mbo.data.__file__).parents[2] / "configs").glob("*.yaml"))
 VERSION_0 = Path("runs/cbas_af/version_0")
@@ -68,7 +69,8 @@ def test_there_are_shipped_configs() -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_config(config: Path, small_run: list[str]) -> None:
-    fit(small_run, "--search.num_iterations=2", config=config.name)
+    options = small_run if "toy" not in config.stem else ["--search.num_samples=400"]
+    fit(options, "--search.num_iterations=2", config=config.name)
     folder = Path("runs") / config.stem / "version_0"
     names = {path.name for path in folder.iterdir()}
     assert {"candidates.csv", "trajectory.csv", "trajectory.png", "config.yaml"} <= names
@@ -172,6 +174,14 @@ def test_short_class_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert algorithm["init_args"]["quantile"] == 0.8
     model = config["search"]["search_model"]["class_path"]
     assert model == "lightning_mbo.search_models.MultivariateNormal"
+
+
+def test_another_class_has_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["fit", "--search.algorithm=CbAS", "--data=Toy", "--data.num_designs=50"]
+    data = yaml.safe_load(shown(capsys, *args, "--print_config"))["data"]
+    # Those of the default class are others, for instance noise of 1 K.
+    assert data["init_args"]["noise_std"] == Toy().noise_std == 0.04
+    assert data["init_args"]["num_designs"] == 50
 
 
 def test_predict(run_folder: Path) -> None:

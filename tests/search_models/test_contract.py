@@ -5,25 +5,35 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_mbo import search_models
-from lightning_mbo.search_models import MultivariateNormal, SearchModel
+from lightning_mbo.search_models import MultivariateNormal, Quadrature, SearchModel
 
-# Every search model, with the shapes of designs to try it on.
-MODELS = {MultivariateNormal: ((1,), (3,))}
-CASES = [(model, torch.Size(shape)) for model, shapes in MODELS.items() for shape in shapes]
+# Every search model, with its options and the shapes of designs to try it on.
+MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[tuple[int, ...], ...]]] = {
+    MultivariateNormal: ({}, ((1,), (3,))),
+    Quadrature: ({"lower": -5.0, "upper": 5.0}, ((1,),)),
+}
+CASES = [
+    (model, options, torch.Size(shape))
+    for model, (options, shapes) in MODELS.items()
+    for shape in shapes
+]
 NUM_SAMPLES = 200
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[1])}")
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[2])}")
 def model(request: pytest.FixtureRequest) -> SearchModel:
-    cls, shape = request.param
-    built = cls()
+    cls, options, shape = request.param
+    built = cls(**options)
     built.build(shape)
+    generator = torch.Generator().manual_seed(3)
+    built.fit(torch.randn(50, *shape, generator=generator), torch.ones(50))
     return built
 
 
