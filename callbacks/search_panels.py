@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -93,8 +93,15 @@ class SearchPanels(DesignCallback):
         if not writes_files(trainer):
             return
         start = _panel(torch.ones_like(data.weights), second.oracle, log_p_0, -math.inf)
+        rows = {
+            name: {
+                num_done: replace(panel, density=_per_unit(panel.density, problem.positions))
+                for num_done, panel in ({0: start} | kept).items()
+            }
+            for name, kept in self.panels.items()
+        }
         path = run_folder(trainer) / "search.png"
-        draw_panels(problem, {name: {0: start} | kept for name, kept in self.panels.items()}, path)
+        draw_panels(problem, rows, path)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(
@@ -173,13 +180,19 @@ def _panel(weights: Tensor, oracle: Normal, log_density: Tensor, threshold: floa
 
 
 def _problem(data: DesignDataModule, nodes: Tensor, log_p_0: Tensor) -> Problem:
-    designs, positions = data.to_user_units(data.designs), data.to_user_units(nodes.cpu())
+    table = data.to_user_units(torch.cat([nodes.cpu(), data.designs]))
+    positions, designs = torch.tensor(table.iloc[:, 0].to_numpy()).tensor_split([len(nodes)])
     return Problem(
-        torch.tensor(designs.iloc[:, 0].to_numpy()),
+        designs,
         data.properties,
-        torch.tensor(positions.iloc[:, 0].to_numpy()),
-        log_p_0.exp().cpu(),
+        positions,
+        _per_unit(log_p_0.exp().cpu(), positions),
         None if data.ground_truth is None else evaluate_once(data, nodes).cpu(),
-        f"design {positions.columns[0]}",
+        f"design {table.columns[0]}",
         data.property_name,
     )
+
+
+def _per_unit(density: Tensor, positions: Tensor) -> Tensor:
+    """A density of the designs in the user's units."""
+    return density / torch.trapezoid(density, positions)

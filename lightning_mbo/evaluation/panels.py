@@ -92,9 +92,7 @@ def draw_panels(problem: Problem, rows: Mapping[str, Mapping[int, Panel]], path:
     _set_limits(axes, problem, [panel for panels in rows.values() for panel in panels.values()])
     for lower in axes[-1]:
         lower.set_xlabel(problem.design_name)
-    figure.colorbar(
-        shades, ax=axes, shrink=0.5, aspect=30, label="training weight, relative to the largest"
-    )
+    figure.colorbar(shades, ax=axes, shrink=0.6, aspect=30, label="relative training weight")
     legend = {
         label: handle
         for column_axes in axes[:2, -1]

@@ -127,7 +127,9 @@ class KernelRidge(Oracle):
         """Log the held-out designs' mean negative log-likelihood."""
         # Of a normal whose variance is their mean squared error, which makes it the entropy.
         self.validation_losses = Normal(0.0, self.variance.sqrt()).entropy()[None]
-        self.log("oracle/validation_loss", self.validation_losses[0], logger=False)
+        # Within a fit, there are no optimiser steps for a logger to draw it over.
+        logger = None if self.trainer.state.fn == "validate" else False
+        self.log("oracle/validation_loss", self.validation_losses[0], logger=logger)
 
 
 def rbf_kernel(left: Tensor, right: Tensor, gamma: float) -> Tensor:

@@ -205,6 +205,7 @@ def test_iterations_without_candidates_have_no_scores(tmp_path: Path) -> None:
     samples = torch.zeros(NUM_SAMPLES, 2, dtype=torch.float64)
 
     class Iteration:
+        search_model = None
         candidates = torch.zeros(NUM_SAMPLES, dtype=torch.bool)
         metrics: dict[str, float] = {}  # noqa: RUF012
         search_model = None

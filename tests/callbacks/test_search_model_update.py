@@ -14,9 +14,11 @@ import pytorch_lightning as pl
 import torch
 from scipy import stats
 
-from lightning_mbo.algorithms import CMAES, CbAS
+from lightning_mbo.algorithms import CMAES, FB, CbAS
+from lightning_mbo.data import Toy
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.search_models import CMANormal, MultivariateNormal
+from lightning_mbo.oracles import KernelRidge
+from lightning_mbo.search_models import CMANormal, MultivariateNormal, Quadrature
 from tests.callbacks.quadratic import (
     NUM_SAMPLES,
     Indifferent,
@@ -304,3 +306,72 @@ def test_needs_a_design_problem(tmp_path: Path) -> None:
     loader = torch.utils.data.DataLoader(torch.zeros(4, 2))
     with pytest.raises(ConfigurationError, match="DesignDataModule"):
         trainer.fit(ensemble(), train_dataloaders=loader, val_dataloaders=loader)
+
+
+def on_a_grid(folder: Path, algorithm: Any, num_samples: int = 30) -> tuple[pl.Trainer, Recorder]:
+    recorder = Recorder()
+    trainer = trainer_with(
+        folder,
+        callbacks.SearchModelUpdate(algorithm, Quadrature(0.0, 10.0, 41), num_samples, 3),
+        recorder,
+        callbacks.ImportanceWeighting(alpha=1.0),
+        callbacks.OracleConvergence(max_epochs=1),
+    )
+    trainer.fit(KernelRidge(), datamodule=Toy())
+    return trainer, recorder
+
+
+def test_a_density_on_a_grid_is_updated_at_its_nodes(tmp_path: Path) -> None:
+    trainer, recorder = on_a_grid(tmp_path, CbAS(0.8))
+    data, search = trainer.datamodule, search_of(trainer)
+    nodes = np.linspace(0.0, 10.0, 41)
+    designs = data.designs[:, 0].numpy()
+    p_0 = stats.norm.pdf(nodes, designs.mean(), designs.std())
+    threshold = -math.inf
+    for iteration, model, state in zip(
+        recorder.iterations, recorder.search_models, recorder.oracles, strict=True
+    ):
+        oracle = KernelRidge()
+        oracle.build(torch.Size([1]))
+        oracle.start(data.designs, data.properties)
+        oracle.load_state_dict(state)
+        prediction = oracle(torch.from_numpy(nodes)[:, None])
+        mean, std = prediction.loc.numpy(), prediction.scale.numpy()
+        threshold = max(threshold, np.quantile(mean, 0.8))
+        assert iteration.threshold == pytest.approx(threshold, rel=1e-9)
+        expected = p_0 * stats.norm.sf(threshold, mean, std)
+        np.testing.assert_allclose(
+            model.log_prob(torch.from_numpy(nodes)[:, None]).exp().numpy(),
+            expected / np.trapezoid(expected, nodes),
+            rtol=1e-7,
+        )
+        # What is recorded, and handed out, are draws of the model before the update.
+        assert iteration.samples.designs.shape == (30, 1)
+        assert not np.isin(iteration.samples.designs.numpy(), nodes).any()
+        assert iteration.candidate_threshold == pytest.approx(
+            np.quantile(iteration.samples.prediction.loc.numpy(), 0.8)
+        )
+    assert torch.equal(search.last_samples(), recorder.iterations[-1].samples.designs)
+
+
+def test_the_number_of_draws_does_not_matter_on_a_grid(tmp_path: Path) -> None:
+    (_, few), (_, many) = (on_a_grid(tmp_path, CbAS(0.8), m) for m in (2, 200))
+    for one, other in zip(few.search_models, many.search_models, strict=True):
+        assert torch.equal(one.log_density, other.log_density)
+
+
+def test_collected_samples_do_not_go_with_a_grid(tmp_path: Path) -> None:
+    message = "FB collects samples, of which Quadrature makes none: give --search.search_model"
+    with pytest.raises(ConfigurationError, match=message):
+        on_a_grid(tmp_path, FB())
+
+
+def test_metrics_can_be_monitored(tmp_path: Path) -> None:
+    trainer, recorder = on_a_grid(tmp_path, CbAS(0.8))
+    metrics = recorder.iterations[-1].metrics
+    monitored = {
+        name.removeprefix("design/"): value.item()
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("design/")
+    }
+    assert monitored == pytest.approx(metrics, rel=1e-6)

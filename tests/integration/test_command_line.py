@@ -13,6 +13,7 @@ import yaml
 
 import lightning_mbo.data
 from lightning_mbo.cli import main
+from lightning_mbo.data import Toy
 
 CONFIGS = sorted((Path(lightning_mbo.data.__file__).parents[2] / "configs").glob("*.yaml"))
 VERSION_0 = Path("runs/cbas_af/version_0")
@@ -99,7 +100,8 @@ def test_a_conservative_model_is_an_oracle_like_others(
 
 @pytest.mark.parametrize("config", ALGORITHMS, ids=lambda path: path.stem)
 def test_shipped_config(config: Path, small_run: list[str]) -> None:
-    fit(small_run, "--search.num_iterations=2", config=config.name)
+    options = small_run if "toy" not in config.stem else ["--search.num_samples=400"]
+    fit(options, "--search.num_iterations=2", config=config.name)
     folder = Path("runs") / config.stem / "version_0"
     names = {path.name for path in folder.iterdir()}
     assert {"candidates.csv", "trajectory.csv", "trajectory.png", "config.yaml"} <= names
@@ -208,12 +210,16 @@ def test_short_class_names(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_class_that_is_chosen_has_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     args = ["--model=RegressionEnsemble", "--search=GradientAscent", "--search.num_steps=7"]
+    args += ["--data=Toy", "--data.num_designs=50"]
     config = yaml.safe_load(shown(capsys, "fit", *args, "--print_config"))
     model, search = config["model"]["init_args"], config["search"]["init_args"]
     assert (model["num_members"], model["hidden_sizes"]) == (5, [256, 256])
     assert search["num_steps"] == 7
     assert search["num_iterations"] == 1
     assert config["search"]["class_path"] == "lightning_mbo.callbacks.GradientAscent"
+    # Those of the default class are others, for instance noise of 1 K.
+    assert config["data"]["init_args"]["noise_std"] == Toy().noise_std == 0.04
+    assert config["data"]["init_args"]["num_designs"] == 50
 
 
 def test_predict(run_folder: Path) -> None:

@@ -5,29 +5,42 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_mbo import search_models
-from lightning_mbo.search_models import Categorical, CMANormal, MultivariateNormal, SearchModel
+from lightning_mbo.search_models import (
+    Categorical,
+    CMANormal,
+    MultivariateNormal,
+    Quadrature,
+    SearchModel,
+)
 
-# Every search model, with the shapes of designs to try it on.
-MODELS = {
-    Categorical: ((1, 2), (5, 3)),
-    CMANormal: ((1,), (3,)),
-    MultivariateNormal: ((1,), (3,)),
+# Every search model, with its options and the shapes of designs to try it on.
+MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[tuple[int, ...], ...]]] = {
+    Categorical: ({}, ((1, 2), (5, 3))),
+    CMANormal: ({}, ((1,), (3,))),
+    MultivariateNormal: ({}, ((1,), (3,))),
+    Quadrature: ({"lower": -5.0, "upper": 5.0}, ((1,),)),
 }
-CASES = [(model, torch.Size(shape)) for model, shapes in MODELS.items() for shape in shapes]
+CASES = [
+    (model, options, torch.Size(shape))
+    for model, (options, shapes) in MODELS.items()
+    for shape in shapes
+]
 NUM_SAMPLES = 200
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[1])}")
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[2])}")
 def model(request: pytest.FixtureRequest) -> SearchModel:
-    cls, shape = request.param
-    built = cls()
+    cls, options, shape = request.param
+    built = cls(**options)
     built.build(shape)
+    built.fit(drawn(built, seed=3, num_samples=50), torch.ones(50))
     return built
 
 
