@@ -40,7 +40,13 @@ def model(request: pytest.FixtureRequest) -> SearchModel:
     cls, options, shape = request.param
     built = cls(**options)
     built.build(shape)
-    built.fit(drawn(built, seed=3, num_samples=50), torch.ones(50))
+    generator = torch.Generator().manual_seed(3)
+    # Sequences are one-hot.
+    sequences = len(shape) == 2
+    first = (
+        built.sample(50, generator) if sequences else torch.randn(50, *shape, generator=generator)
+    )
+    built.fit(first, torch.ones(50))
     return built
 
 
