@@ -11,12 +11,13 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lightning_mbo.benchmark.engines import processes
+from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.benchmark.plan import Benchmark, Run
 from lightning_mbo.benchmark.progress import BenchmarkProgress
 from lightning_mbo.benchmark.report import write_report
 from lightning_mbo.benchmark.results import Results
 from lightning_mbo.benchmark.worker import Outcome, execute
-from lightning_mbo.cli import ConfigFile, FitOptions, Parser
+from lightning_mbo.cli import ConfigFile, Parser
 from lightning_mbo.console import say
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import write_text

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 import lightning_mbo.data
+from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.benchmark.plan import Benchmark
-from lightning_mbo.cli import FitOptions, main
+from lightning_mbo.cli import main
 
 ROOT = Path(lightning_mbo.data.__file__).parents[2]
 CONFIGS, README = ROOT / "configs", ROOT / "README.md"
