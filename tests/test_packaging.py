@@ -160,7 +160,7 @@ def test_installed_package_runs_from_another_folder(installed: Path, tmp_path: P
     assert config["model"]["class_path"] == "lightning_mbo.oracles.DeepEnsemble"
     search = config["search"]["init_args"]
     assert search["algorithm"]["class_path"] == "lightning_mbo.algorithms.CbAS"
-    assert config["autofocus"]["alpha"] == 0.2
+    assert config["autofocus"]["alpha"] == "auto"
     assert config["trainer"]["callbacks"] == [{"class_path": "users.Mine"}]
     found = json.loads((tmp_path / "found.json").read_text())
     package = installed / "lightning_mbo"

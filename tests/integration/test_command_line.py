@@ -19,7 +19,11 @@ CONFIGS = sorted((Path(lightning_mbo.data.__file__).parents[2] / "configs").glob
 VERSION_0 = Path("runs/cbas_af/version_0")
 SEARCHES = {path: yaml.safe_load(path.read_text()).get("search", {}) for path in CONFIGS}
 ALGORITHMS = [path for path, search in SEARCHES.items() if "algorithm" in search]
-ASCENTS = [path for path, search in SEARCHES.items() if "GradientAscent" in str(search)]
+ASCENTS = [
+    path
+    for path, search in SEARCHES.items()
+    if "GradientAscent" in str(search) and "TFBind8" not in path.read_text()
+]
 QUIET = "--trainer.enable_progress_bar=false"
 
 

@@ -119,3 +119,26 @@ def test_mistakes(option: str, parts: list[str], options: list[str]) -> None:
     assert "\n" not in message
     assert all(part in message for part in parts), message
     assert "mean path?" not in message
+
+
+def test_an_ascent_ends_on_sequences(landscape: Path) -> None:
+    main(
+        [
+            "fit",
+            "--config=coms_tf_bind_8.yaml",
+            f"--data.landscape={landscape}",
+            "--model.hidden_sizes=[16]",
+            "--search.num_starts=30",
+            "--search.num_steps=5",
+            "--convergence.max_epochs=3",
+            "--trainer.enable_progress_bar=false",
+        ]
+    )
+    folder = Path("runs/coms_tf_bind_8/version_0")
+    candidates = pd.read_csv(folder / "candidates.csv")
+    assert candidates["sequence"].is_unique
+    assert 0 < len(candidates) <= 30
+    assert set("".join(candidates["sequence"])) <= set(LETTERS)
+    ascent = pd.read_csv(folder / "ascent.csv")
+    assert ascent["step"].tolist() == list(range(6))
+    assert np.isfinite(ascent).all(axis=None)
