@@ -115,7 +115,7 @@ def draw_averages(
     figure.legend(
         *panels[0].get_legend_handles_labels(),
         loc="outside upper center",
-        ncols=4,
+        ncols=2,
         frameon=False,
         title="mean ± standard error over trials",
     )
