@@ -116,8 +116,8 @@ def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:
 def _rendered(scores: pd.DataFrame, property_name: str) -> Table:
     table = Table(title=f"Scores by the ground truth: {property_name}")
     table.add_column("samples of")
-    for metric in scores.columns:
-        table.add_column(heading(metric), justify="right")
-    for name, row in scores.iterrows():
-        table.add_row(str(name), *(f"{value:.3g}" for value in row))
+    for samples in scores.index:
+        table.add_column(samples, justify="right")
+    for metric, values in scores.items():
+        table.add_row(heading(str(metric)), *(f"{value:.3g}" for value in values))
     return table
