@@ -93,14 +93,9 @@ def draw_panels(problem: Problem, rows: Mapping[str, Mapping[int, Panel]], path:
     for lower in axes[-1]:
         lower.set_xlabel(problem.design_name)
     figure.colorbar(shades, ax=axes, shrink=0.6, aspect=30, label="relative training weight")
-    legend = {
-        label: handle
-        for column_axes in axes[:2, -1]
-        for handle, label in zip(*column_axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        legend.values(), legend.keys(), loc="outside lower center", ncols=4, frameon=False
-    )
+    # The last column has all there is in any.
+    entries = [handle for last in axes[:2, -1] for handle in last.get_legend_handles_labels()[0]]
+    figure.legend(handles=entries, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path)
 
 
