@@ -15,6 +15,7 @@ from rich.text import Text
 from lightning_mbo.evaluation.comparison import averages, compare, finished
 
 _HEADINGS = {
+    "expected_ground_truth": "expected ground truth",
     "median": "median",
     "max": "maximum",
     "pci": "PCI %",
