@@ -22,6 +22,7 @@ from lightning_mbo.data.loading import (
 )
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+from lightning_mbo.space import DesignSpace
 
 GroundTruth = Callable[[Tensor], Tensor]
 FEWEST_DESIGNS = 10
@@ -110,6 +111,22 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     def design_shape(self) -> torch.Size:
         """The shape of one design."""
         return self.designs.shape[1:]
+
+    @property
+    def space(self) -> DesignSpace:
+        """What the entries of a design mean: by default, what its shape says."""
+        return DesignSpace.of_shape(self.design_shape)
+
+    def nearest_allowed(self, designs: Tensor) -> Tensor:
+        """The nearest designs ``(m, *design_shape)`` that can be made: whole numbers, in bounds.
+
+        By default, the designs themselves.
+        """
+        return designs
+
+    def feasible(self, designs: Tensor) -> Tensor:
+        """Which of the designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``."""
+        return torch.ones(len(designs), dtype=torch.bool, device=designs.device)
 
     def setup(self, stage: str) -> None:
         """Load the table once; all weights are one and the first fit is wanted.

@@ -1,0 +1,54 @@
+"""What the entries of a design mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DesignSpace:
+    """The layout of designs: numbers first, then one-hot groups, one of each category or letter.
+
+    A vector of d numbers has the shape ``(d,)`` and no group; a sequence of l letters from v has
+    the shape ``(l, v)`` and l groups of v entries; a row of a table with numbers and categories has
+    the shape ``(entries,)``.
+
+    Attributes:
+        shape: Of one design.
+        groups: Sizes of the one-hot groups, in their order.
+    """
+
+    shape: torch.Size
+    groups: tuple[int, ...] = ()
+
+    @classmethod
+    def of_shape(cls, shape: torch.Size) -> DesignSpace:
+        """Numbers where designs are vectors, letters where they are ``(l, v)``."""
+        return cls(shape, (shape[1],) * shape[0] if len(shape) == 2 else ())
+
+    @property
+    def num_numbers(self) -> int:
+        """How many entries are numbers."""
+        return math.prod(self.shape) - sum(self.groups)
+
+    @property
+    def is_sequences(self) -> bool:
+        """Whether designs are sequences ``(l, v)``."""
+        return len(self.shape) == 2
+
+    def numbers(self, designs: Tensor) -> Tensor:
+        """The numbers ``(..., num_numbers)`` of designs ``(..., *shape)``."""
+        return designs.flatten(-len(self.shape))[..., : self.num_numbers]
+
+    def one_hots(self, designs: Tensor) -> list[Tensor]:
+        """The groups of designs ``(..., *shape)``, each ``(..., size)``."""
+        entries = designs.flatten(-len(self.shape))[..., self.num_numbers :]
+        return list(entries.split(self.groups, dim=-1)) if self.groups else []
+
+    def join(self, numbers: Tensor, one_hots: list[Tensor]) -> Tensor:
+        """Designs ``(..., *shape)`` of numbers ``(..., num_numbers)`` and groups."""
+        return torch.cat([numbers, *one_hots], dim=-1).unflatten(-1, self.shape)
