@@ -51,4 +51,5 @@ class DesignSpace:
 
     def join(self, numbers: Tensor, one_hots: list[Tensor]) -> Tensor:
         """Designs ``(..., *shape)`` of numbers ``(..., num_numbers)`` and groups."""
-        return torch.cat([numbers, *one_hots], dim=-1).unflatten(-1, self.shape)
+        joined: Tensor = torch.cat([numbers, *one_hots], dim=-1).unflatten(-1, self.shape)
+        return joined
