@@ -4,6 +4,7 @@ from lightning_mbo.oracles.adversaries import Adversary, BatchAscent, Persistent
 from lightning_mbo.oracles.ascent import ascend, ascent_path
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.conservative import ConservativeObjectiveModel
+from lightning_mbo.oracles.convolutional_ensemble import ConvolutionalEnsemble
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
 from lightning_mbo.oracles.kernel_ridge import KernelRidge
@@ -20,6 +21,7 @@ __all__ = [
     "Adversary",
     "BatchAscent",
     "ConservativeObjectiveModel",
+    "ConvolutionalEnsemble",
     "DeepEnsemble",
     "DifferentiableOracle",
     "EnsembleObjective",

@@ -33,6 +33,7 @@ class RegressionEnsemble(DifferentiableOracle):
     Reference: Trabucco, Geng, Kumar and Levine, "Design-Bench", ICML 2022 (gradient ascent).
     """
 
+    network: nn.Module
     residual_variance: Tensor
 
     def __init__(

@@ -2,8 +2,16 @@
 
 from lightning_mbo.search_models.base import SearchModel
 from lightning_mbo.search_models.categorical import Categorical
+from lightning_mbo.search_models.categorical_mixture import CategoricalMixture
 from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 from lightning_mbo.search_models.quadrature import Quadrature
 
-__all__ = ["CMANormal", "Categorical", "MultivariateNormal", "Quadrature", "SearchModel"]
+__all__ = [
+    "CMANormal",
+    "Categorical",
+    "CategoricalMixture",
+    "MultivariateNormal",
+    "Quadrature",
+    "SearchModel",
+]

@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_mbo import search_models
 from lightning_mbo.search_models import (
     Categorical,
+    CategoricalMixture,
     CMANormal,
     MultivariateNormal,
     Quadrature,
@@ -23,6 +24,7 @@ from lightning_mbo.search_models import (
 # Every search model, with its options and the shapes of designs to try it on.
 MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[tuple[int, ...], ...]]] = {
     Categorical: ({}, ((1, 2), (5, 3))),
+    CategoricalMixture: ({"num_components": 3}, ((1, 2), (5, 3))),
     CMANormal: ({}, ((1,), (3,))),
     MultivariateNormal: ({}, ((1,), (3,))),
     Quadrature: ({"lower": -5.0, "upper": 5.0}, ((1,),)),

@@ -1,0 +1,146 @@
+"""Several kinds of sequences, in each of which letters are drawn place by place."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.random import keyed_generator
+from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.space import DesignSpace
+
+_LEAST_GAIN = 1e-3
+"""Nats a design, of the mean log-likelihood, below which a fit has converged."""
+
+_MOST_STEPS = 100
+
+
+class CategoricalMixture(SearchModel):
+    """Search model of sequences: a mixture of `Categorical` distributions (a latent class model).
+
+    Within a component the places are independent; together they say which letters go with which.
+    So the search keeps several motifs, or one motif in several places, where a single component
+    would average them. It is fitted by expectation maximisation, the first time from frequencies
+    that are disturbed at random, later from the components that it has.
+
+    As in a `Categorical`, `pseudocount` designs of uniform letters are added to the n_e that the
+    weighted ones count for, here in equal shares to all components, so that none dies out.
+
+    Reference: Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM
+    algorithm", 1977; Goodman, "Exploratory latent structure analysis", Biometrika 1974.
+
+    Attributes:
+        log_shares: Of the components, shape ``(c,)``, float64, nats.
+        log_probabilities: Of the entries of a flattened design in each component, shape
+            ``(c, entries)``, float64, nats.
+        fitted: Whether there are components to go on from.
+    """
+
+    log_shares: Tensor
+    log_probabilities: Tensor
+    fitted: Tensor
+
+    def __init__(self, num_components: int = 32, pseudocount: float = 1.0) -> None:
+        """Set the size; `build` creates the distribution.
+
+        Args:
+            num_components: c.
+            pseudocount: Designs of uniform letters that are added to those of a fit.
+
+        Raises:
+            ConfigurationError: If a value is not positive.
+        """
+        super().__init__()
+        if num_components < 1:
+            raise ConfigurationError(f"num_components must be at least 1, not {num_components}")
+        if not 0 < pseudocount < math.inf:
+            raise ConfigurationError(f"pseudocount must be positive and finite, not {pseudocount}")
+        self.num_components = num_components
+        self.pseudocount = pseudocount
+
+    def build(self, design_shape: torch.Size) -> None:
+        """Start as uniform on designs of letters.
+
+        Raises:
+            ConfigurationError: If designs are anything else.
+        """
+        self.space = space = DesignSpace.of_shape(torch.Size(design_shape))
+        if space.num_numbers:
+            raise ConfigurationError(
+                "CategoricalMixture needs sequences, and these designs are of shape "
+                f"{tuple(design_shape)}: give --search.search_model MultivariateNormal"
+            )
+        shares = torch.full((self.num_components,), 1 / self.num_components, dtype=torch.float64)
+        self.register_buffer("log_shares", shares.log())
+        uniform = torch.cat([torch.full((v,), 1 / v, dtype=torch.float64) for v in space.groups])
+        self.register_buffer("log_probabilities", uniform.log().repeat(self.num_components, 1))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw ``(m, *design_shape)`` one-hot designs."""
+        shares = self.log_shares.exp()
+        components = shares.multinomial(num_samples, replacement=True, generator=generator)
+        one_hots = []
+        for log_probabilities in self.log_probabilities.split(self.space.groups, dim=1):
+            letters = log_probabilities.exp()[components].multinomial(1, generator=generator)
+            one_hots.append(
+                torch.zeros_like(log_probabilities[components]).scatter_(1, letters, 1.0)
+            )
+        return torch.cat(one_hots, dim=1).unflatten(1, self.space.shape)
+
+    def log_prob(self, designs: Tensor) -> Tensor:
+        """Log-probability of ``(m, *design_shape)`` designs, shape ``(m,)``."""
+        log_prob: Tensor = self._joint(designs).logsumexp(1)
+        return log_prob
+
+    def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
+        """A local maximum of the weighted likelihood, with the pseudocount."""
+        weights = weights.to(self.log_shares.dtype)
+        weights = weights / reduce(weights.sum())
+        added = self.pseudocount * reduce(weights.square().sum()) / self.num_components
+        entries = designs.to(weights.dtype).flatten(1)
+        if not self.fitted:
+            self._start(reduce(weights @ entries))
+            self.fitted.fill_(True)
+        before = -math.inf
+        for _ in range(_MOST_STEPS):
+            joint = self._joint(designs)
+            likelihood = joint.logsumexp(1)
+            after = reduce(weights @ likelihood).item()
+            if after - before < _LEAST_GAIN:
+                break
+            before = after
+            shares = weights[:, None] * (joint - likelihood[:, None]).exp()
+            self._maximize(reduce(shares.sum(0)), reduce(shares.mT @ entries), added)
+
+    def _joint(self, designs: Tensor) -> Tensor:
+        """Log-probabilities of designs together with each component, ``(m, c)``."""
+        entries = designs.to(self.log_shares.dtype).flatten(1)
+        return torch.addmm(self.log_shares, entries, self.log_probabilities.mT)
+
+    def _start(self, frequencies: Tensor) -> None:
+        """Disturb the frequencies ``(entries,)`` in each component on its own."""
+        noise = torch.rand(
+            self.log_probabilities.shape, generator=keyed_generator("mixture"), dtype=torch.float64
+        ).to(frequencies.device)
+        disturbed = frequencies * -noise.log() + torch.finfo(noise.dtype).tiny
+        for part, place in zip(
+            disturbed.split(self.space.groups, dim=1),
+            self.log_probabilities.split(self.space.groups, dim=1),
+            strict=True,
+        ):
+            place.copy_((part / part.sum(1, keepdim=True)).log())
+
+    def _maximize(self, shares: Tensor, counts: Tensor, added: Tensor) -> None:
+        """The components that explain best what is ascribed to them, ``(c,)``, ``(c, entries)``."""
+        total = shares + added
+        self.log_shares.copy_((total / total.sum()).log())
+        for count, place in zip(
+            counts.split(self.space.groups, dim=1),
+            self.log_probabilities.split(self.space.groups, dim=1),
+            strict=True,
+        ):
+            place.copy_(((count + added / count.shape[1]) / total[:, None]).log())
