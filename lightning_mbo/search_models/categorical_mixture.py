@@ -85,11 +85,11 @@ class CategoricalMixture(SearchModel):
         components = shares.multinomial(num_samples, replacement=True, generator=generator)
         one_hots = []
         for log_probabilities in self.log_probabilities.split(self.space.groups, dim=1):
-            letters = log_probabilities.exp()[components].multinomial(1, generator=generator)
-            one_hots.append(
-                torch.zeros_like(log_probabilities[components]).scatter_(1, letters, 1.0)
-            )
-        return torch.cat(one_hots, dim=1).unflatten(1, self.space.shape)
+            probabilities = log_probabilities.exp()[components]
+            letters = probabilities.multinomial(1, generator=generator)
+            one_hots.append(torch.zeros_like(probabilities).scatter_(1, letters, 1.0))
+        numbers = one_hots[0][:, :0]
+        return self.space.join(numbers, one_hots)
 
     def log_prob(self, designs: Tensor) -> Tensor:
         """Log-probability of ``(m, *design_shape)`` designs, shape ``(m,)``."""
