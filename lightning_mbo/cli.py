@@ -32,12 +32,7 @@ _CONFIGS = Path(str(importlib.import_module("lightning_mbo.configs").__file__)).
 _DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
     "model": {"class_path": "lightning_mbo.oracles.DeepEnsemble"},
     "data": {"class_path": "lightning_mbo.data.Superconductor"},
-    "search": {
-        "class_path": "lightning_mbo.callbacks.SearchModelUpdate",
-        "init_args": {
-            "search_model": {"class_path": "lightning_mbo.search_models.MultivariateNormal"}
-        },
-    },
+    "search": {"class_path": "lightning_mbo.callbacks.SearchModelUpdate"},
 }
 
 _GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.Search}
