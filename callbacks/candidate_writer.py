@@ -26,7 +26,7 @@ from .search import Search, search_of
 
 _NUM_PREDICTED = 100
 _SAMPLES_PER_CANDIDATE = 20
-"""In `predict`: a fifth of them are candidates, of which a batch can leave out three in four."""
+"""In `predict`, and no fewer than a design iteration has; a fifth of them are candidates."""
 
 
 class CandidateWriter(DesignCallback):
@@ -63,8 +63,10 @@ class CandidateWriter(DesignCallback):
         """Have designs drawn for `predict`."""
         if stage == "predict":
             search = _needed_search(trainer)
-            num_samples = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
-            design_data(trainer).predict_designs = lambda: search.more_samples(num_samples)
+            least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
+            design_data(trainer).predict_designs = lambda: search.more_samples(
+                max(least, len(search.last_samples()))
+            )
             self._predictions: list[tuple[Tensor, Normal]] = []
 
     def on_search_model_update(
@@ -158,15 +160,16 @@ class CandidateWriter(DesignCallback):
         order = means.argsort(descending=True, stable=True)
         order = order[~means[order].isnan()]
         order = order[first_occurrences(designs[order])]
-        if not self.keep_known:
-            order = order[~are_among(designs[order], data.designs)]
-        pool = order[candidates[order]]
+        pool = self._unknown(data, designs, order[candidates[order]])
         if len(pool) < (number or 1):
-            pool = order
+            pool = self._unknown(data, designs, order)
         if number is None or len(pool) == 0:
             return pool
         batch = diverse_batch(designs[pool], means[pool], data.distances, number)
         return pool[batch.sort().values]
+
+    def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:
+        return rows if self.keep_known else rows[~are_among(designs[rows], data.designs)]
 
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""
