@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms import Samples
 from lightning_mbo.algorithms.base import log_survival
+from lightning_mbo.batch import diverse_batch
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.designs import first_occurrences
+from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
@@ -23,22 +24,29 @@ from lightning_mbo.oracles import Oracle
 from .base import DesignCallback, DesignIteration, design_data
 from .search import Search, search_of
 
+_NUM_PREDICTED = 100
+_SAMPLES_PER_CANDIDATE = 20
+"""In `predict`, and no fewer than a design iteration has; a fifth of them are candidates."""
+
 
 class CandidateWriter(DesignCallback):
-    """Writes the candidates, best first and each once.
+    """Writes the candidates, best first, each once, and none that is a training design.
 
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far,
     and at the end of the run, when it writes `candidates.csv`. In `predict`, also of an
-    interrupted run, it draws as many new ones. Saves the candidates that it keeps.
+    interrupted run, it chooses from new samples. A number of candidates is chosen as a batch: good
+    and unlike each other. Saves the candidates that it keeps.
 
-    Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
+    Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3; `diverse_batch`.
     """
 
-    def __init__(self, num_candidates: int | None = None) -> None:
-        """Set how many.
+    def __init__(self, num_candidates: int | None = None, keep_known: bool = False) -> None:
+        """Set how many, and of what.
 
         Args:
-            num_candidates: Greatest number; None keeps all in `fit` and draws 100 in `predict`.
+            num_candidates: Size of the batch, which is chosen from all samples where there are too
+                few candidates; None keeps all candidates in `fit` and is 100 in `predict`.
+            keep_known: Whether a candidate may be a training design.
 
         Raises:
             ConfigurationError: If it is not positive.
@@ -46,6 +54,7 @@ class CandidateWriter(DesignCallback):
         if num_candidates is not None and num_candidates < 1:
             raise ConfigurationError(f"num_candidates must be at least 1, not {num_candidates}")
         self.num_candidates = num_candidates
+        self.keep_known = keep_known
         self.iteration = -1
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
@@ -54,8 +63,10 @@ class CandidateWriter(DesignCallback):
         """Have designs drawn for `predict`."""
         if stage == "predict":
             search = _needed_search(trainer)
-            num_samples = math.ceil((self.num_candidates or 100) / (1 - search.candidate_quantile))
-            design_data(trainer).predict_designs = lambda: search.more_samples(num_samples)
+            least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
+            design_data(trainer).predict_designs = lambda: search.more_samples(
+                max(least, len(search.last_samples()))
+            )
             self._predictions: list[tuple[Tensor, Normal]] = []
 
     def on_search_model_update(
@@ -65,9 +76,13 @@ class CandidateWriter(DesignCallback):
         if not iteration.is_best:
             return
         samples = iteration.samples
-        order = samples.prediction.loc.argsort(descending=True, stable=True)
-        order = order[iteration.candidates[order]]
-        order = order[first_occurrences(samples.designs[order])][: self.num_candidates]
+        order = self._chosen(
+            design_data(trainer),
+            samples.designs,
+            samples.prediction.loc,
+            iteration.candidates,
+            self.num_candidates,
+        )
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
         figures = _figures(
@@ -85,6 +100,7 @@ class CandidateWriter(DesignCallback):
         """Write `candidates.csv`."""
         data = design_data(trainer)
         if writes_files(trainer) and self.designs is not None:
+            _warn_of_none(len(self.designs))
             write_text(
                 run_folder(trainer) / "candidates.csv",
                 _table(data, self.designs, self.figures).to_csv(index=False),
@@ -103,15 +119,17 @@ class CandidateWriter(DesignCallback):
         self._predictions.append((batch, outputs[0]))
 
     def on_predict_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
-        """Write the best of the new designs to a new file."""
+        """Write a batch of the new designs to a new file."""
         if not trainer.is_global_zero:
             return
         search = _needed_search(trainer)
         designs = torch.cat([batch for batch, _ in self._predictions])
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
-        order = means.argsort(descending=True, stable=True)
-        order = order[first_occurrences(designs[order])][: self.num_candidates or 100]
+        candidates = means >= means.nanquantile(search.candidate_quantile)
+        number = self.num_candidates or _NUM_PREDICTED
+        order = self._chosen(design_data(trainer), designs, means, candidates, number)
+        _warn_of_none(len(order))
         designs = designs[order]
         figures = _figures(
             Normal(means[order], stds[order], validate_args=False), search.present_threshold
@@ -122,6 +140,37 @@ class CandidateWriter(DesignCallback):
         write_text(path, table.to_csv(index=False))
         say(f"{len(table)} candidates written to {path}")
 
+    def _chosen(
+        self,
+        data: DesignDataModule,
+        designs: Tensor,
+        means: Tensor,
+        candidates: Tensor,
+        number: int | None,
+    ) -> Tensor:
+        """Row numbers of what is handed out, best first.
+
+        Args:
+            data: Of the training designs.
+            designs: The samples, shape ``(m, *design_shape)``.
+            means: The oracle's, shape ``(m,)``.
+            candidates: Which of the samples are candidates, bool, shape ``(m,)``.
+            number: Of the batch; None takes all candidates.
+        """
+        order = means.argsort(descending=True, stable=True)
+        order = order[~means[order].isnan()]
+        order = order[first_occurrences(designs[order])]
+        pool = self._unknown(data, designs, order[candidates[order]])
+        if len(pool) < (number or 1):
+            pool = self._unknown(data, designs, order)
+        if number is None or len(pool) == 0:
+            return pool
+        batch = diverse_batch(designs[pool], means[pool], data.distances, number)
+        return pool[batch.sort().values]
+
+    def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:
+        return rows if self.keep_known else rows[~are_among(designs[rows], data.designs)]
+
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""
         return {"iteration": self.iteration, "designs": self.designs, "figures": self.figures}
@@ -131,6 +180,14 @@ class CandidateWriter(DesignCallback):
         self.iteration = state_dict["iteration"]
         self.designs = state_dict["designs"]
         self.figures = state_dict["figures"]
+
+
+def _warn_of_none(number: int) -> None:
+    if number == 0:
+        rank_zero_warn(
+            "all samples are training designs, which are left out: there is no candidate. To hand "
+            "them out give --keep_known true"
+        )
 
 
 def _needed_search(trainer: pl.Trainer) -> Search:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.algorithms import JudgedDesigns
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.oracles import (
     DifferentiableOracle,
     EnsembleObjective,
@@ -29,7 +29,8 @@ class GradientAscent(Search):
 
     Acts on `on_oracle_fit_end`, as every `Search`: a design iteration is a segment of the ascent,
     which goes on where the one before ended. Saves where the particles are. The ascent goes
-    through the oracle's inputs, in which it is differentiable, and designs are decoded from them.
+    through the oracle's inputs, in which it is differentiable, and designs are decoded from them:
+    the nearest that can be made, and of those the feasible ones.
 
     Reference: Trabucco, Kumar, Geng and Levine, ICML 2021, section 4.3.
 
@@ -84,6 +85,7 @@ class GradientAscent(Search):
 
         Raises:
             ConfigurationError: If the oracle has no gradient.
+            DataError: If no training design is feasible.
         """
         if not isinstance(oracle, DifferentiableOracle):
             raise ConfigurationError(
@@ -93,23 +95,33 @@ class GradientAscent(Search):
             )
         data = design_data(trainer)
         self._oracle = oracle
+        self._data = data
         self._designs = data.designs
-        self._ranking = data.properties.argsort(descending=True, stable=True)
+        ranking = data.properties.argsort(descending=True, stable=True)
+        self._ranking = ranking[data.feasible(data.designs)[ranking]]
+        if len(self._ranking) == 0:
+            raise DataError(
+                "no training design meets data.constraints, and the ascent needs one to start "
+                "from: relax them"
+            )
         self._best_label = data.properties.max()
         data.test_designs = {
             "search": self.last_samples,
             "starting designs": lambda: self._starts(self.num_starts),
         }
 
-    def iterate(self, oracle: Oracle) -> DesignIteration:
+    def iterate(self, oracle: Oracle) -> DesignIteration | None:
         """Climb one segment further."""
         start = self._encoded(self.num_starts) if self.particles is None else self.particles
         self.path = torch.stack([start, *self._climb(start, self.num_steps)])
         self.particles = self.path[-1]
         designs = self.last_samples()
+        if len(designs) == 0:
+            return None
         samples = JudgedDesigns(designs, *oracle.predict(designs))
         score = samples.prediction.loc.nanquantile(_PERCENTILE).item()
         threshold = self.present_threshold.item()
+        share = len(designs) / len(self.particles)
         return DesignIteration(
             number=self.num_done,
             samples=samples,
@@ -120,6 +132,7 @@ class GradientAscent(Search):
                 "oracle_p80": score,
                 "threshold": threshold,
                 "ensemble_disagreement": samples.disagreement.mean().item(),
+                **({"acceptance_rate": share} if self._data.has_constraints else {}),
             },
         )
 
@@ -127,13 +140,12 @@ class GradientAscent(Search):
         """Where the particles are, decoded, ``(m, *design_shape)``; at first, where they start."""
         if self.particles is None:
             return self._starts(self.num_starts)
-        return self._oracle.representation.decode(self.particles.to(self._oracle.device)).double()
+        return self._feasible(self.particles)
 
     def more_samples(self, num_samples: int) -> Tensor:
         """Where as long an ascent leads from the best training designs, ``(m, *design_shape)``."""
         start = self._encoded(num_samples)
-        end = [start, *self._climb(start, self.num_done * self.num_steps)][-1]
-        return self._oracle.representation.decode(end).double()
+        return self._feasible([start, *self._climb(start, self.num_done * self.num_steps)][-1])
 
     @property
     def present_threshold(self) -> Tensor:
@@ -155,6 +167,11 @@ class GradientAscent(Search):
     def _encoded(self, number: int) -> Tensor:
         designs = self._starts(number).to(self._oracle.device, torch.float32)
         return self._oracle.representation.encode(designs)
+
+    def _feasible(self, inputs: Tensor) -> Tensor:
+        designs = self._oracle.representation.decode(inputs.to(self._oracle.device)).double()
+        designs = self._data.nearest_allowed(designs)
+        return designs[self._data.feasible(designs)]
 
     def _climb(self, inputs: Tensor, num_steps: int) -> list[Tensor]:
         oracle = self._oracle

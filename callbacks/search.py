@@ -10,9 +10,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_mbo.errors import DataError
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, announce, callback_of
+
+_NONE_FEASIBLE = "next to none of the designs that the search comes to meets data.constraints"
 
 
 class Search(DesignCallback, ABC):
@@ -44,8 +47,8 @@ class Search(DesignCallback, ABC):
         self.exhausted = False
 
     @abstractmethod
-    def iterate(self, oracle: Oracle) -> DesignIteration:
-        """Make the next design iteration, number `num_done`."""
+    def iterate(self, oracle: Oracle) -> DesignIteration | None:
+        """Make the next design iteration, number `num_done`; None where no design is feasible."""
 
     @abstractmethod
     def last_samples(self) -> Tensor:
@@ -79,6 +82,10 @@ class Search(DesignCallback, ABC):
             trainer.should_stop = True
             return
         iteration = self.iterate(oracle)
+        if iteration is None:
+            self._end_without_designs()
+            trainer.should_stop = True
+            return
         self.num_done += 1
         if self.exhausted:
             pl.utilities.rank_zero_warn(
@@ -92,6 +99,15 @@ class Search(DesignCallback, ABC):
             {f"design/{name}": torch.tensor(value) for name, value in iteration.metrics.items()}
         )
         trainer.should_stop = trainer.should_stop or self.finished
+
+    def _end_without_designs(self) -> None:
+        if self.num_done == 0:
+            raise DataError(f"{_NONE_FEASIBLE}: check data.constraints, or relax them")
+        self.exhausted = True
+        pl.utilities.rank_zero_warn(
+            f"the search ends after design iteration {self.num_done - 1}: {_NONE_FEASIBLE}. What "
+            "was found until then is kept"
+        )
 
     def is_best(self, score: float) -> bool:
         """Whether the present iteration's score is the greatest so far; remembers it if so."""

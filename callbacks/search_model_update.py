@@ -7,17 +7,25 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CMAES, Algorithm, Samples
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import gather_shards, shard
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.importance import normalized_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
-from lightning_mbo.search_models import CMANormal, Quadrature, SearchModel
+from lightning_mbo.search_models import (
+    DRAWS_PER_SAMPLE,
+    CMANormal,
+    Quadrature,
+    SearchModel,
+    sample_allowed,
+    search_model_for,
+)
 
 from .base import DesignIteration, design_data
 from .search import Search
@@ -34,16 +42,21 @@ class SearchModelUpdate(Search):
     Saves the search model before and after the update, the training distribution, and the
     algorithm.
 
+    Samples are the nearest designs that can be made, and only feasible ones are kept. Densities are
+    the models' own at those designs: conditioned on feasibility they are greater by a factor that
+    is the same for all designs, which normalised weights do not depend on.
+
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithms 1 and 2.
     """
 
     candidate_quantile = CANDIDATE_QUANTILE
     has_densities = True
+    search_model: SearchModel
 
     def __init__(
         self,
         algorithm: Algorithm,
-        search_model: SearchModel,
+        search_model: SearchModel | None = None,
         num_samples: int = 10_000,
         num_iterations: int = 20,
     ) -> None:
@@ -52,7 +65,9 @@ class SearchModelUpdate(Search):
         Args:
             algorithm: How samples become weights.
             search_model: p_θ; it starts from the training distribution p_0, which is the same
-                model fitted to the training designs.
+                model fitted to the training designs. By default what the designs ask for: of
+                numbers `MultivariateNormal` (`CMANormal` for CMAES), of letters or categories
+                `Categorical`, of both `Product`, which a model of one of the two becomes a part of.
             num_samples: Designs drawn in each design iteration, m.
             num_iterations: Design iterations of the run.
 
@@ -67,26 +82,31 @@ class SearchModelUpdate(Search):
             raise ConfigurationError(
                 f"search.num_iterations must be at least 1, not {num_iterations}"
             )
-        _check_together(algorithm, search_model)
+        if search_model is None and isinstance(algorithm, CMAES):
+            search_model = CMANormal()
+        if search_model is not None:
+            _check_together(algorithm, search_model)
         self.algorithm = algorithm
-        self.search_model = search_model
+        self.given_search_model = search_model
         self.num_samples = num_samples
         self.num_iterations = num_iterations
         self._data: DesignDataModule | None = None
+        self._has_warned = False
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
         data = design_data(trainer)
         data.test_designs = {
             "search": self.last_samples,
-            "training distribution": lambda: self._draw(
+            "training distribution": lambda: self._some(
                 self.training_distribution, len(data.designs), "baseline", 0
             ),
         }
         if data is self._data:  # a later stage of the same run
             return
         self._data = data
-        self.search_model.build(data.design_shape)
+        self.search_model = search_model_for(data.space, self.given_search_model)
+        self.search_model.build(data.space)
         self.search_model.fit(data.designs, torch.ones(len(data.designs)))
         self.algorithm.start(data.designs, data.properties)
         self.training_distribution = copy.deepcopy(self.search_model)
@@ -95,21 +115,30 @@ class SearchModelUpdate(Search):
         for module in self._modules().values():
             module.requires_grad_(False).to(trainer.strategy.root_device)
 
-    def iterate(self, oracle: Oracle) -> DesignIteration:
+    def iterate(self, oracle: Oracle) -> DesignIteration | None:
         """E-step and M-step; without a sample that weighs anything the search is exhausted."""
-        designs = self._draw(self.search_model, self.num_samples, "design", self.num_done)
+        designs, rate = self._draw(self.search_model, self.num_samples, "design", self.num_done)
+        if len(designs) < 2:
+            return None
+        if len(designs) < self.num_samples and not self._has_warned:
+            self._has_warned = True
+            rank_zero_warn(
+                f"of {DRAWS_PER_SAMPLE * self.num_samples:,} designs drawn in design iteration "
+                f"{self.num_done} only {len(designs):,} meet data.constraints: the search goes on "
+                "with these"
+            )
         samples = self._judged(designs, oracle)
         self.sampled_model.load_state_dict(self.search_model.state_dict())
         self.exhausted = not self._update(samples, oracle)
-        return self._record(samples)
+        return self._record(samples, rate)
 
     def last_samples(self) -> Tensor:
         """The samples of the last design iteration, drawn again, ``(m, *design_shape)``."""
-        return self._draw(self.sampled_model, self.num_samples, "design", max(0, self.num_done - 1))
+        return self._some(self.sampled_model, self.num_samples, "design", max(0, self.num_done - 1))
 
     def more_samples(self, num_samples: int) -> Tensor:
         """New samples of the model of the last design iteration, ``(m, *design_shape)``."""
-        return self._draw(self.sampled_model, num_samples, "predict", self.num_done)
+        return self._some(self.sampled_model, num_samples, "predict", self.num_done)
 
     @property
     def present_threshold(self) -> Tensor:
@@ -137,6 +166,11 @@ class SearchModelUpdate(Search):
         for name, module in self._modules().items():
             module.load_state_dict(state_dict[name])
 
+    @property
+    def _problem(self) -> DesignDataModule:
+        assert self._data is not None
+        return self._data
+
     def _modules(self) -> dict[str, torch.nn.Module]:
         return {
             "algorithm": self.algorithm,
@@ -145,15 +179,30 @@ class SearchModelUpdate(Search):
             "training_distribution": self.training_distribution,
         }
 
-    def _draw(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Tensor:
-        device = next(model.buffers()).device
-        return model.sample(num_samples, keyed_generator(purpose, index, device=device))
+    def _draw(
+        self, model: SearchModel, num_samples: int, purpose: str, index: int
+    ) -> tuple[Tensor, float]:
+        """Feasible samples, at most as many as are wanted, and the share of the draws they are."""
+        data = self._problem
+        generator = keyed_generator(purpose, index, device=next(model.buffers()).device)
+        return sample_allowed(model, num_samples, generator, data.nearest_allowed, data.feasible)
+
+    def _some(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Tensor:
+        designs, _ = self._draw(model, num_samples, purpose, index)
+        if len(designs) == 0:
+            raise DataError(
+                f"of {DRAWS_PER_SAMPLE * num_samples:,} designs drawn from the search model none "
+                "meets data.constraints: relax them"
+            )
+        return designs
 
     def _update(self, samples: Samples, oracle: Oracle) -> bool:
         """Update the search model, where a weight is not zero; whether there is one."""
         if isinstance(self.search_model, Quadrature):
             nodes = self._judged(self.search_model.nodes, oracle)
-            return self.search_model.reweigh(self.algorithm.log_weights(nodes))
+            log_weights = self.algorithm.log_weights(nodes)
+            infeasible = ~self._problem.feasible(nodes.designs)
+            return self.search_model.reweigh(log_weights.masked_fill(infeasible, -torch.inf))
         weights = normalized_weights(self.algorithm.log_weights(samples))
         if not weights.any():
             return False
@@ -185,8 +234,9 @@ class SearchModelUpdate(Search):
             log_prob_training,
         )
 
-    def _record(self, samples: Samples) -> DesignIteration:
+    def _record(self, samples: Samples, acceptance_rate: float) -> DesignIteration:
         score = samples.prediction.loc.nanquantile(CANDIDATE_QUANTILE).item()
+        rate = {"acceptance_rate": acceptance_rate} if self._problem.has_constraints else {}
         return DesignIteration(
             number=self.num_done,
             samples=samples,
@@ -201,6 +251,7 @@ class SearchModelUpdate(Search):
                 "search_model_entropy": -samples.log_prob.mean().item(),
                 "kl_from_training": (samples.log_prob - samples.log_prob_training).mean().item(),
                 "ensemble_disagreement": samples.disagreement.mean().item(),
+                **rate,
             },
         )
 

@@ -32,12 +32,7 @@ _CONFIGS = Path(str(importlib.import_module("lightning_mbo.configs").__file__)).
 _DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
     "model": {"class_path": "lightning_mbo.oracles.DeepEnsemble"},
     "data": {"class_path": "lightning_mbo.data.Superconductor"},
-    "search": {
-        "class_path": "lightning_mbo.callbacks.SearchModelUpdate",
-        "init_args": {
-            "search_model": {"class_path": "lightning_mbo.search_models.MultivariateNormal"}
-        },
-    },
+    "search": {"class_path": "lightning_mbo.callbacks.SearchModelUpdate"},
 }
 
 _GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.Search}
@@ -225,7 +220,14 @@ class MBOCommandLine(LightningCLI):
             "--num_candidates",
             type=int | None,
             default=None,
-            help="How many candidates to write; default: all in fit, 100 in predict.",
+            help="How many candidates to write, good and unlike each other; default: all in fit, "
+            "100 in predict.",
+        )
+        parser.add_argument(
+            "--keep_known",
+            type=bool,
+            default=False,
+            help="Whether a candidate may be one of the training designs.",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -251,7 +253,10 @@ class MBOCommandLine(LightningCLI):
             callbacks.Trajectory(),
             callbacks.AscentTrajectory(),
             callbacks.SearchPanels(),
-            callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
+            callbacks.CandidateWriter(
+                self._get(self.config_init, "num_candidates"),
+                self._get(self.config_init, "keep_known"),
+            ),
         ]
         if self.run is None:
             kwargs |= {

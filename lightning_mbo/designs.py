@@ -60,3 +60,20 @@ def first_occurrences(designs: Tensor) -> Tensor:
     rows = torch.arange(len(designs), device=designs.device)
     first = rows.new_full((len(designs),), len(designs)).scatter_reduce(0, groups, rows, "amin")
     return first[first < len(designs)].sort().values
+
+
+def are_among(designs: Tensor, others: Tensor) -> Tensor:
+    """Which designs ``(m, *design_shape)`` are among others ``(n, *design_shape)``, bool, ``(m,)``.
+
+    They are compared as oracles see them, in float32: one that was computed may differ from the
+    same one in a table in the last digits of float64.
+    """
+    known = set(_keys(others))
+    among = [key in known for key in _keys(designs)]
+    return torch.tensor(among, dtype=torch.bool, device=designs.device)
+
+
+def _keys(designs: Tensor) -> list[bytes]:
+    # Of the two zeros, which are equal, both become the positive one.
+    rows = designs.flatten(1).float().numpy(force=True) + 0.0
+    return [row.tobytes() for row in rows]

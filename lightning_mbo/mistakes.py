@@ -51,6 +51,18 @@ def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> 
         bases = [*groups.values(), *_NESTED]
         names = [cls.__name__ for base in bases for cls in _subclasses(base)]
         return f"{key[1]}: there is no class {no_class[1]}{_nearest(no_class[1], names)}"
+    nested = re.search(r"NestedArg\(key='(\w+)'", line)
+    if key and nested:
+        owners = [
+            cls.__name__
+            for base in _NESTED
+            for cls in _subclasses(base)
+            if nested[1] in inspect.signature(cls).parameters
+        ]
+        return (
+            f"{key[1]}.{nested[1]} is an option of a class, which has to be chosen before it: give "
+            f"{key[1]} {' or '.join(sorted(set(owners))) or 'a class'} first"
+        )
     wanted = [f"of type {name}" for name in re.findall(r"Expected a <class '(\w+)'>", line)[:1]]
     wanted += [
         f"one of {names}" for names in re.findall(r"Expected a typing.Literal\[(.+?)\]", line)

@@ -124,6 +124,11 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """
         return designs
 
+    @property
+    def has_constraints(self) -> bool:
+        """Whether a design can be infeasible: by default, whether a subclass says which are."""
+        return type(self).feasible is not DesignDataModule.feasible
+
     def feasible(self, designs: Tensor) -> Tensor:
         """Which of the designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``."""
         return torch.ones(len(designs), dtype=torch.bool, device=designs.device)

@@ -19,6 +19,7 @@ from lightning_mbo.data.tabular import numbers, read_csv, varying
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal
+from lightning_mbo.space import DesignSpace
 
 TARGET = "critical_temp"
 
@@ -123,7 +124,7 @@ class Superconductor(DesignDataModule):
         if self.labels == "measured":
             return designs, torch.from_numpy(problem.temperatures[visible])
         model = MultivariateNormal()
-        model.build(designs.shape[1:])
+        model.build(DesignSpace.of_shape(designs.shape[1:]))
         model.fit(designs, torch.ones(len(designs)))
         generator = keyed_generator("training designs")
         designs = model.sample(self.num_designs or len(designs), generator)

@@ -5,13 +5,19 @@ from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.categorical_mixture import CategoricalMixture
 from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
+from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, sample_allowed
 
 __all__ = [
+    "DRAWS_PER_SAMPLE",
     "CMANormal",
     "Categorical",
     "CategoricalMixture",
     "MultivariateNormal",
+    "Product",
     "Quadrature",
     "SearchModel",
+    "sample_allowed",
+    "search_model_for",
 ]

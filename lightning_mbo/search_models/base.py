@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lightning_mbo.distributed import all_reduce_sum, shard
+from lightning_mbo.space import DesignSpace
 
 Reduce = Callable[[Tensor], Tensor]
 
@@ -18,11 +20,22 @@ class SearchModel(nn.Module, ABC):
 
     All state is in buffers or parameters, so that `state_dict` is complete. Densities are in
     float64: those of narrow distributions differ by hundreds of nats.
+
+    Attributes:
+        models_numbers: Whether designs may have numbers.
+        models_categories: Whether they may have categories or letters.
     """
 
+    models_numbers: ClassVar[bool] = True
+    models_categories: ClassVar[bool] = False
+
     @abstractmethod
-    def build(self, design_shape: torch.Size) -> None:
-        """Allocate the parameters for designs of this shape. Called once, before all else."""
+    def build(self, space: DesignSpace) -> None:
+        """Allocate the parameters for designs of this layout. Called once, before all else.
+
+        Raises:
+            ConfigurationError: If they are not of the kind that is modelled.
+        """
 
     @abstractmethod
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:

@@ -1,8 +1,9 @@
-"""Letters that are drawn place by place."""
+"""Letters or categories that are drawn one by one."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,23 +11,30 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.sequences import one_hot
+from lightning_mbo.space import DesignSpace
 
 
 class Categorical(SearchModel):
-    """Search model of sequences: in each place a distribution over letters, places independent.
+    """Search model of one-hot groups: of each group a distribution of its own, independent.
 
-    A letter that occurs in no weighted design must keep a probability, or its importance ratio
-    p_θ / p_0 would be zero, infinite or undefined. To n_e = (Σw)² / Σw² designs, which is what the
-    weighted ones count for, `pseudocount` designs of uniform letters are therefore added. No
-    probability falls below pseudocount / (v (n_e + pseudocount)), so that a log-ratio of two fits
-    is at most l log(v (n_e + pseudocount) / pseudocount) from zero; a fit to a single design keeps
-    half of its mass elsewhere; and a fit to many is the maximum-likelihood one.
+    A group is a place of a sequence, with letters, or a column of a table, with categories, of
+    which columns may have different numbers. A letter that occurs in no weighted design must keep a
+    probability, or its importance ratio p_θ / p_0 would be zero, infinite or undefined. To
+    n_e = (Σw)² / Σw² designs, which is what the weighted ones count for, `pseudocount` designs of
+    uniform letters are therefore added. In a group of v letters no probability falls below
+    pseudocount / (v (n_e + pseudocount)), so that a log-ratio of two fits to sequences is at most
+    l log(v (n_e + pseudocount) / pseudocount) from zero; a fit to a single design keeps half of its
+    mass elsewhere; and a fit to many is the maximum-likelihood one.
 
     Attributes:
-        log_probabilities: Shape ``(l, v)``, float64, nats.
+        log_probabilities: Laid out as a design, ``(*design_shape)``, float64, nats.
     """
 
+    models_numbers: ClassVar[bool] = False
+    models_categories: ClassVar[bool] = True
     log_probabilities: Tensor
+    sizes: Tensor
+    is_entry: Tensor
 
     def __init__(self, pseudocount: float = 1.0) -> None:
         """Set the smoothing; `build` creates the distribution.
@@ -42,36 +50,44 @@ class Categorical(SearchModel):
             raise ConfigurationError(f"pseudocount must be positive and finite, not {pseudocount}")
         self.pseudocount = pseudocount
 
-    def build(self, design_shape: torch.Size) -> None:
-        """Start as uniform on one-hot designs of shape ``(l, v)``.
+    def build(self, space: DesignSpace) -> None:
+        """Start as uniform in each group.
 
         Raises:
-            ConfigurationError: If designs are no sequences.
+            ConfigurationError: If designs have numbers.
         """
-        if len(design_shape) != 2:
+        if space.num_numbers:
             raise ConfigurationError(
-                "Categorical needs sequences, and these designs are of shape "
-                f"{tuple(design_shape)}: give --search.search_model MultivariateNormal"
+                "Categorical needs designs of letters or categories alone, and these, of shape "
+                f"{tuple(space.shape)}, have {space.num_numbers} numbers: leave "
+                "--search.search_model out"
             )
-        uniform = torch.full(design_shape, -math.log(design_shape[1]), dtype=torch.float64)
-        self.register_buffer("log_probabilities", uniform)
+        groups = torch.tensor(space.groups)
+        sizes = groups.repeat_interleave(groups).double().reshape(space.shape)
+        self.register_buffer("log_probabilities", -sizes.log())
+        self.register_buffer("sizes", sizes, persistent=False)
+        # Of a table with one row a group, as long as the largest: groups are drawn all at once.
+        is_entry = torch.arange(int(groups.max())) < groups[:, None]
+        self.register_buffer("is_entry", is_entry, persistent=False)
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
-        """Draw ``(m, l, v)`` one-hot designs."""
-        probabilities = self.log_probabilities.exp()
+        """Draw ``(m, *design_shape)`` designs, one-hot in each group."""
+        probabilities = self.log_probabilities.new_zeros(self.is_entry.shape)
+        probabilities[self.is_entry] = self.log_probabilities.exp().flatten()
         tokens = probabilities.multinomial(num_samples, replacement=True, generator=generator)
-        return one_hot(tokens.mT, probabilities.shape[1])
+        groups = one_hot(tokens.mT, probabilities.shape[1])
+        return groups[:, self.is_entry].reshape(num_samples, *self.log_probabilities.shape)
 
     def log_prob(self, designs: Tensor) -> Tensor:
-        """Log-probability of ``(m, l, v)`` designs, shape ``(m,)``."""
-        return (designs * self.log_probabilities).sum((1, 2))
+        """Log-probability of ``(m, *design_shape)`` designs, shape ``(m,)``."""
+        return (designs * self.log_probabilities).flatten(1).sum(1)
 
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
-        """Weighted frequencies of the letters in each place, with the pseudocount."""
+        """Weighted frequencies in each group, with the pseudocount."""
         weights = weights.to(self.log_probabilities.dtype)
         weights = weights / reduce(weights.sum())
         size = 1 / reduce(weights.square().sum())
         frequencies = reduce(torch.tensordot(weights, designs.to(weights.dtype), 1))
         share = self.pseudocount / (size + self.pseudocount)
-        smoothed = (1 - share) * frequencies + share / frequencies.shape[1]
+        smoothed = (1 - share) * frequencies + share / self.sizes
         self.log_probabilities.copy_(smoothed.log())

@@ -1,8 +1,9 @@
-"""Several kinds of sequences, in each of which letters are drawn place by place."""
+"""Several kinds of sequences, in each of which letters are drawn one by one."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,9 +20,9 @@ _MOST_STEPS = 100
 
 
 class CategoricalMixture(SearchModel):
-    """Search model of sequences: a mixture of `Categorical` distributions (a latent class model).
+    """Search model of one-hot groups: a mixture of `Categorical`s (a latent class model).
 
-    Within a component the places are independent; together they say which letters go with which.
+    Within a component the groups are independent; together they say which letters go with which.
     So the search keeps several motifs, or one motif in several places, where a single component
     would average them. It is fitted by expectation maximisation, the first time from frequencies
     that are disturbed at random, later from the components that it has.
@@ -39,6 +40,8 @@ class CategoricalMixture(SearchModel):
         fitted: Whether there are components to go on from.
     """
 
+    models_numbers: ClassVar[bool] = False
+    models_categories: ClassVar[bool] = True
     log_shares: Tensor
     log_probabilities: Tensor
     fitted: Tensor
@@ -61,18 +64,18 @@ class CategoricalMixture(SearchModel):
         self.num_components = num_components
         self.pseudocount = pseudocount
 
-    def build(self, design_shape: torch.Size) -> None:
-        """Start as uniform on designs of letters.
+    def build(self, space: DesignSpace) -> None:
+        """Start as uniform in each group.
 
         Raises:
-            ConfigurationError: If designs are anything else.
+            ConfigurationError: If designs have numbers.
         """
-        self.space = space = DesignSpace.of_shape(torch.Size(design_shape))
         if space.num_numbers:
             raise ConfigurationError(
-                "CategoricalMixture needs sequences, and these designs are of shape "
-                f"{tuple(design_shape)}: give --search.search_model MultivariateNormal"
+                "CategoricalMixture needs designs of letters or categories alone, and these, of "
+                f"shape {tuple(space.shape)}, have numbers: leave --search.search_model out"
             )
+        self.space = space
         shares = torch.full((self.num_components,), 1 / self.num_components, dtype=torch.float64)
         self.register_buffer("log_shares", shares.log())
         uniform = torch.cat([torch.full((v,), 1 / v, dtype=torch.float64) for v in space.groups])

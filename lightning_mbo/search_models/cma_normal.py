@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
-from lightning_mbo.search_models.multivariate_normal import vector_length, weighted_moments
+from lightning_mbo.search_models.multivariate_normal import number_count, weighted_moments
+from lightning_mbo.space import DesignSpace
 
 _OPTIONS = {
     "verbose": -9,
@@ -67,13 +68,13 @@ class CMANormal(SearchModel):
             )
         self.initial_step_size = initial_step_size
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Start as the standard normal on designs of shape ``(d,)``.
 
         Raises:
-            ConfigurationError: If designs are no vectors.
+            ConfigurationError: If designs are not of numbers alone.
         """
-        d = vector_length(design_shape)
+        d = number_count(space, self, "give another --search.algorithm than CMAES")
         for name, value in {
             "mean": torch.zeros(d),
             "step_size": torch.ones(()),

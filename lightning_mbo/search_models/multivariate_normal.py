@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.space import DesignSpace
 
 # The smallest eigenvalue of the scaled covariance, per dimension: Cholesky's rounding error
 # grows with the dimension, and triangular solves stay accurate to about half of float64's digits.
@@ -28,13 +29,13 @@ class MultivariateNormal(SearchModel):
     cholesky: Tensor
     fitted: Tensor
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Start as the standard normal on designs of shape ``(d,)``.
 
         Raises:
-            ConfigurationError: If designs are no vectors.
+            ConfigurationError: If designs are not of numbers alone.
         """
-        d = vector_length(design_shape)
+        d = number_count(space, self)
         self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("covariance", torch.eye(d, dtype=torch.float64))
         self.register_buffer("cholesky", torch.eye(d, dtype=torch.float64))
@@ -73,18 +74,20 @@ class MultivariateNormal(SearchModel):
         self.fitted.fill_(True)
 
 
-def vector_length(design_shape: torch.Size) -> int:
-    """The dimension d of designs of shape ``(d,)``.
+def number_count(
+    space: DesignSpace, model: SearchModel, fix: str = "leave --search.search_model out"
+) -> int:
+    """How many numbers d a design is of, for a model of nothing else.
 
     Raises:
-        ConfigurationError: If designs are no vectors.
+        ConfigurationError: If designs have letters or categories.
     """
-    if len(design_shape) != 1:
+    if space.groups:
         raise ConfigurationError(
-            "a normal search model needs vectors, and these designs are of shape "
-            f"{tuple(design_shape)}: for sequences give --search.search_model Categorical"
+            f"{type(model).__name__} needs designs of numbers alone, and these, of shape "
+            f"{tuple(space.shape)}, have {len(space.groups)} letters or categories: {fix}"
         )
-    return design_shape[0]
+    return space.num_numbers
 
 
 def weighted_moments(

@@ -8,6 +8,7 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.space import DesignSpace
 
 _LARGEST_LOG_RATIO = 700.0
 """Nodes are held this close to the densest, in nats: then all ratios are finite numbers."""
@@ -50,16 +51,16 @@ class Quadrature(SearchModel):
         self.upper = upper
         self.num_nodes = num_nodes
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Start as the uniform density.
 
         Raises:
             ConfigurationError: If designs are not one number each.
         """
-        if design_shape != (1,):
+        if space.num_numbers != 1 or space.groups:
             raise ConfigurationError(
                 f"Quadrature needs designs of one number, and these have the shape "
-                f"{tuple(design_shape)}: give --search.search_model MultivariateNormal"
+                f"{tuple(space.shape)}: leave --search.search_model out"
             )
         self.register_buffer(
             "grid", torch.linspace(self.lower, self.upper, self.num_nodes, dtype=torch.float64)
@@ -114,7 +115,7 @@ class Quadrature(SearchModel):
                 f"{self.upper:g}: give the range that is to be searched"
             )
         normal = MultivariateNormal().to(self.grid.device)
-        normal.build(torch.Size([1]))
+        normal.build(DesignSpace(torch.Size([1])))
         normal.fit(designs, weights, reduce)
         self._set(normal.log_prob(self.nodes))
 

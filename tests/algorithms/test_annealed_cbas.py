@@ -12,6 +12,7 @@ from lightning_mbo.algorithms import AnnealedCbAS, CbAS, Samples
 from lightning_mbo.algorithms.base import Algorithm
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import Quadrature
+from lightning_mbo.space import DesignSpace
 
 
 def judged(model: Quadrature, p_0: Quadrature, mean: np.ndarray, std: float) -> Samples:
@@ -29,7 +30,7 @@ def judged(model: Quadrature, p_0: Quadrature, mean: np.ndarray, std: float) -> 
 def models(num_nodes: int = 50) -> tuple[Quadrature, Quadrature]:
     both = Quadrature(0.0, 10.0, num_nodes), Quadrature(0.0, 10.0, num_nodes)
     for model in both:
-        model.build(torch.Size([1]))
+        model.build(DesignSpace.of_shape(torch.Size([1])))
         model.fit(torch.tensor([[1.0], [3.0], [5.0]]), torch.ones(3))
     return both
 

@@ -21,6 +21,7 @@ from lightning_mbo.importance import importance_weights, normalized_weights
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal
+from lightning_mbo.space import DesignSpace
 
 K, HIDDEN, LEARNING_RATE, ALPHA, PATIENCE = 3, (100, 100, 100, 100, 10), 5e-4, 0.2, 2
 
@@ -52,7 +53,7 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
         ), weights
 
     search = MultivariateNormal()
-    search.build(designs.shape[1:])
+    search.build(DesignSpace.of_shape(designs.shape[1:]))
     search.fit(designs, torch.ones(len(designs)))
     training = copy.deepcopy(search)
     algorithm = CbAS()

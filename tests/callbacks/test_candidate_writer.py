@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial import distance
 from torch import Tensor
 
+from lightning_mbo.batch import diverse_batch
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import MultivariateNormal
 from tests.callbacks.quadratic import (
@@ -41,18 +43,19 @@ FIGURES = [
 ]
 
 
-@pytest.mark.parametrize("num_candidates", [None, 1, 7, 1000])
+@pytest.mark.parametrize("num_candidates", [None, 1, 1000])
 def test_candidates_are_the_best_of_the_best_iteration(
     num_candidates: int | None, tmp_path: Path
 ) -> None:
+    """Where there are fewer candidates than are wanted, all samples are."""
     _, recorder = run(tmp_path, callbacks.CandidateWriter(num_candidates))
     candidates = read_table(tmp_path / "candidates.csv")
     assert list(candidates.columns) == [*FIGURES, "width", "length"]
     promises = [np.quantile(recorder.numpy(t)[1], 0.8) for t in range(3)]
     best = int(np.argmax(promises))
     designs, means, stds, log_prob, log_prob_training = recorder.numpy(best)
-    order = np.argsort(-means, kind="stable")[: min(NUM_SAMPLES // 5, num_candidates or 1000)]
-    assert (means[order] >= promises[best]).all()
+    order = np.argsort(-means, kind="stable")[: num_candidates or NUM_SAMPLES // 5]
+    assert (means[order[: NUM_SAMPLES // 5]] >= promises[best]).all()
     threshold = recorder.iterations[best].threshold
     expected = np.column_stack(
         [
@@ -66,6 +69,79 @@ def test_candidates_are_the_best_of_the_best_iteration(
     )
     np.testing.assert_allclose(candidates.to_numpy(), expected, rtol=1e-12)
     assert (np.diff(candidates["oracle_mean"]) <= 0).all()
+
+
+def test_a_batch_is_of_candidates_that_are_unlike_each_other(tmp_path: Path) -> None:
+    writer = callbacks.CandidateWriter(7)
+    trainer, recorder = run(tmp_path, writer, num_iterations=1)
+    designs, means, *_ = recorder.numpy(0)
+    candidates = np.argsort(-means, kind="stable")[: NUM_SAMPLES // 5]
+    batch = read_table(tmp_path / "candidates.csv")
+    assert batch["oracle_mean"].is_monotonic_decreasing
+    assert batch["oracle_mean"][0] == pytest.approx(means.max())
+    assert set(batch["oracle_mean"]) <= set(means[candidates])
+    points = (batch[["width", "length"]].to_numpy() - OFFSET) / SCALE
+    apart, of_the_best = (distance.pdist(p).mean() for p in (points, designs[candidates[:7]]))
+    assert apart > of_the_best
+    chosen = diverse_batch(
+        torch.from_numpy(designs[candidates]),
+        torch.from_numpy(means[candidates]),
+        trainer.datamodule.distances,
+        7,
+    )
+    expected = designs[candidates][np.sort(chosen.numpy())]
+    np.testing.assert_allclose(points, expected, rtol=1e-12, atol=1e-12)
+
+
+class Measured(Quadratic):
+    """Points of a small lattice, most of which have been measured."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        lattice = torch.cartesian_prod(*[torch.arange(-2.0, 3.0).double()] * 2)
+        designs = lattice[lattice.sum(1) < 2]
+        return designs, -designs.square().sum(1)
+
+    def nearest_allowed(self, designs: Tensor) -> Tensor:
+        # In the last digits another number than the one in the table.
+        return designs.clamp(-2, 2).round() * (1 + 1e-15)
+
+
+@pytest.mark.parametrize("num_candidates", [None, 2])
+@pytest.mark.parametrize("keep_known", [False, True])
+def test_what_has_been_measured_is_left_out(
+    num_candidates: int | None, keep_known: bool, tmp_path: Path
+) -> None:
+    writer = callbacks.CandidateWriter(num_candidates, keep_known)
+    trainer, _ = run(
+        tmp_path,
+        writer,
+        callbacks.DesignCheckpoint(),
+        data=Measured(),
+        num_iterations=1,
+        algorithm=Indifferent(),
+    )
+    trainer.predict(ckpt_path="last", datamodule=trainer.datamodule)
+    measured = set(map(tuple, trainer.datamodule.designs.numpy()))
+    for name in ("candidates.csv", "predicted_candidates.csv"):
+        written = read_table(tmp_path / name)[["width", "length"]].to_numpy()
+        points = [tuple(point) for point in ((written - OFFSET) / SCALE).round()]
+        assert 0 < len(points) == len(set(points))
+        assert num_candidates is None or len(points) == num_candidates
+        assert keep_known or not measured & set(points)
+    # A predicted hundred is taken from all samples, as the lattice has no hundred candidates.
+    if num_candidates is None:
+        assert bool(measured & set(points)) == keep_known
+
+
+def test_where_all_has_been_measured_nothing_is_left(tmp_path: Path) -> None:
+    class All(Measured):
+        def load(self) -> tuple[Tensor, Tensor]:
+            designs = torch.cartesian_prod(*[torch.arange(-2.0, 3.0).double()] * 2)
+            return designs, -designs.square().sum(1)
+
+    with pytest.warns(UserWarning, match="there is no candidate.* --keep_known true"):
+        run(tmp_path, callbacks.CandidateWriter(), data=All(), num_iterations=1)
+    assert read_table(tmp_path / "candidates.csv").empty
 
 
 @pytest.mark.parametrize(
@@ -225,7 +301,7 @@ def test_predict(num_candidates: int | None, rows: int, tmp_path: Path) -> None:
         stats.norm.sf(recorder.iterations[-1].threshold, one["oracle_mean"], one["oracle_std"]),
         rtol=1e-5,
     )
-    # The best fifth of five times as many draws, none of them seen before.
+    # Of the best fifth of twenty times as many draws, none of them seen before.
     assert not np.isin(designs, recorder.numpy(2)[0]).any()
 
 

@@ -58,7 +58,6 @@ def test_command_line(args: list[str], parts: list[str]) -> None:
         ("--search.num_samples=many", ["num_samples", "int", "'many'"]),
         ("--search.num_samples=1", ["search.num_samples", "at least 2", "1"]),
         ("--search.num_iterations=0", ["search.num_iterations", "at least 1"]),
-        ("--search.algorithm=CMAES", ["CMAES", "MultivariateNormal", "CMANormal"]),
         ("--search.search_model=CMANormal", ["CbAS", "CMANormal", "CMAES"]),
         ("--data.labels=guess", ["labels", "'simulated', 'measured'", "'guess'"]),
         ("--data.batch_size=0", ["data.batch_size", "at least 1"]),

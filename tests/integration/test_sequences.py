@@ -103,8 +103,8 @@ def test_test_and_predict(options: list[str]) -> None:
 @pytest.mark.parametrize(
     ("option", "parts"),
     [
-        ("--search.search_model=MultivariateNormal", ["(5, 4)", "--search.search_model Cat"]),
-        ("--search.search_model.pseudocount=0", ["pseudocount", "positive"]),
+        ("--search.search_model=MultivariateNormal", ["(5, 4)", "leave --search.search_model out"]),
+        ("--search.search_model.pseudocount=0", ["give search_model Categorical first"]),
         ("--data.landscape=nowhere.txt", ["nowhere.txt is missing", "data.landscape"]),
         ("--data.visible_percentile=0", ["data.visible_percentile", "(0, 100]"]),
         ("--data.landscap=5mers.txt", ["landscap", "mean landscape?"]),
@@ -119,6 +119,12 @@ def test_mistakes(option: str, parts: list[str], options: list[str]) -> None:
     assert "\n" not in message
     assert all(part in message for part in parts), message
     assert "mean path?" not in message
+
+
+def test_the_search_model_can_be_given(options: list[str]) -> None:
+    model = ["--search.search_model=Categorical", "--search.search_model.pseudocount=0"]
+    with pytest.raises(SystemExit, match="pseudocount must be positive"):
+        fit(options, "cbas", *model)
 
 
 def test_an_ascent_ends_on_sequences(landscape: Path) -> None:

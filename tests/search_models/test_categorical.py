@@ -11,6 +11,7 @@ import torch
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import Categorical
+from lightning_mbo.space import DesignSpace
 
 PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])
 # The nine sequences of two letters out of three, in alphabetical order.
@@ -21,7 +22,7 @@ JOINT = np.multiply.outer(*PROBABILITIES).flatten()
 
 def built(pseudocount: float = 1.0, shape: tuple[int, int] = (2, 3)) -> Categorical:
     model = Categorical(pseudocount)
-    model.build(torch.Size(shape))
+    model.build(DesignSpace.of_shape(torch.Size(shape)))
     return model
 
 
@@ -124,10 +125,45 @@ def test_float32_input_is_computed_in_float64() -> None:
     assert torch.equal(single.log_prob(DESIGNS.float()), double.log_prob(DESIGNS))
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
-def test_designs_must_be_sequences(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigurationError, match=r"sequences.*search_model MultivariateNormal"):
-        Categorical().build(torch.Size(shape))
+def of_columns(*sizes: int) -> Categorical:
+    model = Categorical()
+    model.build(DesignSpace(torch.Size([sum(sizes)]), sizes))
+    return model
+
+
+def test_columns_of_different_sizes_are_so_many_models() -> None:
+    sizes = (3, 2, 5)
+    model, columns = of_columns(*sizes), [of_columns(size) for size in sizes]
+    generator = np.random.default_rng(0)
+    rows = np.hstack([np.eye(size)[generator.integers(size, size=20)] for size in sizes])
+    designs, weights = torch.from_numpy(rows), torch.from_numpy(generator.exponential(size=20))
+    model.fit(designs, weights)
+    for column, part in zip(columns, designs.split(sizes, 1), strict=True):
+        column.fit(part, weights)
+    expected = torch.cat([column.log_probabilities for column in columns])
+    torch.testing.assert_close(model.log_probabilities, expected, rtol=1e-14, atol=0.0)
+    log_probs = [c.log_prob(p) for c, p in zip(columns, designs.split(sizes, 1), strict=True)]
+    torch.testing.assert_close(model.log_prob(designs), sum(log_probs), rtol=1e-14, atol=0.0)
+
+
+def test_frequencies_of_samples_of_different_sizes() -> None:
+    m, model = 100_000, of_columns(3, 1, 2)
+    probabilities = torch.tensor([0.2, 0.5, 0.3, 1.0, 0.9, 0.1], dtype=torch.float64)
+    model.log_probabilities.copy_(probabilities.log())
+    samples = model.sample(m, torch.Generator().manual_seed(0))
+    assert samples.shape == (m, 6)
+    assert all((group.sum(1) == 1).all() for group in samples.split([3, 1, 2], 1))
+    atol = 5 * math.sqrt(0.25 / m)
+    np.testing.assert_allclose(samples.mean(0).numpy(), probabilities.numpy(), atol=atol)
+    # Of pairs, so that columns that depend on each other would be seen.
+    pairs = (samples[:, :3].mT @ samples[:, 4:] / m).numpy()
+    expected = np.outer(probabilities[:3].numpy(), probabilities[4:].numpy())
+    np.testing.assert_allclose(pairs, expected, atol=atol)
+
+
+def test_numbers_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"have 2 numbers: leave --search.search_model"):
+        Categorical().build(DesignSpace(torch.Size([5]), (3,)))
 
 
 @pytest.mark.parametrize("pseudocount", [0.0, -1.0, math.inf, math.nan])

@@ -10,6 +10,7 @@ import torch
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import Categorical, CategoricalMixture
+from lightning_mbo.space import DesignSpace
 
 WORDS = np.array(list(itertools.product(range(3), repeat=2)))
 DESIGNS = torch.from_numpy(np.eye(3)[WORDS])
@@ -20,7 +21,7 @@ JOINT = np.einsum("c,cn->nc", SHARES, [np.multiply.outer(*p).flatten() for p in 
 
 def built(num_components: int = 2, pseudocount: float = 1.0) -> CategoricalMixture:
     model = CategoricalMixture(num_components, pseudocount)
-    model.build(torch.Size([2, 3]))
+    model.build(DesignSpace.of_shape(torch.Size([2, 3])))
     return model
 
 
@@ -66,7 +67,7 @@ def test_a_fit_is_a_fixed_point_of_expectation_maximisation() -> None:
 def test_one_component_is_a_categorical() -> None:
     weights = torch.rand(9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     mixture, categorical = built(num_components=1, pseudocount=0.5), Categorical(0.5)
-    categorical.build(torch.Size([2, 3]))
+    categorical.build(DesignSpace.of_shape(torch.Size([2, 3])))
     for model in (mixture, categorical):
         model.fit(DESIGNS, weights)
     torch.testing.assert_close(mixture.log_prob(DESIGNS), categorical.log_prob(DESIGNS))
@@ -90,5 +91,5 @@ def test_refuses_what_is_not_positive(wrong: dict[str, float]) -> None:
 
 
 def test_refuses_vectors() -> None:
-    with pytest.raises(ConfigurationError, match="sequences"):
-        CategoricalMixture().build(torch.Size([5]))
+    with pytest.raises(ConfigurationError, match="letters or categories"):
+        CategoricalMixture().build(DesignSpace.of_shape(torch.Size([5])))

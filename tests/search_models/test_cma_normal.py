@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import CMANormal, MultivariateNormal
+from lightning_mbo.space import DesignSpace
 
 Array = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ def generator(seed: int, t: int) -> torch.Generator:
 def begun(mean: Array, variances: Array, step_size: float) -> CMANormal:
     """A model that begins at a mean and variances, fitted to designs that have them."""
     model = CMANormal(step_size)
-    model.build(torch.Size([len(mean)]))
+    model.build(DesignSpace.of_shape(torch.Size([len(mean)])))
     offsets = np.diag(np.sqrt(len(mean) * variances))
     designs = torch.from_numpy(mean + np.vstack([offsets, -offsets]))
     model.fit(designs, torch.ones(len(designs)))
@@ -161,7 +162,7 @@ def test_the_search_begins_at_the_fit_with_the_initial_step_size() -> None:
     mean = np.average(designs, axis=0, weights=weights)
     covariance = np.cov(designs.T, aweights=weights, ddof=0)
     model = CMANormal()
-    model.build(torch.Size([3]))
+    model.build(DesignSpace.of_shape(torch.Size([3])))
     model.fit(torch.from_numpy(designs), torch.from_numpy(weights))
     for step_size in (1.0, 0.01):
         np.testing.assert_allclose(
@@ -176,7 +177,7 @@ def test_a_fit_forgets_the_search() -> None:
     designs = torch.randn(50, 4, generator=generator(0, 0), dtype=torch.float64)
     weights = torch.ones(50)
     model, fresh = advanced(), CMANormal(0.3)
-    fresh.build(torch.Size([4]))
+    fresh.build(DesignSpace.of_shape(torch.Size([4])))
     for each in (model, fresh):
         each.fit(designs, weights)
         each.begin_search()
@@ -253,7 +254,7 @@ def test_stays_where_float64_ends(step_size: float) -> None:
 def test_begins_with_fewer_designs_than_dimensions(num_designs: int) -> None:
     designs = torch.randn(num_designs, 5, generator=generator(0, 0), dtype=torch.float64)
     model = CMANormal()
-    model.build(torch.Size([5]))
+    model.build(DesignSpace.of_shape(torch.Size([5])))
     with pytest.warns(UserWarning, match="lost rank"):
         model.fit(designs, torch.ones(num_designs))
     model.begin_search()
@@ -264,7 +265,7 @@ def test_begins_with_fewer_designs_than_dimensions(num_designs: int) -> None:
 def test_begins_with_columns_of_scales_far_apart() -> None:
     column = torch.randn(50, 1, generator=generator(0, 0), dtype=torch.float64)
     model = CMANormal()
-    model.build(torch.Size([2]))
+    model.build(DesignSpace.of_shape(torch.Size([2])))
     with pytest.warns(UserWarning, match="lost rank"):
         model.fit(torch.cat([1e6 * column, 1e-6 * column], 1), torch.ones(50))
     assert_sound(model)
@@ -274,7 +275,7 @@ def test_the_training_distribution_is_that_of_a_multivariate_normal() -> None:
     designs = torch.randn(100, 4, generator=generator(0, 0), dtype=torch.float64)
     models = CMANormal(), MultivariateNormal()
     for model in models:
-        model.build(torch.Size([4]))
+        model.build(DesignSpace.of_shape(torch.Size([4])))
         model.fit(designs, torch.ones(100))
     torch.testing.assert_close(models[0].log_prob(designs), models[1].log_prob(designs))
 
@@ -298,7 +299,7 @@ def test_refused_step_sizes(step_size: float) -> None:
         CMANormal(step_size)
 
 
-@pytest.mark.parametrize("shape", [(), (2, 3)])
-def test_designs_must_be_vectors(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigurationError, match="vectors"):
-        CMANormal().build(torch.Size(shape))
+@pytest.mark.parametrize("groups", [(3,), (3, 2)])
+def test_designs_must_be_numbers(groups: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigurationError, match=r"\(5,\).*another --search.algorithm than CMAES"):
+        CMANormal().build(DesignSpace(torch.Size([5]), groups))

@@ -17,36 +17,47 @@ from lightning_mbo.search_models import (
     CategoricalMixture,
     CMANormal,
     MultivariateNormal,
+    Product,
     Quadrature,
     SearchModel,
 )
+from lightning_mbo.space import DesignSpace
 
-# Every search model, with its options and the shapes of designs to try it on.
-MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[tuple[int, ...], ...]]] = {
-    Categorical: ({}, ((1, 2), (5, 3))),
-    CategoricalMixture: ({"num_components": 3}, ((1, 2), (5, 3))),
-    CMANormal: ({}, ((1,), (3,))),
-    MultivariateNormal: ({}, ((1,), (3,))),
-    Quadrature: ({"lower": -5.0, "upper": 5.0}, ((1,),)),
+
+def of_shape(*shape: int) -> DesignSpace:
+    return DesignSpace.of_shape(torch.Size(shape))
+
+
+def table(num_numbers: int, *groups: int) -> DesignSpace:
+    return DesignSpace(torch.Size([num_numbers + sum(groups)]), groups)
+
+
+# Every search model, with its options and the designs to try it on.
+MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] = {
+    Categorical: ({}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2, 4))),
+    CategoricalMixture: ({"num_components": 3}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2))),
+    CMANormal: ({}, (of_shape(1), of_shape(3))),
+    MultivariateNormal: ({}, (of_shape(1), of_shape(3))),
+    Product: ({}, (table(1, 2), table(2, 3, 4))),
+    Quadrature: ({"lower": -5.0, "upper": 5.0}, (of_shape(1),)),
 }
-CASES = [
-    (model, options, torch.Size(shape))
-    for model, (options, shapes) in MODELS.items()
-    for shape in shapes
-]
+CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
 NUM_SAMPLES = 200
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[2])}")
+@pytest.fixture(
+    params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[2].shape)}-{case[2].groups}"
+)
 def model(request: pytest.FixtureRequest) -> SearchModel:
-    cls, options, shape = request.param
+    cls, options, space = request.param
     built = cls(**options)
-    built.build(shape)
+    built.build(space)
     generator = torch.Generator().manual_seed(3)
-    # Sequences are one-hot.
-    sequences = len(shape) == 2
+    # Groups are one-hot.
     first = (
-        built.sample(50, generator) if sequences else torch.randn(50, *shape, generator=generator)
+        built.sample(50, generator)
+        if space.groups
+        else torch.randn(50, *space.shape, generator=generator)
     )
     built.fit(first, torch.ones(50))
     return built

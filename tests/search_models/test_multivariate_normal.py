@@ -15,13 +15,14 @@ import torch
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.search_models.multivariate_normal import shrink_to_full_rank
+from lightning_mbo.space import DesignSpace
 
 DIMENSIONS = (1, 2, 60)
 
 
 def built(d: int) -> MultivariateNormal:
     model = MultivariateNormal()
-    model.build(torch.Size([d]))
+    model.build(DesignSpace.of_shape(torch.Size([d])))
     return model
 
 
@@ -216,10 +217,11 @@ def test_float32_input_is_computed_in_float64() -> None:
     assert torch.equal(log_prob, double.log_prob(designs.double()))
 
 
-@pytest.mark.parametrize("shape", [(), (2, 3)])
-def test_designs_must_be_vectors(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigurationError, match=r"vectors.*search_model Categorical"):
-        MultivariateNormal().build(torch.Size(shape))
+@pytest.mark.parametrize("shape", [(6,), (2, 3)])
+def test_designs_must_be_numbers(shape: tuple[int, ...]) -> None:
+    message = r"numbers alone.*2 letters or categories: leave --search.search_model out"
+    with pytest.raises(ConfigurationError, match=message):
+        MultivariateNormal().build(DesignSpace(torch.Size(shape), (3, 3)))
 
 
 def test_a_healthy_fit_does_not_warn() -> None:
