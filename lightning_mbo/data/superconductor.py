@@ -131,6 +131,12 @@ class Superconductor(DesignDataModule):
         noise = torch.randn(len(designs), generator=generator, dtype=torch.float64)
         return designs, self.ground_truth(designs) + self.noise_std * noise
 
+    def nearest_allowed(self, designs: Tensor) -> Tensor:
+        """Of measured compositions, no amount below zero; simulated designs are taken as drawn."""
+        if self.labels == "simulated" or self.representation == "features":
+            return designs
+        return designs.maximum(torch.from_numpy(-self._mean / self._std).to(designs))
+
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Features in their own units or amounts of the elements, by UCI's names."""
         return pd.DataFrame(designs.numpy() * self._std + self._mean, columns=self._names)

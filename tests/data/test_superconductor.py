@@ -392,3 +392,26 @@ def test_features_alone_name_no_material(tmp_path: Path, cache_dir: Path) -> Non
     feature_table().to_csv(path, index=False)
     data = Superconductor(path=path, cache_dir=cache_dir)
     assert data.nearest_known(torch.zeros(4, 3)).shape == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "clipped"),
+    [
+        ({"representation": "composition", "labels": "measured"}, True),
+        ({"representation": "composition"}, False),
+        ({"labels": "measured"}, False),
+    ],
+)
+def test_measured_compositions_have_no_negative_amounts(
+    table: Path, cache_dir: Path, options: dict[str, str], clipped: bool
+) -> None:
+    data = loaded(table, cache_dir, **options)
+    designs = torch.randn(50, *data.design_shape, dtype=torch.float64) * 3
+    allowed = data.nearest_allowed(designs)
+    if not clipped:
+        assert allowed.equal(designs)
+        return
+    before, after = (data.to_user_units(d).to_numpy() for d in (designs, allowed))
+    assert before.min() < -0.1
+    np.testing.assert_allclose(after, before.clip(min=0), atol=1e-12)
+    assert data.nearest_allowed(data.designs).allclose(data.designs)
