@@ -62,7 +62,7 @@ class Benchmark:
     def __init__(
         self,
         methods: dict[str, str | dict[str, Any]],
-        arms: dict[str, dict[str, Any]],
+        arms: dict[str, dict[str, Any]] | None = None,
         grid: dict[str, list[Any]] | None = None,
         options: dict[str, Any] | None = None,
         num_trials: int = 10,
@@ -75,7 +75,7 @@ class Benchmark:
         Args:
             methods: Name of each method, and its config or its options of `fit`.
             arms: Name of each arm, and what it changes of a method. Every arm is compared with
-                those before it.
+                those before it. Default: one, which changes nothing.
             grid: Options of `fit` with the values to go through, all combined; the results are
                 drawn as a map where there are two.
             options: Of `fit`, for all runs.
@@ -87,8 +87,8 @@ class Benchmark:
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        if not methods or not arms:
-            raise ConfigurationError("a benchmark needs methods and arms")
+        if not methods:
+            raise ConfigurationError("a benchmark needs methods")
         for name, value in (("num_trials", num_trials), ("num_processes", num_processes)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {value}")
@@ -96,7 +96,7 @@ class Benchmark:
             name: {"config": method} if isinstance(method, str) else method
             for name, method in methods.items()
         }
-        self.arms = arms
+        self.arms = arms or {"as configured": {}}
         self.grid = grid or {}
         self.options = options or {}
         self.num_trials = num_trials
