@@ -90,8 +90,7 @@ def test_what_a_trial_decides_cannot_be_given(option: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"methods": {}}, "needs methods and arms"),
-        ({"arms": {}}, "needs methods and arms"),
+        ({"methods": {}}, "needs methods"),
         ({"num_trials": 0}, "num_trials must be at least 1, not 0"),
         ({"num_processes": 0}, "num_processes must be at least 1, not 0"),
     ],
