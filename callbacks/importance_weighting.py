@@ -49,7 +49,8 @@ class ImportanceWeighting(DesignCallback):
                 all one, which refits the oracle without autofocusing (the control). `auto` takes
                 in each iteration the largest that keeps the effective sample size, and is the
                 default: any fixed one leaves some searches with a handful of training designs.
-            self_normalize: Scale the weights to a mean of one.
+            self_normalize: Scale the weights to a mean of one. Where designs are constrained, the
+                probabilities of feasibility under p_θ and p_0 cancel only then.
             min_effective_sample_size: Least n_e, as a share of the training designs: what `auto`
                 keeps (default 0.25), or the floor below which the oracle is left alone (default
                 0.005).

@@ -102,7 +102,7 @@ class Search(DesignCallback, ABC):
 
     def _end_without_designs(self) -> None:
         if self.num_done == 0:
-            raise DataError(f"{_NONE_FEASIBLE}: check data.constraints, or relax them")
+            raise DataError(f"{_NONE_FEASIBLE}: check them, or relax them")
         self.exhausted = True
         pl.utilities.rank_zero_warn(
             f"the search ends after design iteration {self.num_done - 1}: {_NONE_FEASIBLE}. What "

@@ -69,7 +69,11 @@ class SearchPanels(DesignCallback):
         assert iteration.training_distribution is not None
         nodes = second.search_model.nodes
         prediction, _ = oracle.predict(nodes)
-        second.update(prediction, iteration.training_distribution.log_prob(nodes))
+        second.update(
+            prediction,
+            iteration.training_distribution.log_prob(nodes),
+            design_data(trainer).feasible(nodes),
+        )
         panels = {_FIXED: second.panel(torch.ones_like(self._weights))}
         weighting = callback_of(trainer, ImportanceWeighting)
         if weighting and weighting.enabled:
@@ -138,18 +142,20 @@ class _FixedOracleSearch:
         self.search_model = copy.deepcopy(search_model)
         self.oracle: Normal | None = None
 
-    def update(self, oracle: Normal, log_prob_training: Tensor) -> None:
+    def update(self, oracle: Normal, log_prob_training: Tensor, feasible: Tensor) -> None:
         """Do one design iteration.
 
         Args:
             oracle: Its view of the nodes, batch shape ``(m,)``. The first one is used ever after.
             log_prob_training: log p_0 there, shape ``(m,)``.
+            feasible: Which of them meet the constraints, bool, shape ``(m,)``.
         """
         self.oracle = self.oracle or oracle
         model = self.search_model
         agreement = torch.zeros_like(log_prob_training)
         samples = Samples(model.nodes, self.oracle, agreement, model.log_density, log_prob_training)
-        model.reweigh(self.algorithm.log_weights(samples))
+        log_weights = self.algorithm.log_weights(samples)
+        model.reweigh(log_weights.masked_fill(~feasible, -torch.inf))
 
     def panel(self, weights: Tensor) -> Panel:
         """Its present state; `weights` are those of the oracle's fit, shape ``(n,)``."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_mbo import designs as module
 from lightning_mbo.designs import (
+    are_among,
     euclidean,
     first_occurrences,
     hamming,
@@ -93,3 +94,13 @@ def test_first_occurrences(length: int) -> None:
 
 def test_designs_that_all_differ_stay() -> None:
     assert first_occurrences(points(9, (2,))).tolist() == list(range(9))
+
+
+def test_known_designs_are_recognised() -> None:
+    known = points(6, (2, 3))
+    known[2, 0, 0] = 0.0
+    asked = torch.cat([points(4, (2, 3), seed=1), known[[4, 2]], known[:1] * (1 + 1e-14)])
+    asked[5, 0, 0] = -0.0
+    assert are_among(asked, known).tolist() == [False] * 4 + [True] * 3
+    assert are_among(asked[:0], known).tolist() == []
+    assert not are_among(asked, known[:0]).any()

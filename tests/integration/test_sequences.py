@@ -62,13 +62,38 @@ def test_every_algorithm(config: str, options: list[str], landscape: Path) -> No
 
 
 def test_what_is_written_of_a_candidate(options: list[str]) -> None:
-    folder = fit(options, "dbas", "--data.visible_percentile=100", "--search.num_iterations=1")
+    every = ["--data.visible_percentile=100", "--search.num_iterations=1"]
+    folder = fit(options, "dbas", *every, "--keep_known=true")
     candidates = pd.read_csv(folder / "candidates.csv")
     assert list(candidates.columns)[-3:] == ["nearest_sequence", "nearest_score", "sequence"]
     # Every sequence is known, the more so the best.
     assert candidates["nearest_sequence"].tolist() == candidates["sequence"].tolist()
     assert candidates["nearest_score"].iloc[:10].mean() > 0.8
     assert (candidates["log_prob_search_model"] < 0).all()
+
+
+def test_what_is_known_is_no_candidate(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = "--trainer.enable_progress_bar=false"
+    every = ["--data.visible_percentile=100", "--search.num_iterations=1"]
+    folder = fit([option for option in options if option != quiet], "dbas", *every)
+    assert (
+        "there is no candidate. To hand them out give --keep_known true" in capsys.readouterr().err
+    )
+    assert (folder / "candidates.csv").read_text().startswith("oracle_mean,")
+    assert len((folder / "candidates.csv").read_text().splitlines()) == 1
+
+
+def test_a_batch(options: list[str], landscape: Path) -> None:
+    folder = fit(options, "dbas", "--num_candidates=12")
+    batch = pd.read_csv(folder / "candidates.csv")
+    assert len(batch) == 12
+    assert batch["sequence"].is_unique
+    assert batch["oracle_mean"].is_monotonic_decreasing
+    # The half that binds better is hidden, the other is known.
+    known = pd.read_csv(landscape, sep="\t").sort_values("E-score")
+    assert not set(batch["sequence"]) & set(known.iloc[: len(known) // 2 - 40, 0])
 
 
 def test_the_summary_shows_sequences(
