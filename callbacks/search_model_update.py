@@ -38,7 +38,6 @@ class SearchModelUpdate(Search):
     """
 
     candidate_quantile = CANDIDATE_QUANTILE
-    has_densities = True
 
     def __init__(
         self,
