@@ -6,6 +6,7 @@ if __name__ != "lightning_mbo.callbacks":
     # Imported under two names, every class would exist twice, and isinstance would fail.
     raise ImportError("import lightning_mbo.callbacks instead of callbacks")
 
+from .ascent_plane import AscentPlane
 from .ascent_trajectory import AscentTrajectory
 from .base import DesignCallback, DesignIteration, announce
 from .best_samples import BestSamples
@@ -23,6 +24,7 @@ from .search_panels import SearchPanels
 from .trajectory import Trajectory
 
 __all__ = [
+    "AscentPlane",
     "AscentTrajectory",
     "BestSamples",
     "CandidateWriter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.algorithms import JudgedDesigns
+from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.oracles import (
     DifferentiableOracle,
@@ -17,8 +19,10 @@ from lightning_mbo.oracles import (
     Oracle,
     ascent_path,
 )
+from lightning_mbo.search_models import SearchModel, fit_to_particles, search_model_for
 
-from .base import DesignIteration, design_data
+from .base import DesignIteration, callback_of, design_data
+from .importance_weighting import ImportanceWeighting
 from .search import Search
 
 _PERCENTILE = 0.8
@@ -32,15 +36,19 @@ class GradientAscent(Search):
     through the oracle's inputs, in which it is differentiable, and designs are decoded from them:
     the nearest that can be made, and of those the feasible ones.
 
-    Reference: Trabucco, Kumar, Geng and Levine, ICML 2021, section 4.3.
+    Autofocused, the oracle is refitted between two segments, with the weights of a density around
+    the decoded particles (`fit_to_particles`); the particles stay where they are.
+
+    Reference: Trabucco, Kumar, Geng and Levine, ICML 2021, section 4.3; Fannjiang and Listgarten,
+    NeurIPS 2020, section 4, for autofocusing beyond searches that have a search model.
 
     Attributes:
+        training_distribution: p_0 of an autofocused search; None otherwise.
         path: The inputs before the last segment and after each of its steps, shape
             ``(steps + 1, m, inputs)``.
     """
 
     candidate_quantile = 0.0
-    has_densities = False
     path: Tensor
 
     def __init__(
@@ -79,12 +87,14 @@ class GradientAscent(Search):
         self.objective = Mean() if objective is None else objective
         self.num_iterations = num_iterations
         self.particles: Tensor | None = None
+        self.training_distribution: SearchModel | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Choose where to start, and serve evaluation.
 
         Raises:
-            ConfigurationError: If the oracle has no gradient.
+            ConfigurationError: If the oracle has no gradient, or is to be refitted between the
+                segments and there is one only.
             DataError: If no training design is feasible.
         """
         if not isinstance(oracle, DifferentiableOracle):
@@ -109,6 +119,9 @@ class GradientAscent(Search):
             "search": self.last_samples,
             "starting designs": lambda: self._starts(self.num_starts),
         }
+        weighting = callback_of(trainer, ImportanceWeighting)
+        if stage == "fit" and weighting is not None and weighting.enabled:
+            self._fit_training_distribution(data, trainer.strategy.root_device)
 
     def iterate(self, oracle: Oracle) -> DesignIteration | None:
         """Climb one segment further."""
@@ -128,6 +141,8 @@ class GradientAscent(Search):
             threshold=threshold,
             candidate_threshold=-float("inf"),
             is_best=self.is_best(score),
+            search_model=self._density(designs),
+            training_distribution=self.training_distribution,
             metrics={
                 "oracle_p80": score,
                 "threshold": threshold,
@@ -160,6 +175,26 @@ class GradientAscent(Search):
         """Go on from where the particles were."""
         super().load_state_dict(state_dict)
         self.particles = state_dict["particles"]
+
+    def _fit_training_distribution(self, data: DesignDataModule, device: torch.device) -> None:
+        if self.num_iterations == 1:
+            raise ConfigurationError(
+                "autofocus refits the oracle between the segments of a gradient ascent, and "
+                "search.num_iterations 1 makes one segment only: give more, of fewer "
+                "search.num_steps each, or leave autofocus out"
+            )
+        model = search_model_for(data.space)
+        model.build(data.space)
+        model.fit(data.designs, torch.ones(len(data.designs)))
+        self.training_distribution = model.requires_grad_(False).to(device)
+
+    def _density(self, particles: Tensor) -> SearchModel | None:
+        """p_θ, fitted afresh to the decoded particles ``(m, *design_shape)``, if it is wanted."""
+        if self.training_distribution is None:
+            return None
+        model = copy.deepcopy(self.training_distribution)
+        fit_to_particles(model, particles, self._designs.to(particles.device), self._data.space)
+        return model
 
     def _starts(self, number: int) -> Tensor:
         return self._designs[self._ranking[:number]]

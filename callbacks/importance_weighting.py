@@ -74,25 +74,22 @@ class ImportanceWeighting(DesignCallback):
             )
         self.weights: Tensor | None = None
 
-    def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
-        """Refuse a search whose densities are not known.
-
-        Raises:
-            ConfigurationError: If it is to be autofocused all the same.
-        """
-        search = search_of(trainer)
-        if self.enabled and search is not None and not search.has_densities:
-            raise ConfigurationError(
-                f"autofocus needs the densities of a search model, and {type(search).__name__} "
-                "has none: leave autofocus out, or give --autofocus.enabled false"
-            )
-
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
-        """Weigh the training designs, and ask for a refit."""
+        """Weigh the training designs, and ask for a refit.
+
+        Raises:
+            ConfigurationError: If a refit is wanted after a search whose densities are not known.
+        """
         if iteration.search_model is None or iteration.training_distribution is None:
-            return
+            if not self.enabled:
+                return
+            raise ConfigurationError(
+                "autofocus needs the densities of a search model, and "
+                f"{type(search_of(trainer)).__name__} has none: leave autofocus out, or give "
+                "--autofocus.enabled false"
+            )
         data = design_data(trainer)
         designs = data.designs.to(oracle.device)
         log_ratios = iteration.search_model.log_prob(

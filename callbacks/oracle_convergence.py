@@ -27,20 +27,28 @@ class OracleConvergence(DesignCallback):
     Reference: Fannjiang and Listgarten, NeurIPS 2020, section S4.
     """
 
-    def __init__(self, patience: int = 2, max_epochs: int = 2000) -> None:
+    def __init__(
+        self, patience: int = 2, max_epochs: int = 2000, max_refit_epochs: int | None = None
+    ) -> None:
         """Set the rule.
 
         Args:
             patience: Epochs without improvement after which a member is frozen.
             max_epochs: Of one fit, after which it ends in any case.
+            max_refit_epochs: Of every fit but the first, which start from a fitted oracle;
+                default: `max_epochs`.
 
         Raises:
-            ConfigurationError: If either is below 1.
+            ConfigurationError: If any is below 1.
         """
-        if patience < 1 or max_epochs < 1:
-            raise ConfigurationError("convergence.patience and max_epochs must be at least 1")
+        max_refit_epochs = max_epochs if max_refit_epochs is None else max_refit_epochs
+        if min(patience, max_epochs, max_refit_epochs) < 1:
+            raise ConfigurationError(
+                "convergence.patience, max_epochs and max_refit_epochs must be at least 1"
+            )
         self.patience = patience
         self.max_epochs = max_epochs
+        self.max_refit_epochs = max_refit_epochs
         self.num_epochs = 0
         self.best_losses: Tensor | None = None
         self.epochs_since_best: Tensor | None = None
@@ -70,7 +78,8 @@ class OracleConvergence(DesignCallback):
         self._put_back(oracle)
         if data.fitting:
             self._judge(oracle)
-            if not (oracle.frozen.all() or self.num_epochs >= self.max_epochs):
+            limit = self.max_epochs if data.num_fits == 1 else self.max_refit_epochs
+            if not (oracle.frozen.all() or self.num_epochs >= limit):
                 return
             data.end_fit()
             self._log(trainer, oracle, data.num_fits)

@@ -32,12 +32,10 @@ class Search(DesignCallback, ABC):
         best_iteration: The design iteration that had it.
         exhausted: Whether there is nothing to go on from.
         candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
-        has_densities: Whether its iterations have a search model and a training distribution.
     """
 
     num_iterations: int
     candidate_quantile: float
-    has_densities: bool
 
     def __init__(self) -> None:
         """Start with nothing done."""

@@ -50,7 +50,6 @@ class SearchModelUpdate(Search):
     """
 
     candidate_quantile = CANDIDATE_QUANTILE
-    has_densities = True
     search_model: SearchModel
 
     def __init__(

@@ -252,6 +252,7 @@ class MBOCommandLine(LightningCLI):
             callbacks.Scoring(),
             callbacks.Trajectory(),
             callbacks.AscentTrajectory(),
+            callbacks.AscentPlane(),
             callbacks.SearchPanels(),
             callbacks.CandidateWriter(
                 self._get(self.config_init, "num_candidates"),

@@ -61,7 +61,7 @@ class Benchmark:
 
     def __init__(
         self,
-        methods: dict[str, str | dict[str, Any]],
+        methods: dict[str, str | list[str] | dict[str, Any]],
         arms: dict[str, dict[str, Any]] | None = None,
         grid: dict[str, list[Any]] | None = None,
         options: dict[str, Any] | None = None,
@@ -73,7 +73,8 @@ class Benchmark:
         """Describe the benchmark.
 
         Args:
-            methods: Name of each method, and its config or its options of `fit`.
+            methods: Name of each method, and its config, a list of configs of which later ones
+                win, or its options of `fit`.
             arms: Name of each arm, and what it changes of a method. Every arm is compared with
                 those before it. Default: one, which changes nothing.
             grid: Options of `fit` with the values to go through, all combined; the results are
@@ -93,7 +94,7 @@ class Benchmark:
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {value}")
         self.methods = {
-            name: {"config": method} if isinstance(method, str) else method
+            name: method if isinstance(method, dict) else {"config": method}
             for name, method in methods.items()
         }
         self.arms = arms or {"as configured": {}}
@@ -161,6 +162,9 @@ def _label(value: Any) -> Any:
 def _words(options: Mapping[str, Any]) -> list[str]:
     words = []
     for name, value in options.items():
+        if name == "config" and isinstance(value, list):
+            words += [f"--config={config}" for config in value]
+            continue
         plain = value if isinstance(value, str) else json.dumps(value)
         words.append(f"--{name}={plain}")
     return words

@@ -24,6 +24,7 @@ callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 _WRITERS = (
     callbacks.Trajectory,
     callbacks.AscentTrajectory,
+    callbacks.AscentPlane,
     callbacks.SearchPanels,
     callbacks.CandidateWriter,
     SaveConfigCallback,

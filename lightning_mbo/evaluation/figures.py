@@ -69,6 +69,9 @@ def draw_trajectory(
 def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, path: Path) -> None:
     """Draw a gradient ascent: what the oracle predicts on the way, and what is true.
 
+    What the oracle promises beyond the truth is shaded: much where ascent has fooled it, little
+    or nothing where it is conservative.
+
     Args:
         ascent: One row a step, as `AscentTrajectory` records it.
         property_name: With its unit, for the axis.
@@ -92,6 +95,19 @@ def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, pat
             alpha=0.15,
             linewidth=0,
             label="± disagreement of the members",
+        )
+    if "ground_truth_mean" in ascent:
+        truth = ascent["ground_truth_mean"]
+        axes.fill_between(
+            steps,
+            truth,
+            mean,
+            where=mean > truth,
+            interpolate=True,
+            color="tab:red",
+            alpha=0.15,
+            linewidth=0,
+            label="overestimated",
         )
     for column, color, style, label in (
         ("ground_truth_mean", "tab:blue", "-", "ground truth, mean of the particles"),

@@ -5,6 +5,7 @@ from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.categorical_mixture import CategoricalMixture
 from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, sample_allowed
@@ -18,6 +19,7 @@ __all__ = [
     "Product",
     "Quadrature",
     "SearchModel",
+    "fit_to_particles",
     "sample_allowed",
     "search_model_for",
 ]

@@ -58,6 +58,12 @@ def test_words_of_a_run() -> None:
     assert runs[-1].cell == {"model.sizes": "[4, 4]"}
 
 
+@pytest.mark.parametrize("several", [["a.yaml", "b.yaml"], {"config": ["a.yaml", "b.yaml"]}])
+def test_a_method_of_several_configs(several: Any) -> None:
+    runs = runs_of(methods={"AB": several}, arms={"off": ARMS["off"]}, num_trials=1)
+    assert runs[0].words[:2] == ["--config=a.yaml", "--config=b.yaml"]
+
+
 def test_the_key_follows_options_and_not_names_or_trials() -> None:
     keys = {run.key for run in runs_of()}
     assert len(keys) == 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from scipy import stats
 from torch import Tensor
 from torch.distributions import Normal
 from torch.nn import functional
@@ -24,6 +25,7 @@ from tests.callbacks.quadratic import (
     Quadratic,
     ScriptedOracle,
     callbacks,
+    equal_states,
     find,
     height,
     read_table,
@@ -238,12 +240,85 @@ def test_needs_a_gradient(tmp_path: Path) -> None:
         ascend(tmp_path, callbacks.GradientAscent(), oracle=ScriptedOracle([[[1.0]]]))
 
 
-def test_has_no_densities_to_autofocus_with(tmp_path: Path) -> None:
-    search, off = callbacks.GradientAscent(2), callbacks.ImportanceWeighting(enabled=False)
-    with pytest.raises(ConfigurationError, match="autofocus needs the densities"):
-        ascend(tmp_path, copy.copy(search), callbacks.ImportanceWeighting())
-    trainer = ascend(tmp_path, search, off)
-    assert find(trainer, callbacks.GradientAscent).finished
+class Refits(callbacks.DesignCallback):
+    """Keeps each segment's path, its density and the weights that follow from it."""
+
+    def __init__(self) -> None:
+        self.paths: list[Tensor] = []
+        self.models: list[Any] = []
+        self.weights: list[Tensor] = []
+
+    def on_search_model_update(self, trainer: pl.Trainer, oracle: Any, iteration: Any) -> None:
+        self.paths.append(find(trainer, callbacks.GradientAscent).path)
+        self.models.append((iteration.search_model, iteration.training_distribution))
+        self.weights.append(trainer.datamodule.weights.clone())
+
+
+def test_autofocused_by_a_density_around_the_particles(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(4, num_starts=7, num_iterations=3)
+    weighting, refits = callbacks.ImportanceWeighting(0.3), Refits()
+    trainer = ascend(tmp_path, search, weighting, refits)
+    data = trainer.datamodule
+    assert data.num_fits == 1 + 3
+    designs = data.designs.numpy()
+    for path, weights in zip(refits.paths, refits.weights, strict=True):
+        particles = path[-1].double().numpy()
+        covariance = (7 * np.cov(particles.T, bias=True) + 2 * np.cov(designs.T, bias=True)) / 9
+        log_ratios = stats.multivariate_normal(particles.mean(0), covariance).logpdf(
+            designs
+        ) - stats.multivariate_normal(designs.mean(0), np.cov(designs.T, bias=True)).logpdf(designs)
+        expected = np.exp(0.3 * log_ratios)
+        np.testing.assert_allclose(weights.numpy(), expected / expected.mean(), rtol=1e-5)
+    for path, following in itertools.pairwise(refits.paths):
+        assert torch.equal(following[0], path[-1])
+
+
+def test_the_density_is_a_function_of_the_particles(tmp_path: Path) -> None:
+    """So that it need not be saved: an earlier segment leaves nothing behind in it."""
+    densities = []
+    for num_iterations in (2, 3):
+        refits = Refits()
+        search = callbacks.GradientAscent(4, num_starts=7, num_iterations=num_iterations)
+        ascend(tmp_path, search, callbacks.ImportanceWeighting(), refits)
+        densities.append(refits.models)
+    assert equal_states(densities[0][1][0].state_dict(), densities[1][1][0].state_dict())
+    assert not equal_states(densities[1][1][0].state_dict(), densities[1][2][0].state_dict())
+    assert equal_states(densities[1][0][1].state_dict(), densities[1][2][1].state_dict())
+
+
+def test_without_autofocusing_there_is_no_density(tmp_path: Path) -> None:
+    refits = Refits()
+    search = callbacks.GradientAscent(2, num_iterations=2)
+    ascend(tmp_path, search, callbacks.ImportanceWeighting(enabled=False), refits)
+    assert refits.models == [(None, None)] * 2
+
+
+def test_words_are_autofocused(tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(1, 0.5, num_starts=9, num_iterations=2)
+    trainer = ascend(
+        tmp_path, search, callbacks.ImportanceWeighting(), oracle=CountOfBs(), data=Words()
+    )
+    weights, num_bs = trainer.datamodule.weights, trainer.datamodule.properties
+    assert weights[num_bs == 3].min() > weights[num_bs == 0].max()
+
+
+def test_one_segment_cannot_be_autofocused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"search\.num_iterations 1 makes one segment only"
+    ):
+        ascend(tmp_path, callbacks.GradientAscent(2), callbacks.ImportanceWeighting())
+
+
+class Undirected(callbacks.GradientAscent):
+    """An ascent that knows no densities."""
+
+    def _density(self, particles: Tensor) -> None:
+        return None
+
+
+def test_a_search_without_densities_cannot_be_autofocused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="densities of a search model, and Undirected has"):
+        ascend(tmp_path, Undirected(2, num_iterations=2), callbacks.ImportanceWeighting())
 
 
 @pytest.mark.parametrize(

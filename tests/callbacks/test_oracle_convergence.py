@@ -106,9 +106,20 @@ def test_rule(
     assert probe.fit_ends == [num_epochs - 1]
 
 
-@pytest.mark.parametrize("rule", [{"patience": 0}, {"max_epochs": 0}, {"patience": -1}])
+def test_refits_may_be_shorter(tmp_path: Path) -> None:
+    losses = [[[float(-epoch)] for epoch in range(5)]] * 3
+    rule = {"max_epochs": 4, "max_refit_epochs": 2}
+    probe = probed(tmp_path, ScriptedOracle(losses), 3, **rule)
+    assert probe.fit_ends == [3, 5, 7]
+    probe = probed(tmp_path, ScriptedOracle(losses), 3, max_epochs=4)
+    assert probe.fit_ends == [3, 7, 11]
+
+
+@pytest.mark.parametrize(
+    "rule", [{"patience": 0}, {"max_epochs": 0}, {"patience": -1}, {"max_refit_epochs": 0}]
+)
 def test_refused_rules(rule: dict[str, int]) -> None:
-    with pytest.raises(ConfigurationError, match=r"convergence\.patience and max_epochs"):
+    with pytest.raises(ConfigurationError, match=r"convergence\.patience, max_epochs and max_r"):
         callbacks.OracleConvergence(**rule)
 
 

@@ -22,7 +22,8 @@ ALGORITHMS = [path for path, search in SEARCHES.items() if "algorithm" in search
 ASCENTS = [
     path
     for path, search in SEARCHES.items()
-    if "GradientAscent" in str(search) and "TFBind8" not in path.read_text()
+    if "GradientAscent" in str(search)
+    and "class_path" not in yaml.safe_load(path.read_text()).get("data", {})
 ]
 QUIET = "--trainer.enable_progress_bar=false"
 
@@ -86,6 +87,14 @@ def test_shipped_config_of_an_ascent(config: Path, small_run: list[str]) -> None
     assert ascent["step"].tolist() == list(range(1 + 2 * 3))
     assert np.isfinite(ascent).all(axis=None)
     assert (folder / "ascent.png").exists()
+
+
+def test_the_two_dimensional_example() -> None:
+    options = ["--model.hidden_sizes=[16]", "--search.num_steps=3", "--convergence.max_epochs=2"]
+    fit(options, config="quadratic.yaml")
+    folder = Path("runs/quadratic/version_0")
+    assert {"ascent.png", "ascent_plane.png"} <= {path.name for path in folder.iterdir()}
+    assert len(figures(folder)) == 128
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

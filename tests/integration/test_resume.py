@@ -97,6 +97,7 @@ def test_resumed_run_equals_straight_run(
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
 
+@pytest.mark.parametrize("config", ["coms", "coms_af"])
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [
@@ -107,17 +108,21 @@ def test_resumed_run_equals_straight_run(
     ],
 )
 def test_a_resumed_ascent_equals_a_straight_one(
-    owner: str, hook: str, count: int, small_run: list[str]
+    config: str, owner: str, hook: str, count: int, small_run: list[str]
 ) -> None:
     options = [option for option in small_run if "num_samples" not in option]
-    options += ["--config=coms.yaml", "--search.num_steps=3", "--model.adversary.num_particles=20"]
+    options += [
+        f"--config={config}.yaml",
+        "--search.num_steps=3",
+        "--model.adversary.num_particles=20",
+    ]
     main(["fit", "--trainer.default_root_dir=straight", *options])
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, hook, count, getattr(callbacks, owner))
         with pytest.raises(Crash):
             main(["fit", *options])
     main(["fit", *options, "--ckpt_path=last"])
-    whole, resumed = (Path(root) / "coms" / "version_0" for root in ("straight", "runs"))
+    whole, resumed = (Path(root) / config / "version_0" for root in ("straight", "runs"))
     assert outcome(resumed) == outcome(whole)
     assert (resumed / "ascent.csv").read_bytes() == (whole / "ascent.csv").read_bytes()
     assert (resumed / "ascent.png").read_bytes() == (whole / "ascent.png").read_bytes()
