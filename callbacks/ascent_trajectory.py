@@ -23,7 +23,8 @@ class AscentTrajectory(DesignCallback):
     """Records what the oracle predicts along a gradient ascent, and what is true.
 
     Acts on `on_search_model_update` when the search is a `GradientAscent`: notes for each step
-    the mean over the particles of the oracle's prediction and of the members' disagreement, and,
+    the mean over the particles of the oracle's prediction and of the members' disagreement; of
+    sequences, between which the particles move, also the mean prediction of the decoded ones; and,
     where there is a ground truth, its mean and maximum over the decoded designs. Writes
     `ascent.csv` after every segment, and `ascent.png` at the end. Saves the rows so far.
 
@@ -82,10 +83,14 @@ class AscentTrajectory(DesignCallback):
 @torch.no_grad()
 def _predicted(oracle: DifferentiableOracle, inputs: Tensor) -> dict[str, float]:
     members = oracle.in_property_units(oracle.input_outputs(inputs)).loc
-    return {
+    figures = {
         "oracle_mean": members.mean().item(),
         "ensemble_disagreement": members.std(0, correction=0).mean().item(),
     }
+    if len(oracle.representation.design_shape) == 2:
+        sequences = oracle.representation.decode(inputs)
+        figures["oracle_mean_of_designs"] = oracle.member_predictions(sequences).loc.mean().item()
+    return figures
 
 
 def _ground_truth(

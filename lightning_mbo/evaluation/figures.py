@@ -97,12 +97,12 @@ def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, pat
             label="± disagreement of the members",
         )
     if "ground_truth_mean" in ascent:
-        truth = ascent["ground_truth_mean"]
+        truth, promise = ascent["ground_truth_mean"], ascent.get("oracle_mean_of_designs", mean)
         axes.fill_between(
             steps,
             truth,
-            mean,
-            where=mean > truth,
+            promise,
+            where=promise > truth,
             interpolate=True,
             color="tab:red",
             alpha=0.15,
@@ -110,6 +110,7 @@ def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, pat
             label="overestimated",
         )
     for column, color, style, label in (
+        ("oracle_mean_of_designs", "black", ":", "oracle, mean of the nearest sequences"),
         ("ground_truth_mean", "tab:blue", "-", "ground truth, mean of the particles"),
         ("ground_truth_max", "tab:orange", "--", "ground truth, best particle"),
     ):

@@ -210,6 +210,21 @@ def test_sequences_are_read_back_and_each_is_written_once(tmp_path: Path) -> Non
     assert candidates["word"].tolist() == ["BBB"]
 
 
+def test_of_sequences_the_oracle_is_asked_on_the_way_and_of_the_nearest(tmp_path: Path) -> None:
+    ascend(
+        tmp_path,
+        callbacks.GradientAscent(3, 0.1, num_starts=9),
+        callbacks.AscentTrajectory(),
+        oracle=CountOfBs(),
+        data=Words(),
+    )
+    ascent = pd.read_csv(tmp_path / "ascent.csv")
+    # The particles move at once, and so little that every word stays what it is.
+    assert ascent["oracle_mean"].is_monotonic_increasing
+    assert ascent["oracle_mean_of_designs"].nunique() == 1
+    assert ascent["oracle_mean_of_designs"][0] == pytest.approx(ascent["oracle_mean"][0])
+
+
 def test_predict(tmp_path: Path) -> None:
     search = callbacks.GradientAscent(4, num_starts=7)
     trainer = ascend(tmp_path, search, callbacks.CandidateWriter(), callbacks.DesignCheckpoint())
