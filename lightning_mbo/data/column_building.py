@@ -42,8 +42,8 @@ def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: s
         values = as_numbers(values, source)
     levels = tuple(sorted(values.unique().tolist(), key=str))
     if len(levels) == 1:
-        _check_constant(name, levels[0], options.fixed)
         value = int(levels[0]) if kind == "integer" else levels[0]
+        _check_constant(name, value, options.fixed)
         return ConstantColumn(name, value)
     if kind == "category":
         return CategoryColumn(name, levels, _level_number(name, levels, options.fixed))
@@ -110,7 +110,7 @@ def _level_number(name: str, levels: Sequence[Any], fixed: Any) -> int | None:
 
 def _check_constant(name: str, value: Any, fixed: Any) -> None:
     same = fixed is None or str(fixed) == str(value)
-    if not same and isinstance(value, float):
+    if not same and isinstance(value, (int, float)):
         same = _fixed_number(name, fixed, False) == value
     if not same:
         raise ConfigurationError(

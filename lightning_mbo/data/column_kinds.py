@@ -38,7 +38,7 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     values = column.dropna()
     if values.empty:
         return "empty"
-    if pd.api.types.is_bool_dtype(values):
+    if pd.api.types.infer_dtype(values) == "boolean":
         return "category"
     if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
         raise _dates(column, source)

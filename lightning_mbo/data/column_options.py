@@ -38,6 +38,12 @@ class ColumnOptions:
     alphabet: str | None = None
     fixed: Any = None
 
+    @property
+    def is_fractional(self) -> bool:
+        """Whether candidates are to have numbers that are not whole."""
+        wanted = (self.step, self.fixed)
+        return any(isinstance(value, float) and value % 1 != 0 for value in wanted)
+
     def check_kind(self, column: str, kind: str) -> None:
         """Refuse what does not go with a kind.
 
@@ -53,7 +59,7 @@ class ColumnOptions:
             )
 
 
-def parse_columns(columns: Mapping[str, str | Mapping[str, Any]]) -> dict[str, ColumnOptions]:
+def parse_columns(columns: Mapping[str, Any]) -> dict[str, ColumnOptions]:
     """Understand the option `data.columns`.
 
     Args:
@@ -65,8 +71,10 @@ def parse_columns(columns: Mapping[str, str | Mapping[str, Any]]) -> dict[str, C
     return {str(name): _parse(str(name), given) for name, given in columns.items()}
 
 
-def _parse(column: str, given: str | Mapping[str, Any]) -> ColumnOptions:
+def _parse(column: str, given: Any) -> ColumnOptions:
     place = f"data.columns.{column}"
+    if not isinstance(given, (str, Mapping)):
+        raise ConfigurationError(f"{place} must be a kind ({', '.join(KINDS)}), not {given!r}")
     options: dict[str, Any] = {"kind": given} if isinstance(given, str) else dict(given)
     known = [field.name for field in fields(ColumnOptions)]
     for key in options:

@@ -56,7 +56,7 @@ class CSV(DesignDataModule):
         path: Path | pd.DataFrame | None = None,
         target: str | None = None,
         maximize: bool = True,
-        columns: dict[str, str | dict[str, Any]] | None = None,
+        columns: dict[str, Any] | None = None,
         constraints: list[str] | None = None,
         feasible_if: str | Predicate | None = None,
         error_column: str | None = None,
@@ -75,7 +75,7 @@ class CSV(DesignDataModule):
             columns: For columns that are not what their values suggest, a kind (number, integer,
                 category, sequence, ignore) or a mapping: `lower`, `upper` and `step` of numbers,
                 the `alphabet` of sequences, `fixed` for one value that all candidates have.
-            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b + c == 100";
+            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
                 tells which of them can be made.

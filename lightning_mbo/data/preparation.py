@@ -150,8 +150,11 @@ def _kinds(
 ) -> dict[str, str]:
     kinds = {}
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
-        kinds[name] = options.get(name, ColumnOptions()).kind or inferred_kind(table[name], source)
-        if kinds[name] in _LEFT_OUT and options.get(name, ColumnOptions()).kind is None:
+        given = options.get(name, ColumnOptions())
+        kinds[name] = given.kind or inferred_kind(table[name], source)
+        if kinds[name] == "integer" and given.kind is None and given.is_fractional:
+            kinds[name] = "number"
+        if kinds[name] in _LEFT_OUT and given.kind is None:
             if name in options:
                 raise ConfigurationError(
                     f"data.columns.{name}: {_LEFT_OUT[kinds[name]]}. Give its kind too"

@@ -20,7 +20,6 @@ from lightning_mbo.data.text_files import (
 )
 from lightning_mbo.errors import DataError
 
-
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "<NA>")
 """What stands for a missing entry. Not "None": it is the name of many a category."""
 
@@ -65,7 +64,7 @@ def read_csv(
                 keep_default_na=False,
                 na_values=list(_MISSING),
                 low_memory=False,
-                dtype={name: str for name in header if name.strip() in text_columns},
+                dtype={name.lstrip(): str for name in header if name.strip() in text_columns},
             )
     except DataError:
         raise
@@ -156,11 +155,10 @@ def plain(table: pd.DataFrame, source: str) -> pd.DataFrame:
     for name, column in table.items():
         if isinstance(column.dtype, pd.CategoricalDtype):
             table[name] = column.astype(column.cat.categories.dtype)
-        elif pd.api.types.is_numeric_dtype(column) and pd.api.types.is_extension_array_dtype(
-            column
-        ):
-            if not pd.api.types.is_bool_dtype(column):
-                table[name] = column.astype(np.float64)
+            column = table[name]
+        extension = pd.api.types.is_extension_array_dtype(column)
+        if extension and pd.api.types.is_any_real_numeric_dtype(column):
+            table[name] = column.astype(np.float64)
     return table
 
 
