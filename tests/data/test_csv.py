@@ -237,7 +237,7 @@ def test_missing_entries() -> None:
     frame["notes"] = np.nan
     frame["comment"] = [f"sample no. {i}" for i in range(30)]
     frame.loc[9, "comment"] = None
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="left out") as warned:
         data = loaded(frame)
     messages = [str(w.message) for w in warned]
     assert "3 of 30 rows are left out for missing entries: temperature 2, yield 1" in messages[2]
@@ -247,7 +247,7 @@ def test_missing_entries() -> None:
         i for i in range(1, 31) if i not in (4, 6, 9)
     ]
     with (
-        pytest.warns(UserWarning),
+        pytest.warns(UserWarning, match="left out"),
         pytest.raises(DataError, match=r"column 'temperature', data row 4: empty\. Fill it in"),
     ):
         loaded(frame, missing="refuse")
