@@ -208,5 +208,10 @@ def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
 def _table(data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]) -> pd.DataFrame:
     # The figures first: a table of many design columns is otherwise read to its far end.
     columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
+    columns["oracle_mean"] *= data.sign
+    if data.sign < 0:
+        columns = columns.rename(
+            columns={"probability_above_threshold": "probability_below_threshold"}
+        )
     designs = designs.cpu()
     return pd.concat([columns, data.nearest_known(designs), data.to_user_units(designs)], axis=1)

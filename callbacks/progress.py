@@ -21,6 +21,7 @@ from .oracle_convergence import OracleConvergence
 from .search import search_of
 
 _NUM_SHOWN = 5
+_MOST_COLUMNS = 5
 
 
 class DesignProgress(ProgressBar, DesignCallback):
@@ -58,8 +59,8 @@ class DesignProgress(ProgressBar, DesignCallback):
             return
         data = design_data(trainer)
         self.console.print(
-            f"{len(data.designs):,} designs, best {data.property_name} "
-            f"{data.properties.max().item():.4g}; files go to {run_folder(trainer)}",
+            f"{len(data.designs):,} designs, best {data.measured_name} "
+            f"{_best_label(data):.4g}; files go to {run_folder(trainer)}",
             soft_wrap=True,
             highlight=False,
         )
@@ -96,7 +97,9 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Advance by one design iteration."""
         if not self._enabled:
             return
-        line = f"oracle's 80th percentile {iteration.metrics['oracle_p80']:.4g}"
+        sign = design_data(trainer).sign
+        percentile = 80 if sign > 0 else 20
+        line = f"oracle's {percentile}th percentile {sign * iteration.metrics['oracle_p80']:.4g}"
         if "alpha" in iteration.metrics:
             line += f", alpha {iteration.metrics['alpha']:.2g}"
         elif "effective_sample_size" in iteration.metrics:
@@ -142,7 +145,7 @@ class DesignProgress(ProgressBar, DesignCallback):
         self.console.print(_candidates_table(data, writer))
         self._print(
             f"Chosen: design iteration {writer.iteration}, in which the oracle promises most. "
-            f"Best training label: {data.properties.max().item():.4g}."
+            f"Best training label: {_best_label(data):.4g}."
         )
         self._print(
             "The predictions are the oracle's own, made far from its data: make a few candidates "
@@ -172,22 +175,27 @@ class DesignProgress(ProgressBar, DesignCallback):
             self._progress = None
 
 
+def _best_label(data: DesignDataModule) -> float:
+    return data.sign * data.properties.max().item()
+
+
 def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
     assert writer.designs is not None
     total = len(writer.designs)
-    table = Table(title=f"The best of {total:,} candidates: {data.property_name}")
+    table = Table(title=f"The best of {total:,} candidates: {data.measured_name}")
     designs = data.to_user_units(writer.designs[:_NUM_SHOWN])
     known = data.nearest_known(writer.designs[:_NUM_SHOWN])
     # Of a design with many columns, a material that is known says more than the first few.
-    if known.columns.empty or len(designs.columns) == 1:
-        known = pd.concat([designs.iloc[:, :3], known], axis=1)
+    if known.columns.empty or len(designs.columns) <= _MOST_COLUMNS:
+        known = pd.concat([designs.iloc[:, :_MOST_COLUMNS], known], axis=1)
     for header in ("rank", "predicted", "± std", *known.columns):
         table.add_column(header.replace("_", " "), justify="right", overflow="fold")
-    for rank in range(len(known)):
+    # By columns: a row of numbers and integers would be one of numbers.
+    for rank, entries in enumerate(known.round(2).itertuples(index=False)):
         table.add_row(
             str(rank + 1),
-            f"{writer.figures['oracle_mean'][rank]:.4g}",
+            f"{data.sign * writer.figures['oracle_mean'][rank]:.4g}",
             f"{writer.figures['oracle_std'][rank]:.4g}",
-            *(str(entry) for entry in known.round(2).iloc[rank]),
+            *(str(entry) for entry in entries),
         )
     return table

@@ -9,12 +9,23 @@ import warnings
 from typing import TextIO
 
 from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
 
 
 @rank_zero_only
 def say(message: str) -> None:
     """Print a line, on the first process only."""
     print(message, flush=True)
+
+
+@rank_zero_only
+def show(table: Table) -> None:
+    """Print a table, on the first process only."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    console.print(table)
 
 
 def quieten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -31,6 +32,26 @@ def hamming(designs: Tensor, others: Tensor) -> Tensor:
         Shape ``(m, n)``.
     """
     return designs.shape[1] - designs.flatten(1) @ others.flatten(1).mT
+
+
+def mixed(designs: Tensor, others: Tensor, num_numbers: int) -> Tensor:
+    """Euclidean distances where entries after the numbers are one-hot groups.
+
+    Two designs that differ in nothing but one category are as far apart as two numbers that
+    differ by one.
+
+    Args:
+        designs: Shape ``(m, d)``.
+        others: Shape ``(n, d)``.
+        num_numbers: Of the d entries, the first ones.
+
+    Returns:
+        Shape ``(m, n)``, exactly zero between equal designs.
+    """
+    scale = designs.new_ones(designs.shape[1])
+    # One-hot groups that differ do so in two entries.
+    scale[num_numbers:] = math.sqrt(0.5)
+    return euclidean(designs * scale, others.to(designs) * scale)
 
 
 def nearest(designs: Tensor, others: Tensor, distances: Distances) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class MBOError(Exception):
     """Base of all errors whose message tells the user what is wrong and what to do."""
@@ -17,3 +20,14 @@ class ConfigurationError(MBOError):
 
 class CheckpointError(MBOError):
     """A checkpoint cannot be read, or belongs to another run, model or data set."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """How a message about a word that is not known ends: with the nearest ones, or with all."""
+    known = list(dict.fromkeys(known))
+    folded = {name.casefold(): name for name in reversed(known)}
+    near = [folded[n] for n in difflib.get_close_matches(word.casefold(), folded, 3, cutoff=0.6)]
+    if near:
+        return f". Did you mean {' or '.join(near)}?"
+    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" * (len(known) > 10))
+    return f": there are {shown}"

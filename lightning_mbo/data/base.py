@@ -40,7 +40,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         designs: Shape ``(n, *design_shape)``, float64; of sequences ``(n, l, v)``.
         properties: Shape ``(n,)``, float64, in the property's units.
         weights: Shape ``(n,)``, float64.
-        property_name: What is measured, with its unit.
+        base_weights: What each design counts before any importance weight, shape ``(n,)``,
+            float64, positive; ones where `load` sets none.
+        property_name: What is maximised, with its unit.
+        sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
             None where nobody knows it. Only metrics may read it.
         property_range: The least and the greatest property, hidden designs included, or None.
@@ -54,7 +57,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     designs: Tensor
     properties: Tensor
     weights: Tensor
+    base_weights: Tensor
     property_name: str = "property"
+    sign: int = 1
     ground_truth: GroundTruth | None = None
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
@@ -103,6 +108,11 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
 
+    @property
+    def measured_name(self) -> str:
+        """What the user measures, which the property is `sign` times."""
+        return self.property_name
+
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
         return pd.DataFrame(index=range(len(designs)))
@@ -134,7 +144,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return torch.ones(len(designs), dtype=torch.bool, device=designs.device)
 
     def setup(self, stage: str) -> None:
-        """Load the table once; all weights are one and the first fit is wanted.
+        """Load the table once; the weights are the base weights and the first fit is wanted.
 
         Raises:
             DataError: If there are too few designs, or all properties are equal.
@@ -153,22 +163,29 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 f"all {num_designs} designs have the same {self.property_name}, "
                 f"{self.properties[0].item():g}: there is nothing to learn"
             )
-        self.weights = torch.ones(num_designs, dtype=torch.float64)
-        self.begin_fit()
+        if not hasattr(self, "base_weights"):
+            self.base_weights = torch.ones(num_designs, dtype=torch.float64)
+        self.begin_fit(torch.ones_like(self.base_weights))
 
     def begin_fit(self, weights: Tensor | None = None) -> None:
         """Ask for an oracle fit, on new splits.
 
         Args:
-            weights: Shape ``(n,)``; None leaves them as they are.
+            weights: Shape ``(n,)``; the base weights change their proportions and not their mean.
+                None leaves the present ones as they are.
         """
         if weights is not None:
-            self.weights = weights.to(self.weights, copy=True)
-            if self._table is not None:
-                self._table.weights.copy_(self.weights)
+            weights = weights.to(self.base_weights)
+            weighted = weights * self.base_weights
+            self._weigh(weighted * (weights.mean() / weighted.mean()))
         self.fitting = True
         self.num_fits += 1
         self._split = None
+
+    def _weigh(self, weights: Tensor) -> None:
+        self.weights = weights.to(self.base_weights, copy=True)
+        if self._table is not None:
+            self._table.weights.copy_(self.weights)
 
     def end_fit(self) -> None:
         """The oracle is fitted: the training loader is empty until the next `begin_fit`."""
@@ -226,7 +243,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 "the checkpoint was written with other training data. Give the config, data path "
                 "and seed of its own run"
             )
-        self.begin_fit(state_dict["weights"])
+        self._weigh(state_dict["weights"])
+        self.begin_fit()
         for name in ("fitting", "num_fits", "num_epochs"):
             setattr(self, name, state_dict[name])
 
@@ -239,7 +257,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     def _fingerprint(self) -> str:
         if self._digest is None:
             digest = hashlib.sha256()
-            for tensor in (self.designs, self.properties):
+            for tensor in (self.designs, self.properties, self.base_weights):
                 digest.update(tensor.contiguous().numpy().data)
             self._digest = digest.hexdigest()
         return self._digest

@@ -1,0 +1,125 @@
+"""What kind of values the columns of a table hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lightning_mbo.errors import DataError
+
+_DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?"
+_ALMOST_A_NUMBER = r"[<>~≤≥±$€£ ]*[+-]?\d[\d,.' ]*([eE][+-]?\d+)?\s*[%°$€£]?[CFK]?"
+_UPPER_WORD, _LOWER_WORD = r"[A-Z*-]+", r"[a-z-]+"
+_MOST_LETTERS, _MOST_LOWER_LETTERS = 24, 6
+_MOST_LEVELS = 100
+_SHARE_OF_IDENTIFIERS = 0.95
+_COUNTING_NAMES = ("index", "id", "row", "no", "nr", "#")
+
+
+def inferred_kind(column: pd.Series, source: str) -> str:
+    """The kind of a column by its values.
+
+    Whole numbers are `integer` and others `number`. Of texts, those over a small alphabet of which
+    most differ are a `sequence`; those of which few differ a `category`, as are truth values. A
+    text that differs from row to row is an `identifier`: it names the rows and says nothing of
+    new ones.
+
+    Args:
+        column: With its name; missing entries say nothing. Labelled by row numbers from 0.
+        source: What to call the table in messages.
+
+    Returns:
+        One of number, integer, category, sequence, identifier, count (it counts the rows) and
+        empty.
+
+    Raises:
+        DataError: If it holds dates, mixes texts and numbers, or can be one or the other.
+    """
+    values = column.dropna()
+    if values.empty:
+        return "empty"
+    if pd.api.types.infer_dtype(values) == "boolean":
+        return "category"
+    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
+        raise _dates(column, source)
+    if not pd.api.types.is_numeric_dtype(values):
+        texts = values.astype(str).str.strip()
+        if pd.to_numeric(texts, errors="coerce").isna().any():
+            return _kind_of_texts(texts, source)
+    numbers = as_numbers(column, source)[values.index]
+    if _counts_rows(str(column.name), numbers, len(column)):
+        return "count"
+    return "integer" if (numbers % 1 == 0).all() else "number"
+
+
+def as_numbers(column: pd.Series, source: str) -> pd.Series:
+    """A column as float64, NaN where an entry is missing.
+
+    Raises:
+        DataError: Naming the first entry that is no finite number, by column and data row.
+    """
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    bad = (numbers.isna() & column.notna()) | np.isinf(numbers)
+    if bad.any():
+        raise DataError(_no_number(column, bad, source))
+    return numbers
+
+
+def is_sequence(texts: pd.Series) -> bool:
+    """Whether texts, of which none is missing, are words over a small alphabet."""
+    distinct = pd.Series(texts.unique())
+    if len(distinct) < len(texts) / 2 or distinct.str.len().max() < 3:
+        return False
+    letters = set("".join(distinct))
+    if distinct.str.fullmatch(_UPPER_WORD).all():
+        return len(letters) <= _MOST_LETTERS
+    return bool(distinct.str.fullmatch(_LOWER_WORD).all()) and len(letters) <= _MOST_LOWER_LETTERS
+
+
+def _kind_of_texts(texts: pd.Series, source: str) -> str:
+    distinct = pd.Series(texts.unique())
+    if distinct.str.fullmatch(_DATE).all():
+        raise _dates(texts, source)
+    almost = distinct.str.fullmatch(_ALMOST_A_NUMBER)
+    if texts.isin(distinct[almost]).mean() >= 0.5:
+        bad = pd.to_numeric(texts, errors="coerce").isna()
+        raise DataError(
+            f"{_no_number(texts, bad, source)}. Or, if these are names: "
+            f"--data.columns '{{{texts.name}: category}}'"
+        )
+    if is_sequence(texts):
+        return "sequence"
+    share = len(distinct) / len(texts)
+    if share >= _SHARE_OF_IDENTIFIERS:
+        return "identifier"
+    if share > 0.5 or len(distinct) > _MOST_LEVELS:
+        raise DataError(
+            f"{source}, column {texts.name!r} has {len(distinct):,} different texts in "
+            f"{len(texts):,} rows: give --data.columns '{{{texts.name}: category}}' to design it "
+            f"all the same, or '{{{texts.name}: ignore}}' to leave it out"
+        )
+    return "category"
+
+
+def _counts_rows(name: str, numbers: pd.Series, num_rows: int) -> bool:
+    """Whether a column has no name, or that of an index, and numbers the rows."""
+    unnamed = name.startswith("Unnamed: ") or name == ""
+    if not (unnamed or name.casefold() in _COUNTING_NAMES) or len(numbers) != num_rows:
+        return False
+    return bool((numbers.diff().iloc[1:] == 1).all()) and numbers.iloc[0] in (0, 1)
+
+
+def _dates(column: pd.Series, source: str) -> DataError:
+    return DataError(
+        f"{source}, column {column.name!r} holds dates, which cannot be designed: leave it out "
+        f"with --data.columns '{{{column.name}: ignore}}', or write it as a number, for instance "
+        "of days"
+    )
+
+
+def _no_number(column: pd.Series, bad: pd.Series, source: str) -> str:
+    row = bad.index[int(bad.to_numpy().argmax())]
+    return (
+        f"{source}, column {column.name!r}, data row {row + 1}: {str(column[row])[:40]!r} is not "
+        f"a finite number. Correct it or remove the row ({int(bad.sum())} such entries in all)"
+    )

@@ -1,0 +1,118 @@
+"""What a user says of the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from lightning_mbo.errors import ConfigurationError, did_you_mean
+
+KINDS = {
+    "number": ("lower", "upper", "step", "fixed"),
+    "integer": ("lower", "upper", "step", "fixed"),
+    "category": ("fixed",),
+    "sequence": ("alphabet",),
+    "ignore": (),
+}
+"""The kinds that can be given, and what can be said of each."""
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """What is said of one column; None where nothing is.
+
+    Attributes:
+        kind: One of `KINDS`.
+        lower: The least number that candidates may have.
+        upper: The greatest.
+        step: Candidates' numbers are `lower` (or 0) plus whole multiples of it.
+        alphabet: The letters of a sequence.
+        fixed: The value that all candidates have.
+    """
+
+    kind: str | None = None
+    lower: float | None = None
+    upper: float | None = None
+    step: float | None = None
+    alphabet: str | None = None
+    fixed: Any = None
+
+    @property
+    def is_fractional(self) -> bool:
+        """Whether candidates are to have numbers that are not whole."""
+        wanted = (self.step, self.fixed)
+        return any(isinstance(value, float) and value % 1 != 0 for value in wanted)
+
+    def check_kind(self, column: str, kind: str) -> None:
+        """Refuse what does not go with a kind.
+
+        Raises:
+            ConfigurationError: Naming it.
+        """
+        given = [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        wrong = [name for name in given if name != "kind" and name not in KINDS[kind]]
+        if wrong:
+            raise ConfigurationError(
+                f"data.columns.{column}: {wrong[0]} does not go with the kind {kind}. Leave it "
+                f"out, or give another kind: {', '.join(KINDS)}"
+            )
+
+
+def parse_columns(columns: Mapping[str, Any]) -> dict[str, ColumnOptions]:
+    """Understand the option `data.columns`.
+
+    Args:
+        columns: For each name of a column a kind, or a mapping of options.
+
+    Raises:
+        ConfigurationError: Naming what is not understood.
+    """
+    return {str(name): _parse(str(name), given) for name, given in columns.items()}
+
+
+def _parse(column: str, given: Any) -> ColumnOptions:
+    place = f"data.columns.{column}"
+    if not isinstance(given, (str, Mapping)):
+        raise ConfigurationError(f"{place} must be a kind ({', '.join(KINDS)}), not {given!r}")
+    options: dict[str, Any] = {"kind": given} if isinstance(given, str) else dict(given)
+    known = [field.name for field in fields(ColumnOptions)]
+    for key in options:
+        if key not in known:
+            raise ConfigurationError(f"{place} has no option {key}{did_you_mean(key, known)}")
+    kind = options.get("kind")
+    if kind is not None and kind not in KINDS:
+        raise ConfigurationError(
+            f"{place}: {kind!r} is no kind of column{did_you_mean(str(kind), KINDS)}"
+        )
+    for key in ("lower", "upper", "step"):
+        if options.get(key) is not None:
+            options[key] = _number(place, key, options[key])
+    lower, upper, step = (options.get(key) for key in ("lower", "upper", "step"))
+    if lower is not None and upper is not None and not lower < upper:
+        raise ConfigurationError(f"{place}: lower must be less than upper: {lower:g}, {upper:g}")
+    if step is not None and not step > 0:
+        raise ConfigurationError(f"{place}: step must be greater than 0, not {step:g}")
+    alphabet = options.get("alphabet")
+    if alphabet is not None:
+        options["alphabet"] = alphabet = str(alphabet)
+        if len(set(alphabet)) != len(alphabet) or len(alphabet) < 2:
+            raise ConfigurationError(
+                f"{place}: alphabet must be two or more different letters, not {alphabet!r}"
+            )
+    parsed = ColumnOptions(**options)
+    if kind is None and alphabet is not None:
+        parsed = ColumnOptions(**options | {"kind": "sequence"})
+    if parsed.kind is not None:
+        parsed.check_kind(column, parsed.kind)
+    return parsed
+
+
+def _number(place: str, key: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise ConfigurationError(f"{place}: {key} must be a finite number, not {value!r}")
+    return number

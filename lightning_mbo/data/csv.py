@@ -1,0 +1,249 @@
+"""A table of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_mbo.console import say, show
+from lightning_mbo.data.base import DesignDataModule
+from lightning_mbo.data.column_options import parse_columns
+from lightning_mbo.data.constraints import parse_constraints, with_columns
+from lightning_mbo.data.equalities import EqualityProjection
+from lightning_mbo.data.preparation import PreparedTable, Roles, prepare
+from lightning_mbo.data.tabular import plain, read_table
+from lightning_mbo.designs import euclidean, hamming, mixed, nearest
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.space import DesignSpace
+
+Predicate = Callable[[pd.DataFrame], Any]
+"""Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
+
+_FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
+_CHUNK_SIZE = 50_000
+
+
+class CSV(DesignDataModule):
+    """A table of the user's own: each row a design, and what was measured of it.
+
+    A column is a number, an integer, a category, a sequence, or left out, as its values suggest or
+    `columns` says. Designs are the numbers, standardised; then the categories, one-hot; then the
+    letters of the sequence, one-hot. A table of nothing but a sequence has designs ``(l, v)``.
+
+    Candidates have numbers without bounds, except that a column with nothing negative stays at 0
+    or above, one of zeros and ones stays between them, and integers stay integers. They have the
+    levels and letters of the table only. Rows in which the same design was measured again become
+    one, with the mean and the weight of all. Constant columns, texts that differ from row to row
+    (names) and a column that counts the rows are left out.
+
+    Distances count the places in which sequences differ; of other designs they are Euclidean in
+    the columns' standard deviations, another category or letter being as far as one of them.
+    """
+
+    def __init__(
+        self,
+        path: Path | pd.DataFrame | None = None,
+        target: str | None = None,
+        maximize: bool = True,
+        columns: dict[str, Any] | None = None,
+        constraints: list[str] | None = None,
+        feasible_if: str | Predicate | None = None,
+        error_column: str | None = None,
+        weight_column: str | None = None,
+        missing: Literal["drop", "refuse"] = "drop",
+        batch_size: int | None = None,
+        validation_fraction: float = 0.2,
+    ) -> None:
+        """Choose the table and what is made of it.
+
+        Args:
+            path: A CSV or TSV file, plain or compressed, a Parquet or an Excel file; from Python
+                also a data frame.
+            target: The column of what is measured.
+            maximize: Whether its greatest values are sought; otherwise the least.
+            columns: For columns that are not what their values suggest, a kind (number, integer,
+                category, sequence, ignore) or a mapping: `lower`, `upper` and `step` of numbers,
+                the `alphabet` of sequences, `fixed` for one value that all candidates have.
+            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
+                names with blanks in backticks.
+            feasible_if: A function, or its import path, that is given designs as a data frame and
+                tells which of them can be made.
+            error_column: The standard deviation of each measurement: a row weighs its inverse
+                square.
+            weight_column: The weight of each row.
+            missing: Whether rows with missing entries are dropped or refused.
+            batch_size: As in `DesignDataModule`; null: a twentieth of the designs, between 8 and
+                100.
+            validation_fraction: As in `DesignDataModule`.
+
+        Raises:
+            ConfigurationError: If a value is out of its range.
+        """
+        super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, validation_fraction)
+        if path is None:
+            raise ConfigurationError("give --data.path, the file of your table")
+        if target is None:
+            raise ConfigurationError("give --data.target, the column of what is measured")
+        if missing not in ("drop", "refuse"):
+            raise ConfigurationError(f"data.missing must be drop or refuse, not {missing!r}")
+        self.path = path if isinstance(path, pd.DataFrame) else Path(path)
+        self.source = "the data frame" if isinstance(path, pd.DataFrame) else str(path)
+        self.roles = Roles(target, error_column, weight_column)
+        self.sign = 1 if maximize else -1
+        self.property_name = target if maximize else f"negative {target}"
+        self.options = parse_columns(columns or {})
+        self.constraints = parse_constraints(constraints or [])
+        self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
+        self.missing = missing
+        self._chooses_batch_size = batch_size is None
+
+    @property
+    def measured_name(self) -> str:
+        """The target's name."""
+        return self.roles.target
+
+    @property
+    def space(self) -> DesignSpace:
+        """Numbers, categories and letters."""
+        return self._layout.space
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        """The table's designs, each once."""
+        prepared = prepare(self._read(), self.source, self.roles, self.options, self.missing)
+        layout = self._layout = prepared.layout
+        self.constraints = with_columns(self.constraints, layout.columns)
+        self._project = EqualityProjection(self.constraints, layout.columns)
+        if layout.space.is_sequences:
+            self.distances = hamming
+        elif layout.space.groups:
+            self.distances = partial(mixed, num_numbers=layout.space.num_numbers)
+        else:
+            self.distances = euclidean
+        self.base_weights = torch.from_numpy(prepared.weights.copy())
+        designs = layout.encode(prepared.designs)
+        self._row_numbers = prepared.row_numbers
+        if self._chooses_batch_size:
+            share = len(designs) // _NUM_BATCHES
+            self.batch_size = max(_FEWEST_IN_BATCH, min(share, _MOST_IN_BATCH))
+        self._report(prepared, designs)
+        return designs, self.sign * torch.from_numpy(prepared.properties.copy())
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """The user's own columns, with the user's own values."""
+        return self._layout.decode(designs)
+
+    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+        """The most similar design of the table: its first row, from 1, and what was measured."""
+        if not len(designs):
+            return pd.DataFrame({"nearest_row": [], f"nearest_{self.measured_name}": []})
+        designs = designs.double().cpu()
+        found = [
+            nearest(designs, chunk, self.distances) for chunk in self.designs.split(_CHUNK_SIZE)
+        ]
+        best = torch.stack([distances for distances, _ in found]).argmin(0)
+        rows = torch.stack([rows + i * _CHUNK_SIZE for i, (_, rows) in enumerate(found)])
+        rows = rows.gather(0, best[None])[0]
+        return pd.DataFrame(
+            {
+                "nearest_row": self._row_numbers[rows.numpy()],
+                f"nearest_{self.measured_name}": (self.sign * self.properties[rows]).numpy(),
+            }
+        )
+
+    def nearest_allowed(self, designs: Tensor) -> Tensor:
+        """The nearest designs ``(m, *design_shape)`` that can be made.
+
+        Numbers are moved to where the equalities hold, into their bounds and onto their steps;
+        categories and letters to the largest entry; letters behind a gap move up to close it.
+        """
+        return self._layout.nearest(self._project(designs))
+
+    def feasible(self, designs: Tensor) -> Tensor:
+        """Which of the designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``.
+
+        Raises:
+            ConfigurationError: If the user's own function fails.
+        """
+        held = np.ones(len(designs), dtype=bool)
+        names = {name for constraint in self.constraints for name in constraint.coefficients}
+        if names:
+            table = self._layout.decode(designs, names)
+            held &= np.all([constraint.holds(table) for constraint in self.constraints], axis=0)
+        if self.predicate is not None:
+            held &= _answers(self.predicate, self.to_user_units(designs))
+        return torch.from_numpy(held).to(designs.device)
+
+    def _read(self) -> pd.DataFrame:
+        if isinstance(self.path, pd.DataFrame):
+            return plain(self.path, self.source)
+        kept = [
+            n for n, options in self.options.items() if options.kind in ("category", "sequence")
+        ]
+        return read_table(self.path, text_columns=kept)
+
+    def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
+        show(prepared.shown)
+        merged = prepared.num_rows - len(designs)
+        if merged:
+            say(
+                f"{merged:,} rows measure designs of other rows again: {prepared.num_rows:,} rows "
+                f"make {len(designs):,} designs, with the mean and the weight of all their rows"
+            )
+        bounded = self._layout.nearest(designs)
+        free = (c.fixed is None for c in self._layout.numbers)
+        mask = torch.tensor([*free], dtype=torch.bool)
+        num = len(mask)
+        moved = ((bounded.flatten(1)[:, :num] - designs.flatten(1)[:, :num]).abs() > 1e-6) & mask
+        outside = moved.any(1).numpy() | ~self.feasible(designs).numpy()
+        if outside.any():
+            warnings.warn(
+                f"{self.source}: {outside.sum():,} of {len(designs):,} designs of the table are "
+                "out of the bounds, steps or constraints that candidates are held to. The oracle "
+                f"learns from them all the same; the first is data row "
+                f"{self._row_numbers[outside.argmax()]}",
+                stacklevel=4,
+            )
+
+
+def _imported(path: str) -> Predicate:
+    """The function that a user names by its import path, also from the working directory."""
+    module, _, name = path.rpartition(".")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"data.feasible_if: there is no function {path} ({error}). Give module.function, of a "
+            "module in the working directory or installed"
+        ) from error
+    if not callable(found):
+        raise ConfigurationError(f"data.feasible_if: {path} is no function")
+    return found  # type: ignore[no-any-return]
+
+
+def _answers(predicate: Predicate, table: pd.DataFrame) -> NDArray[np.bool_]:
+    name = f"data.feasible_if {getattr(predicate, '__name__', predicate)}"
+    try:
+        answers = np.asarray(predicate(table))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigurationError(f"{name} failed: {reason}") from error
+    if answers.shape != (len(table),) or answers.dtype != bool:
+        raise ConfigurationError(
+            f"{name} must give one truth value for each of {len(table)} rows, and gave an array of "
+            f"{answers.dtype} of the shape {answers.shape}"
+        )
+    return answers

@@ -1,0 +1,245 @@
+"""From a user's table to designs, properties and weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.table import Table
+
+from lightning_mbo.data.base import FEWEST_DESIGNS
+from lightning_mbo.data.column_building import build_column
+from lightning_mbo.data.column_kinds import as_numbers, inferred_kind
+from lightning_mbo.data.column_options import ColumnOptions
+from lightning_mbo.data.columns import Column, ConstantColumn
+from lightning_mbo.data.replicates import merged, row_weights
+from lightning_mbo.data.table_layout import TableLayout
+from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+
+_LEFT_OUT = {
+    "ignore": "left out",
+    "identifier": "left out: differs from row to row",
+    "count": "left out: counts the rows",
+    "empty": "left out: empty",
+}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns are no part of a design; None where there is none.
+
+    Attributes:
+        target: What is measured.
+        error_column: The standard deviation of each measurement.
+        weight_column: The weight of each row.
+    """
+
+    target: str
+    error_column: str | None = None
+    weight_column: str | None = None
+
+
+@dataclass(frozen=True)
+class PreparedTable:
+    """A table in which every design stands once.
+
+    Attributes:
+        layout: How its columns make designs.
+        designs: The columns of the layout, in the user's units, n rows.
+        properties: As measured, ``(n,)``.
+        weights: Shape ``(n,)``.
+        row_numbers: Of each design's first row in the user's table, from 1, ``(n,)``.
+        num_rows: Rows that the designs were merged from.
+        shown: A row for each column of the user's table: its kind, values, and missing entries.
+    """
+
+    layout: TableLayout
+    designs: pd.DataFrame
+    properties: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    row_numbers: NDArray[np.intp]
+    num_rows: int
+    shown: Table
+
+
+def prepare(
+    table: pd.DataFrame,
+    source: str,
+    roles: Roles,
+    options: Mapping[str, ColumnOptions],
+    missing: Literal["drop", "refuse"],
+) -> PreparedTable:
+    """Prepare a table.
+
+    Args:
+        table: With rows counted from 0.
+        source: What to call it in messages.
+        roles: Of the columns that are no part of a design.
+        options: What the user says of the others.
+        missing: What happens to rows with missing entries.
+
+    Raises:
+        DataError: If the table cannot be used.
+        ConfigurationError: If the options do not fit it.
+    """
+    _check_names(table, source, roles, options)
+    if len(table) < FEWEST_DESIGNS:
+        raise DataError(
+            f"{source} has {len(table)} rows, too few to learn from: at least {FEWEST_DESIGNS} are "
+            "needed"
+        )
+    properties = as_numbers(table[roles.target], source)
+    kinds = _kinds(table, source, roles, options)
+    used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
+    if not used:
+        raise DataError(f"{source} has no column to design beside {roles.target!r}")
+    complete = _complete(table, source, [*used, roles.target], missing)
+    rows = table[complete]
+    properties = properties[complete]
+    if properties.min() == properties.max():
+        raise DataError(
+            f"{source}, column {roles.target!r}: all {len(properties)} entries are "
+            f"{properties.iloc[0]:g}, there is nothing to learn"
+        )
+    columns = [
+        build_column(rows[name], kinds[name], options.get(name, ColumnOptions()), source)
+        for name in used
+    ]
+    _check_columns(columns, kinds, source)
+    weights = row_weights(rows, roles.error_column, roles.weight_column, source)
+    replicates = merged(rows[used], properties.to_numpy(), weights)
+    layout = TableLayout(columns)
+    return PreparedTable(
+        layout,
+        rows[used].iloc[replicates.rows],
+        replicates.properties,
+        replicates.weights,
+        rows.index.to_numpy()[replicates.rows] + 1,
+        len(rows),
+        _shown(table, roles, kinds, layout),
+    )
+
+
+def _check_names(
+    table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
+) -> None:
+    own = {f"data.{role}": name for role, name in vars(roles).items() if name is not None}
+    for option, name in own.items():
+        if name not in table.columns:
+            raise ConfigurationError(
+                f"{option}: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
+            )
+    if len(set(own.values())) < len(own):
+        raise ConfigurationError(f"{' and '.join(own)} must be different columns")
+    for name in options:
+        if name not in table.columns:
+            raise ConfigurationError(
+                f"data.columns: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
+            )
+        if name in own.values():
+            raise ConfigurationError(f"data.columns: {name!r} is no part of the designs")
+
+
+def _kinds(
+    table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
+) -> dict[str, str]:
+    kinds = {}
+    for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
+        given = options.get(name, ColumnOptions())
+        kinds[name] = given.kind or inferred_kind(table[name], source)
+        if kinds[name] == "integer" and given.kind is None and given.is_fractional:
+            kinds[name] = "number"
+        if kinds[name] in _LEFT_OUT and given.kind is None:
+            if name in options:
+                raise ConfigurationError(
+                    f"data.columns.{name}: {_LEFT_OUT[kinds[name]]}. Give its kind too"
+                )
+            _warn_of(name, kinds[name], source)
+    return kinds
+
+
+def _warn_of(name: str, kind: str, source: str) -> None:
+    if kind == "identifier":
+        warnings.warn(
+            f"{source}: the text in column {name!r} differs from row to row and is left out. If it "
+            f"is part of the design give --data.columns '{{{name}: category}}' or '{{{name}: "
+            "sequence}'",
+            stacklevel=4,
+        )
+    elif kind == "empty":
+        warnings.warn(f"{source}: column {name!r} is empty and left out", stacklevel=4)
+
+
+def _complete(
+    table: pd.DataFrame, source: str, names: list[str], missing: Literal["drop", "refuse"]
+) -> NDArray[np.bool_]:
+    """Which rows have all entries, ``(N,)``."""
+    absent = table[names].isna()
+    complete: NDArray[np.bool_] = ~absent.any(axis=1).to_numpy()
+    if complete.all():
+        return complete
+    counts = absent.sum()
+    counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
+    shown = ", ".join(f"{name} {count:,}" for name, count in counts.head(5).items())
+    shown += f" and {len(counts) - 5} more columns" * (len(counts) > 5)
+    if missing == "refuse":
+        row = int(np.flatnonzero(~complete)[0])
+        name = absent.columns[int(absent.iloc[row].to_numpy().argmax())]
+        raise DataError(
+            f"{source}, column {name!r}, data row {row + 1}: empty. Fill it in, or give "
+            f"--data.missing drop to leave such rows out (empty entries: {shown})"
+        )
+    if complete.sum() < FEWEST_DESIGNS:
+        raise DataError(
+            f"{source}: only {complete.sum()} of {len(table):,} rows have all entries, and at "
+            f"least {FEWEST_DESIGNS} are needed. Empty are: {shown}. Leave such columns out with "
+            f"--data.columns '{{{counts.index[0]}: ignore}}'"
+        )
+    warnings.warn(
+        f"{source}: {(~complete).sum():,} of {len(table):,} rows are left out for missing entries: "
+        f"{shown}",
+        stacklevel=3,
+    )
+    return complete
+
+
+def _check_columns(columns: Sequence[Column], kinds: Mapping[str, str], source: str) -> None:
+    constant = [column.name for column in columns if isinstance(column, ConstantColumn)]
+    if len(constant) == len(columns):
+        raise DataError(f"{source}: all columns are constant, there is nothing to design")
+    if constant:
+        shown = ", ".join(constant[:5]) + (f" and {len(constant) - 5} more" * (len(constant) > 5))
+        warnings.warn(
+            f"{source}: constant columns are left out of the designs: {shown}", stacklevel=3
+        )
+    sequences = [name for name, kind in kinds.items() if kind == "sequence"]
+    if len(sequences) > 1:
+        raise ConfigurationError(
+            f"{source}: the columns {sequences[0]!r} and {sequences[1]!r} both hold sequences, and "
+            f"a design has one: give --data.columns '{{{sequences[1]}: ignore}}'"
+        )
+
+
+def _shown(
+    table: pd.DataFrame, roles: Roles, kinds: Mapping[str, str], layout: TableLayout
+) -> Table:
+    described = {c.name: (c.kind, c.describe()) for c in layout.columns}
+    named = {roles.target: "target", roles.error_column: "error", roles.weight_column: "weight"}
+    shown = Table(title="Columns")
+    for header in ("column", "kind", "values"):
+        shown.add_column(header, overflow="fold")
+    shown.add_column("missing", justify="right")
+    for name in table.columns:
+        if name in named:
+            numbers = pd.to_numeric(table[name], errors="coerce")
+            entry = named[name], f"{numbers.min():g} to {numbers.max():g}"
+        else:
+            entry = described.get(name) or ("", _LEFT_OUT[kinds[name]])
+        absent = int(table[name].isna().sum())
+        shown.add_row(name, *entry, f"{absent:,}" if absent else "")
+    return shown

@@ -1,0 +1,79 @@
+"""Designs and rows of a table, one made of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lightning_mbo.data.columns import Column, NumberColumn, SequenceColumn
+from lightning_mbo.space import DesignSpace
+
+
+class TableLayout:
+    """Which entries of a design belong to which column: numbers first, sequences last.
+
+    Attributes:
+        columns: Of the table, in its order.
+        space: Of the designs; of nothing but a sequence, ``(l, v)``.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        """Lay out the columns.
+
+        Args:
+            columns: In the table's order, at most one of them a sequence.
+        """
+        self.columns = list(columns)
+        held = [column for column in columns if column.num_entries]
+        self._ordered = sorted(held, key=_place)
+        self.numbers = [column for column in held if isinstance(column, NumberColumn)]
+        only = held[0] if len(held) == 1 else None
+        if isinstance(only, SequenceColumn):
+            shape = torch.Size([only.length, len(only.alphabet)])
+        else:
+            shape = torch.Size([sum(column.num_entries for column in held)])
+        groups = tuple(group for column in self._ordered for group in column.groups)
+        self.space = DesignSpace(shape, groups)
+
+    def encode(self, table: pd.DataFrame) -> Tensor:
+        """Designs ``(m, *shape)``, float64, of rows without missing entries."""
+        entries = [column.encode(table[column.name]) for column in self._ordered]
+        designs: Tensor = torch.cat(entries, dim=1).unflatten(1, self.space.shape)
+        return designs
+
+    def decode(self, designs: Tensor, names: Collection[str] | None = None) -> pd.DataFrame:
+        """Rows of the table of designs ``(m, *shape)``.
+
+        Args:
+            designs: Shape ``(m, *shape)``.
+            names: Which columns; None for all.
+        """
+        entries = self._split(designs.detach().double().cpu())
+        none = torch.empty(len(designs), 0)
+        values = {
+            column.name: column.decode(entries.get(column.name, none))
+            for column in self.columns
+            if names is None or column.name in names
+        }
+        return pd.DataFrame(values, index=range(len(designs)))
+
+    def nearest(self, designs: Tensor) -> Tensor:
+        """The nearest designs ``(m, *shape)`` of which each entry can be made."""
+        entries = self._split(designs)
+        parts = [column.nearest(entries[column.name]) for column in self._ordered]
+        nearest: Tensor = torch.cat(parts, dim=1).unflatten(1, self.space.shape)
+        return nearest
+
+    def _split(self, designs: Tensor) -> dict[str, Tensor]:
+        sizes = [column.num_entries for column in self._ordered]
+        parts = designs.flatten(1).split(sizes, dim=1)
+        return {column.name: part for column, part in zip(self._ordered, parts, strict=True)}
+
+
+def _place(column: Column) -> int:
+    if isinstance(column, NumberColumn):
+        return 0
+    return 2 if isinstance(column, SequenceColumn) else 1

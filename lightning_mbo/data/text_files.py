@@ -1,0 +1,148 @@
+"""What a file of text holds, however it was written."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import re
+import zipfile
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from lightning_mbo.errors import DataError
+
+_SEPARATORS = (",", ";", "\t", "|")
+_NUM_SNIFFED = 50
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+_DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+\s*")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, plain or compressed by its suffix (gz, bz2, xz, zip).
+
+    The encoding is what a byte order mark says, or UTF-8, or else Windows's Western one.
+
+    Raises:
+        ValueError: If it holds no text.
+    """
+    content = _unpacked(path)
+    text = _decoded(content)
+    if re.search(r"[\x00-\x08\x0e-\x1f]", text[:100_000]):
+        raise ValueError("it holds bytes that are no text")
+    start = text[:200].lstrip().lower()
+    if start.startswith(("<!doctype", "<html", "<?xml")):
+        raise ValueError("it is a web page or XML, perhaps in place of a download")
+    if start.startswith(("{", "[{", "[[")):
+        raise ValueError("it is JSON")
+    return text
+
+
+def _unpacked(path: Path) -> bytes:
+    openers: dict[str, Callable[[Path], bytes]] = {
+        ".gz": lambda path: gzip.decompress(path.read_bytes()),
+        ".bz2": lambda path: bz2.decompress(path.read_bytes()),
+        ".xz": lambda path: lzma.decompress(path.read_bytes()),
+        ".zip": _only_member,
+    }
+    return openers.get(path.suffix.lower(), Path.read_bytes)(path)
+
+
+def _only_member(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        if len(names) != 1:
+            raise ValueError(f"the archive holds {len(names)} files and not one")
+        return archive.read(names[0])
+
+
+def _decoded(content: bytes) -> str:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16")
+    head = content[:1000]
+    for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        # Letters of the West without a mark: every second byte is zero.
+        if len(head) > 3 and not any(head[offset::2]) and all(head[1 - offset :: 2]):
+            return content.decode(encoding)
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1")
+
+
+def header_of(text: str, separator: str) -> list[str]:
+    """The first line that is not blank, split."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    return next((row for row in rows if any(entry.strip() for entry in row)), [])
+
+
+def sniffed_separator(text: str) -> str:
+    """What separates the columns: that which splits most of the first rows alike."""
+
+    def agreement(separator: str) -> tuple[float, int]:
+        rows = csv.reader(io.StringIO(text[:1_000_000], newline=""), delimiter=separator)
+        lengths = [len(row) for row in islice(rows, _NUM_SNIFFED) if row]
+        if not lengths or lengths[0] < 2:
+            return 0.0, 0
+        return sum(length == lengths[0] for length in lengths) / len(lengths), lengths[0]
+
+    return max(_SEPARATORS, key=agreement)
+
+
+def with_decimal_points(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The table with decimal commas read as such, where a column is written with them throughout.
+
+    Raises:
+        DataError: If other columns have decimal points, or the commas may separate thousands.
+    """
+    texts = {name: column for name, column in table.items() if _is_text(column)}
+    commas = [name for name, column in texts.items() if _throughout(column, _DECIMAL_COMMA)]
+    if not commas:
+        return table
+    points = [
+        name
+        for name, column in table.items()
+        if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 != 0).any()
+    ]
+    points += [name for name, column in texts.items() if _throughout(column, _DECIMAL_POINT)]
+    if points:
+        raise DataError(
+            f"{path} has decimal commas in column {commas[0]!r} and decimal points in column "
+            f"{points[0]!r}: write all numbers alike"
+        )
+    for name in commas:
+        column = texts[name]
+        if column.dropna().str.fullmatch(_THOUSANDS.pattern).all():
+            raise DataError(
+                f"{path}, column {name!r}: {column.dropna().iloc[0]!r} may be thousands or a "
+                "decimal comma. Write numbers without separators of thousands"
+            )
+        table[name] = pd.to_numeric(column.str.replace(",", "."), errors="coerce")
+    return table
+
+
+def _is_text(column: pd.Series) -> bool:
+    return pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
+
+
+def _throughout(column: pd.Series, pattern: re.Pattern[str]) -> bool:
+    """Whether all entries are numbers as the pattern has them, or whole ones; some the former."""
+    values = column.dropna()
+    for part in (values.head(100), values):
+        texts = pd.Series(part.unique()).astype(str)
+        matching = texts.str.fullmatch(pattern.pattern)
+        if (
+            not (matching.any() or part is not values)
+            or not (matching | texts.str.fullmatch(_WHOLE.pattern)).all()
+        ):
+            return False
+    return True

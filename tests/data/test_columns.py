@@ -1,0 +1,264 @@
+"""Columns of every kind become entries of designs, and come back as the user's own values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_mbo.data.column_building import build_column
+from lightning_mbo.data.column_kinds import inferred_kind
+from lightning_mbo.data.column_options import ColumnOptions, parse_columns
+from lightning_mbo.data.columns import Column
+from lightning_mbo.data.table_layout import TableLayout
+from lightning_mbo.errors import DataError
+
+
+def column(values: list[Any], kind: str, **options: Any) -> Column:
+    return build_column(pd.Series(values, name="c"), kind, ColumnOptions(**options), "the table")
+
+
+def standardised(values: list[float], wanted: list[float]) -> Tensor:
+    """What numbers are in the units of a column of values."""
+    numbers = (np.array(wanted) - np.mean(values)) / np.std(values)
+    return torch.from_numpy(numbers)[:, None]
+
+
+PEPTIDES = [
+    "".join("ACDEFGHIKLMNPQRSTVWY"[(7 * i + j * j) % 20] for j in range(9)) for i in range(20)
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0.5, 1.0, None, 2.0], "number"),
+        (["0.5", "1e3", None], "number"),
+        ([1, 2, 4], "integer"),
+        ([1.0, None, 4.0], "integer"),
+        ([True, False, True], "category"),
+        ([True, None, False], "category"),
+        (["a", "b", "a", "b", None], "category"),
+        (["1", "b", "a", "1", "b", "a"], "category"),
+        (["low", "high"] * 5, "category"),
+        (["ACGT", "ACGG", "TTTT", "ACGT"], "sequence"),
+        (["acg", "ttgaa", "c", "g"], "sequence"),
+        (["ACG-", "T-GA"], "sequence"),
+        (PEPTIDES, "sequence"),
+        (["benzene", "toluene", "hexane", "acetone"], "identifier"),
+        (["sample-1", "sample-2", "sample-3"], "identifier"),
+        (["CCO", "C1=CC=CC=C1", "CC(=O)C"], "identifier"),
+        ([None, None], "empty"),
+        ([float("nan")] * 3, "empty"),
+    ],
+)
+def test_kinds(values: list[Any], kind: str) -> None:
+    assert inferred_kind(pd.Series(values, name="c"), "the table") == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("Unnamed: 0", [0, 1, 2], "count"),
+        ("id", [1, 2, 3], "count"),
+        ("ID", [0, 1, 2], "count"),
+        ("Unnamed: 0", [0, 2, 1], "integer"),
+        ("x", [0, 1, 2], "integer"),
+    ],
+)
+def test_a_column_that_counts_the_rows(name: str, values: list[int], kind: str) -> None:
+    assert inferred_kind(pd.Series(values, name=name), "the table") == kind
+
+
+def test_numbers_are_standardised() -> None:
+    values = [1.0, 2.0, 4.5]
+    entries = column(values, "number").encode(pd.Series(values))
+    torch.testing.assert_close(entries, standardised(values, values))
+    assert entries.dtype == torch.float64
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
+def test_numbers_come_back_without_the_rounding_of_standardising(scale: float) -> None:
+    values = [round(j * 0.1, 1) * scale for j in range(1, 30)]
+    numbers = column(values, "number")
+    decoded = numbers.decode(numbers.encode(pd.Series(values)))
+    np.testing.assert_allclose(decoded, values, rtol=1e-9)
+    if scale == 1:
+        assert decoded.tolist() == values
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "options", "given", "nearest"),
+    [
+        ([0.0, 3.5], "number", {}, [-1.0, 9.0, 2.5], [0.0, 9.0, 2.5]),
+        ([-1.0, 3.5], "number", {}, [-7.0, 9.0], [-7.0, 9.0]),
+        ([0.0, 3.5], "number", {"lower": 1, "upper": 2}, [0.0, 1.5, 9.0], [1.0, 1.5, 2.0]),
+        (
+            [20.0, 90.5],
+            "number",
+            {"lower": 20, "upper": 91, "step": 0.5},
+            [20.3, 21.2],
+            [20.5, 21.0],
+        ),
+        ([20.0, 90.5], "number", {"lower": 20, "upper": 31, "step": 3}, [30.9, 19.0], [29.0, 20.0]),
+        ([1, 5], "integer", {}, [-3.0, 2.6, 1e4 + 0.2], [0.0, 3.0, 1e4]),
+        ([-1, 5], "integer", {}, [-3.4], [-3.0]),
+        ([0, 1], "integer", {}, [-3.0, 0.4, 0.6, 7.0], [0.0, 0.0, 1.0, 1.0]),
+        ([1, 5], "integer", {"lower": 1.5, "upper": 4.5}, [0.0, 3.2, 9.0], [2.0, 3.0, 4.0]),
+        ([1, 5], "integer", {"step": 5}, [2.0, 3.0], [0.0, 5.0]),
+        ([1, 5], "number", {"fixed": 2}, [-3.0, 9.0], [2.0, 2.0]),
+    ],
+)
+def test_nearest_numbers(
+    values: list[float],
+    kind: str,
+    options: dict[str, Any],
+    given: list[float],
+    nearest: list[float],
+) -> None:
+    numbers = column(values, kind, **options)
+    found = numbers.nearest(standardised(values, given))
+    torch.testing.assert_close(found, standardised(values, nearest))
+    torch.testing.assert_close(numbers.nearest(found), found)
+    np.testing.assert_allclose(numbers.decode(found), nearest, rtol=1e-12)
+
+
+def test_integers_come_back_as_integers() -> None:
+    values = [3, 5, 8]
+    integers = column(values, "integer")
+    decoded = integers.decode(integers.encode(pd.Series(values)))
+    assert decoded.dtype == np.int64
+    assert decoded.tolist() == values
+
+
+def test_categories() -> None:
+    category = column(["b", "a", "c", "a"], "category")
+    entries = category.encode(pd.Series(["c", "a"]))
+    assert entries.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert category.decode(entries) == ["c", "a"]
+    soft = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64)
+    assert category.nearest(soft).tolist() == [[0, 1, 0]]
+    fixed = column(["b", "a", "c", "a"], "category", fixed="c")
+    assert fixed.nearest(soft).tolist() == [[0, 0, 1]]
+
+
+def test_truth_values_stay_what_they_are() -> None:
+    category = column([True, False, True], "category", fixed=True)
+    assert category.decode(category.encode(pd.Series([False, True]))) == [False, True]
+    assert category.decode(category.nearest(torch.eye(2, dtype=torch.float64))) == [True, True]
+
+
+def test_sequences_of_one_length() -> None:
+    sequence = column(["CA", "AT", "CC"], "sequence")
+    entries = sequence.encode(pd.Series(["TA", "CC"]))
+    assert entries.tolist() == [[0, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0]]
+    assert sequence.decode(entries) == ["TA", "CC"]
+    assert sequence.groups == (3, 3)
+
+
+def test_shorter_sequences_end_in_gaps() -> None:
+    words = ["ACC", "C", "AA"]
+    sequence = column(words, "sequence")
+    assert sequence.groups == (3, 3, 3)
+    assert sequence.decode(sequence.encode(pd.Series(words))) == words
+    inner = column(["AC-", "C-A", "---"], "sequence").encode(
+        pd.Series(["-A-", "--C", "A-C", "---"])
+    )
+    closed = sequence.nearest(inner[:, [1, 2, 0, 4, 5, 3, 7, 8, 6]])
+    expected = ["A--", "C--", "AC-", "---"]
+    numbers = closed.unflatten(1, (3, 3)).argmax(2).tolist()
+    assert ["".join("AC-"[n] for n in word) for word in numbers] == expected
+    assert sequence.decode(closed) == ["A", "C", "AC", ""]
+
+
+def test_a_gap_in_aligned_sequences_is_a_letter() -> None:
+    words = ["A-C", "-AC", "AC-"]
+    sequence = column(words, "sequence")
+    entries = sequence.encode(pd.Series(words))
+    assert torch.equal(sequence.nearest(entries), entries)
+    assert sequence.decode(entries) == words
+
+
+def test_an_alphabet_of_the_users() -> None:
+    sequence = column(["AAC", "CAA"], "sequence", alphabet="TGCA")
+    assert sequence.groups == (4, 4, 4)
+    assert sequence.encode(pd.Series(["TGC"])).argmax(1).tolist() == [0]
+    with pytest.raises(
+        DataError, match=r"column 'c', data row 2: the letter 'U'.*alphabet is ACGT"
+    ):
+        column(["AAC", "CAU"], "sequence", alphabet="ACGT")
+    with pytest.raises(DataError, match=r"data row 1: the letter '-'\. Gaps fill up"):
+        column(["A-C", "CA"], "sequence")
+
+
+def test_wrong_kinds() -> None:
+    with pytest.raises(DataError, match=r"column 'c', data row 2: 'b' is not a finite number"):
+        column(["1", "b"], "number")
+    with pytest.raises(
+        DataError, match=r"column 'c', data row 2: 1\.5 is no whole number.*number}"
+    ):
+        column([1.0, 1.5], "integer")
+
+
+TABLE = pd.DataFrame(
+    {
+        "word": ["AC", "A", "CC", "CA"],
+        "solvent": ["x", "y", "y", "x"],
+        "constant": [7, 7, 7, 7],
+        "count": [1, 2, 3, 5],
+        "amount": [0.5, 1.5, 0.25, 0.75],
+    }
+)
+KINDS = ["sequence", "category", "integer", "integer", "number"]
+
+
+def layout(**fixed: Any) -> TableLayout:
+    options = parse_columns({name: {"fixed": value} for name, value in fixed.items()})
+    return TableLayout(
+        [
+            build_column(TABLE[name], kind, options.get(name, ColumnOptions()), "the table")
+            for name, kind in zip(TABLE, KINDS, strict=True)
+        ]
+    )
+
+
+def test_numbers_stand_first_and_sequences_last() -> None:
+    mixed = layout()
+    designs = mixed.encode(TABLE)
+    assert mixed.space.shape == (2 + 2 + 2 * 3,)
+    assert mixed.space.groups == (2, 3, 3)
+    assert mixed.space.num_numbers == 2
+    counts, amounts = TABLE["count"].tolist(), TABLE["amount"].tolist()
+    torch.testing.assert_close(designs[:, :1], standardised(counts, counts))
+    torch.testing.assert_close(designs[:, 1:2], standardised(amounts, amounts))
+    assert designs[:, 2:4].tolist() == [[1, 0], [0, 1], [0, 1], [1, 0]]
+    assert designs[1, 4:].tolist() == [1, 0, 0, 0, 0, 1]
+
+
+def test_rows_come_back_in_the_tables_order() -> None:
+    mixed = layout()
+    decoded = mixed.decode(mixed.encode(TABLE))
+    pd.testing.assert_frame_equal(decoded, TABLE, check_dtype=False)
+    assert decoded.dtypes["count"] == decoded.dtypes["constant"] == np.int64
+    assert list(mixed.decode(mixed.encode(TABLE), {"amount", "constant"})) == ["constant", "amount"]
+
+
+def test_fixed_columns() -> None:
+    mixed = layout(solvent="y", amount=0.5, constant=7)
+    nearest = mixed.decode(mixed.nearest(mixed.encode(TABLE)))
+    pd.testing.assert_frame_equal(nearest, TABLE.assign(solvent="y", amount=0.5), check_dtype=False)
+
+
+def test_nothing_but_a_sequence() -> None:
+    columns = [build_column(TABLE["word"], "sequence", ColumnOptions(), "the table")]
+    columns.append(build_column(TABLE["constant"], "integer", ColumnOptions(), "the table"))
+    sequences = TableLayout(columns)
+    designs = sequences.encode(TABLE)
+    assert designs.shape == (4, 2, 3)
+    assert sequences.space.is_sequences
+    assert sequences.nearest(designs).shape == (4, 2, 3)
+    assert sequences.decode(designs)["word"].tolist() == TABLE["word"].tolist()

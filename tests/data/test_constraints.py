@@ -1,0 +1,156 @@
+"""Constraints are understood, or refused by name; nothing of them is ever executed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lightning_mbo.data.column_building import build_column
+from lightning_mbo.data.column_options import ColumnOptions
+from lightning_mbo.data.columns import Column
+from lightning_mbo.data.constraints import parse_constraints, with_columns
+from lightning_mbo.data.equalities import EqualityProjection
+from lightning_mbo.data.table_layout import TableLayout
+from lightning_mbo.errors import ConfigurationError
+
+TABLE = pd.DataFrame(
+    {
+        "a": [0.0, 0.5, 2.0, 4.0],
+        "b": [1.0, 0.5, -1.0, 3.0],
+        "µ value": [10.0, 20.0, 30.0, 40.0],
+        "µ": [1.0, 2.0, 3.0, 5.0],
+    }
+)
+
+
+def columns(table: pd.DataFrame = TABLE, **options: ColumnOptions) -> list[Column]:
+    return [
+        build_column(table[name], "number", options.get(name, ColumnOptions()), "the table")
+        for name in table
+    ]
+
+
+def holds(text: str) -> list[bool]:
+    constraints = with_columns(parse_constraints([text]), columns())
+    return np.all([constraint.holds(TABLE) for constraint in constraints], axis=0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a + b <= 1", [True, True, True, False]),
+        ("a + b < 1", [True, True, True, False]),
+        ("1 >= a + b", [True, True, True, False]),
+        ("2*a - 0.5*b >= 3", [False, False, True, True]),
+        ("-(a - b) * 2 <= a / 4", [False, True, True, True]),
+        ("a == b", [False, True, False, False]),
+        ("a + b == 1 ", [True, True, True, False]),
+        ("0.4 <= a + 0 <= 2", [False, True, True, False]),
+        ("`µ value` <= 10 * µ - 5 + 5", [True, True, True, True]),
+        ("`µ value` - 10*µ == 0", [True, True, True, False]),
+        ("3 * (a + 2 * (b - 1)) <= 0", [True, True, True, False]),
+        ("+a <= 1e0", [True, True, False, False]),
+    ],
+)
+def test_meaning(text: str, expected: list[bool]) -> None:
+    assert holds(text) == expected
+
+
+def test_rounding_violates_nothing() -> None:
+    (constraint,) = parse_constraints(["a + b <= 0.3"])
+    table = pd.DataFrame({"a": [0.1, 0.1], "b": [0.2, 0.2001]})
+    assert 0.1 + 0.2 > 0.3
+    assert constraint.holds(table).tolist() == [True, False]
+    (constraint,) = parse_constraints(["a + b == 100"])
+    table = pd.DataFrame({"a": [33.35, 33.0], "b": [66.7, 66.8]})
+    assert constraint.holds(table).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a +", "cannot be read"),
+        ("", "cannot be read"),
+        ("a + b", "compares nothing"),
+        ("a * b <= 1", "not linear"),
+        ("a ** 2 <= 1", "not linear"),
+        ("1 / a <= 1", "not linear"),
+        ("a / 0 <= 1", "not linear"),
+        ("a != 1", "by <=, >= or =="),
+        ("a in b", "by <=, >= or =="),
+        ("a - a <= 1", "names no column"),
+        ("1 <= 2", "names no column"),
+        ("a <= 1e999", "must be finite"),
+        ("'a' <= 1", "no arithmetic"),
+        ("a <= True", "no arithmetic"),
+        ("a.real <= 1", "no arithmetic"),
+        ("a[0] <= 1", "no arithmetic"),
+        ("__import__('os').getcwd() <= 1", "no arithmetic"),
+        ("(lambda: a)() <= 1", "no arithmetic"),
+        ("a <= 1; b <= 1", "cannot be read"),
+    ],
+)
+def test_what_is_no_constraint(text: str, part: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_constraints([text])
+    message = str(caught.value)
+    assert "\n" not in message
+    assert repr(text) in message
+    assert part in message
+
+
+def test_columns_that_are_not_there() -> None:
+    with pytest.raises(ConfigurationError, match=r"'a \+ µ_value <= 1'.*mean µ value"):
+        with_columns(parse_constraints(["a + µ_value <= 1"]), columns())
+
+
+def simplex(num: int) -> pd.DataFrame:
+    shares = np.random.default_rng(0).dirichlet(np.ones(num), 50) * 100
+    return pd.DataFrame(shares, columns=[f"x{j}" for j in range(num)])
+
+
+@pytest.mark.parametrize("num", [2, 3, 10])
+def test_projection_on_a_simplex(num: int) -> None:
+    table = simplex(num)
+    layout = TableLayout(columns(table))
+    text = " + ".join(table.columns) + " == 100"
+    project = EqualityProjection(parse_constraints([text]), layout.columns)
+    outside = 2 * torch.randn(200, num, dtype=torch.float64)
+    moved = layout.decode(layout.nearest(project(outside)))
+    np.testing.assert_allclose(moved.sum(axis=1), 100, atol=1e-6)
+    assert (moved >= 0).all().all()
+    inside = layout.encode(table)
+    torch.testing.assert_close(project(inside), inside)
+
+
+def test_projection_is_the_nearest_point() -> None:
+    table = TABLE.rename(columns={"µ value": "c"})[["a", "b", "c"]] - 100.0
+    layout = TableLayout(columns(table))
+    project = EqualityProjection(parse_constraints(["a - 2*b + c == 3"]), layout.columns)
+    start = torch.randn(20, 3, dtype=torch.float64)
+    moved = project(start)
+    # Lagrange: the way is along the gradient, in the units of the standard deviations.
+    gradient = np.array([1.0, -2.0, 1.0]) * table.std(ddof=0).to_numpy()
+    offset = np.array([1.0, -2.0, 1.0]) @ table.mean().to_numpy() - 3
+    lengths = (start.numpy() @ gradient + offset) / (gradient @ gradient)
+    np.testing.assert_allclose(moved, start.numpy() - lengths[:, None] * gradient, atol=1e-9)
+
+
+def test_projection_around_fixed_and_constant_columns() -> None:
+    table = simplex(3).assign(rest=5.0)
+    layout = TableLayout(columns(table, x0=ColumnOptions(fixed=20.0)))
+    project = EqualityProjection(parse_constraints(["x0+x1+x2+rest == 100"]), layout.columns)
+    designs = layout.nearest(project(layout.encode(table)))
+    moved = layout.decode(designs)
+    np.testing.assert_allclose(moved["x0"], 20)
+    np.testing.assert_allclose(moved["x1"] + moved["x2"], 75)
+
+
+def test_what_follows_the_numbers_stays() -> None:
+    project = EqualityProjection(parse_constraints(["a + b == 1"]), columns(TABLE[["a", "b"]]))
+    designs = torch.randn(5, 6, dtype=torch.float64)
+    moved = project(designs)
+    assert torch.equal(moved[:, 2:], designs[:, 2:])
+    assert not torch.equal(moved[:, :2], designs[:, :2])
