@@ -91,6 +91,7 @@ class GradientAscent(Search):
                 f"RegressionEnsemble or ConservativeObjectiveModel; {type(oracle).__name__} has "
                 "none"
             )
+        super().setup(trainer, oracle, stage)
         data = design_data(trainer)
         self._oracle = oracle
         self._designs = data.designs
@@ -115,7 +116,6 @@ class GradientAscent(Search):
             samples=samples,
             threshold=threshold,
             candidate_threshold=-float("inf"),
-            is_best=self.is_best(score),
             metrics={
                 "oracle_p80": score,
                 "threshold": threshold,

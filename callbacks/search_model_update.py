@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -46,6 +46,7 @@ class SearchModelUpdate(Search):
         search_model: SearchModel,
         num_samples: int = 10_000,
         num_iterations: int = 20,
+        select: Literal["promise", "held_out_likelihood"] = "promise",
     ) -> None:
         """Set up the search.
 
@@ -55,12 +56,15 @@ class SearchModelUpdate(Search):
                 model fitted to the training designs.
             num_samples: Designs drawn in each design iteration, m.
             num_iterations: Design iterations of the run.
+            select: Which iteration the candidates are of: the one of the greatest `promise`, the
+                80th percentile of the oracle's means, or of the greatest `held_out_likelihood`,
+                weighted as often as the search finds the held-out designs.
 
         Raises:
             ConfigurationError: If a count is too small, or the algorithm and the search model do
                 not go together.
         """
-        super().__init__()
+        super().__init__(select)
         if num_samples < 2:
             raise ConfigurationError(f"search.num_samples must be at least 2, not {num_samples}")
         if num_iterations < 1:
@@ -76,6 +80,7 @@ class SearchModelUpdate(Search):
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
+        super().setup(trainer, oracle, stage)
         data = design_data(trainer)
         data.test_designs = {
             "search": self.last_samples,
@@ -192,7 +197,6 @@ class SearchModelUpdate(Search):
             samples=samples,
             threshold=self.algorithm.threshold.item(),
             candidate_threshold=score,
-            is_best=self.is_best(score),
             search_model=self.search_model,
             training_distribution=self.training_distribution,
             metrics={

@@ -247,10 +247,13 @@ class MBOCommandLine(LightningCLI):
         """The trainer, with what every design run has."""
         config = self._get(self.config_init, "trainer")
         own: list[pl.Callback] = [
+            callbacks.HeldOut(),
             callbacks.Scoring(),
             callbacks.Trajectory(),
             callbacks.AscentTrajectory(),
             callbacks.SearchPanels(),
+            # Before the candidates are written: a run that has them counts as finished.
+            callbacks.Report(),
             callbacks.CandidateWriter(self._get(self.config_init, "num_candidates")),
         ]
         if self.run is None:
