@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evaluation import report_figures as figures
+from lightning_mbo.evaluation.tables import decimals_for
 from lightning_mbo.evaluation.verdict import judge, verdict
 from lightning_mbo.importance.conformal import (
     conformal_quantile,
@@ -184,7 +186,7 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
     if "lower_90" in shown:
         columns["90 % interval"] = _intervals(shown["lower_90"], shown["upper_90"])
     if "lower_90_shifted" in shown:
-        columns["90 % interval where the search is"] = _intervals(
+        columns["shifted interval"] = _intervals(
             shown["lower_90_shifted"], shown["upper_90_shifted"]
         )
     columns["distance from the data"] = _numbers(distances[:NUM_LISTED].numpy())
@@ -201,14 +203,16 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
 
 
 def _numbers(values: Any) -> list[str]:
-    return [f"{value:.4g}" for value in values]
+    decimals = decimals_for(np.abs(values).max())
+    return [f"{value:.{decimals}f}" for value in values]
 
 
 def _intervals(lower: Any, upper: Any) -> list[str]:
-    return [
-        f"{low:.4g} to {high:.4g}" if math.isfinite(low) else "none"
-        for low, high in zip(lower, upper, strict=True)
-    ]
+    finite = np.isfinite(lower)
+    ends = iter(_numbers(np.concatenate([lower[finite], upper[finite], [0.0]])))
+    lows = list(itertools.islice(ends, int(finite.sum())))
+    shown = (f"{low} to {high}" for low, high in zip(lows, ends, strict=False))
+    return [next(shown) if known else "none" for known in finite]
 
 
 def _shifted(evidence: Evidence) -> dict[str, int] | None:

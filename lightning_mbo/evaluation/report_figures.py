@@ -42,13 +42,17 @@ def draw_map(data: Array, candidates: Array, shares: Array) -> str:
         shares: Of the data's variance that each component has, ``(2,)``.
     """
     with _styled() as (figure, axes):
-        axes.scatter(*data.T, s=8, color=DATA_COLOR, linewidths=0, alpha=0.6, label="training")
+        axes.scatter(data[:, 0], data[:, 1], s=8, color=DATA_COLOR, linewidths=0, alpha=0.6)
         axes.scatter(
-            *candidates.T, s=12, color=CANDIDATE_COLOR, linewidths=0, alpha=0.7, label="candidates"
+            candidates[:, 0],
+            candidates[:, 1],
+            s=12,
+            color=CANDIDATE_COLOR,
+            linewidths=0,
+            alpha=0.7,
         )
         axes.set_xlabel(f"first principal component ({100 * shares[0]:.0f} % of variance)")
         axes.set_ylabel(f"second ({100 * shares[1]:.0f} %)")
-        figure.legend(loc="outside upper center", ncols=2)
         return _svg(figure, "map")
 
 
@@ -64,7 +68,7 @@ def draw_marginal(name: str, data: pd.Series[Any], candidates: pd.Series[Any], n
     with _styled((2.9, 2.1)) as (figure, axes):
         if is_numeric_dtype(data):
             values = [data.to_numpy(np.float64), candidates.to_numpy(np.float64)]
-            bins = np.histogram_bin_edges(np.concatenate(values), 24)
+            bins = np.histogram_bin_edges(np.concatenate(values), 24).tolist()
             weights = [np.full(len(v), 100 / len(v)) for v in values]
             for entries, weight, color in zip(
                 values, weights, (DATA_COLOR, CANDIDATE_COLOR), strict=True
