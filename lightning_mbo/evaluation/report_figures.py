@@ -111,7 +111,7 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
         margin: Half the width of their intervals.
         name: Of the property, with its unit.
     """
-    with _styled((4.6, 4.2)) as (figure, axes):
+    with _styled((6, 4.2)) as (figure, axes):
         inside = np.abs(measured - mean) <= margin
         for chosen, color, label in (
             (inside, "#1b6ca8", "within its interval"),
