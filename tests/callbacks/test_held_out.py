@@ -183,9 +183,7 @@ def test_the_rule_chooses(
 def test_a_rule_needs_what_it_goes_by(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"held_out_likelihood needs .*held_out_fraction"):
         fitted(tmp_path, select="held_out_likelihood", held_out_fraction=0.0)
-    with pytest.raises(
-        ConfigurationError, match=r"search\.select must be one of promise, held_out_"
-    ):
+    with pytest.raises(ConfigurationError, match=r"search\.select must be one of promise"):
         search(select="luck")
     other = search("held_out_likelihood")
     with pytest.raises(CheckpointError, match=r"chosen by promise: give --search.select promise"):
