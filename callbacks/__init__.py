@@ -13,10 +13,12 @@ from .best_samples import BestSamples
 from .candidate_writer import CandidateWriter
 from .design_checkpoint import DesignCheckpoint
 from .gradient_ascent import GradientAscent
+from .held_out import HeldOut
 from .importance_weighting import ImportanceWeighting
 from .initial_oracle import InitialOracle
 from .oracle_convergence import OracleConvergence
 from .progress import DesignProgress
+from .report import Report
 from .scoring import Scoring
 from .search import Search
 from .search_model_update import SearchModelUpdate
@@ -33,9 +35,11 @@ __all__ = [
     "DesignIteration",
     "DesignProgress",
     "GradientAscent",
+    "HeldOut",
     "ImportanceWeighting",
     "InitialOracle",
     "OracleConvergence",
+    "Report",
     "Scoring",
     "Search",
     "SearchModelUpdate",

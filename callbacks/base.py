@@ -26,20 +26,20 @@ class DesignIteration:
         samples: What the search has come to and what the oracle says of it.
         threshold: γ_t, in the property's units.
         candidate_threshold: The least oracle mean of a candidate.
-        is_best: Whether the 80th percentile of the oracle's means is the greatest so far.
         search_model: The updated search model, p_θ; None for a search without densities.
         training_distribution: p_0; None likewise.
         metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
+        is_best: Whether the search's rule prefers it to all before; set before it is announced.
     """
 
     number: int
     samples: JudgedDesigns
     threshold: float
     candidate_threshold: float
-    is_best: bool
     search_model: SearchModel | None = None
     training_distribution: SearchModel | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    is_best: bool = False
 
     @property
     def candidates(self) -> Tensor:

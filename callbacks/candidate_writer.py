@@ -22,6 +22,7 @@ from lightning_mbo.files import run_folder, unused_path, write_text, writes_file
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
+from .held_out import intervals
 from .search import Search, search_of
 
 _NUM_PREDICTED = 100
@@ -94,6 +95,8 @@ class CandidateWriter(DesignCallback):
                 "log_prob_search_model": samples.log_prob,
                 "log_prob_training_distribution": samples.log_prob_training,
             }
+        data, search = design_data(trainer), _needed_search(trainer)
+        figures |= intervals(data, search, oracle, samples.designs, samples.prediction)
         self.figures = {name: values[order].cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -131,10 +134,11 @@ class CandidateWriter(DesignCallback):
         order = self._chosen(design_data(trainer), designs, means, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
-        figures = _figures(
-            Normal(means[order], stds[order], validate_args=False), search.present_threshold
-        )
+        prediction = Normal(means[order], stds[order], validate_args=False)
+        figures = _figures(prediction, search.present_threshold)
         figures |= search.log_densities(designs)
+        assert isinstance(oracle, Oracle)
+        figures |= intervals(design_data(trainer), search, oracle, designs, prediction)
         table = _table(design_data(trainer), designs, figures)
         path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
         write_text(path, table.to_csv(index=False))

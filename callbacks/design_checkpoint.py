@@ -13,14 +13,15 @@ from lightning_mbo.distributed import rank
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration
+from .search import SELECTED_BY, search_of
 
 
 class DesignCheckpoint(ModelCheckpoint, DesignCallback):
     """Writes `last.ckpt` after every epoch and `best.ckpt` after the best design iteration.
 
-    Best is the iteration whose monitored figure is greatest; by default the 80th percentile of
-    the oracle's means over its samples. `last.ckpt` is for resuming: an epoch's end is after the
-    design iteration that it may have brought.
+    Best is the iteration whose monitored figure is greatest; by default the one that the search
+    takes its candidates from. `last.ckpt` is for resuming: an epoch's end is after the design
+    iteration that it may have brought.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3.
     """
@@ -29,14 +30,15 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
 
     def __init__(
         self,
-        monitor: str = "design/oracle_p80",
+        monitor: str | None = None,
         mode: str = "max",
         dirpath: str | Path | None = None,
     ) -> None:
         """Set what is best.
 
         Args:
-            monitor: A figure of the design iterations.
+            monitor: A figure of the design iterations, as `design/...`; default: what the search
+                chooses by.
             mode: `max` or `min`.
             dirpath: Where the checkpoints go; default: `checkpoints` in the logger's folder. The
                 run's other files go into the folder above.
@@ -52,6 +54,13 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
             save_on_train_epoch_end=True,
         )
         self._iteration_is_new = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Follow the search's rule of choice."""
+        search = search_of(trainer)
+        if self.monitor is None and search is not None:
+            self.monitor = f"design/{SELECTED_BY[search.select]}"
+        super().setup(trainer, pl_module, stage)
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration

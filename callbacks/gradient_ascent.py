@@ -103,6 +103,7 @@ class GradientAscent(Search):
                 f"RegressionEnsemble or ConservativeObjectiveModel; {type(oracle).__name__} has "
                 "none"
             )
+        super().setup(trainer, oracle, stage)
         data = design_data(trainer)
         self._oracle = oracle
         self._data = data
@@ -140,7 +141,6 @@ class GradientAscent(Search):
             samples=samples,
             threshold=threshold,
             candidate_threshold=-float("inf"),
-            is_best=self.is_best(score),
             search_model=self._density(designs),
             training_distribution=self.training_distribution,
             metrics={
@@ -166,6 +166,21 @@ class GradientAscent(Search):
     def present_threshold(self) -> Tensor:
         """The greatest training label."""
         return self._best_label
+
+    @property
+    def has_densities(self) -> bool:
+        """Where it is autofocused."""
+        return self.training_distribution is not None
+
+    def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
+        """Under the density around the particles and the training distribution, where wanted."""
+        density = self._density(self.last_samples())
+        if density is None or self.training_distribution is None:
+            return {}
+        return {
+            "log_prob_search_model": density.log_prob(designs),
+            "log_prob_training_distribution": self.training_distribution.log_prob(designs),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """How far the search has come, and where its particles are."""

@@ -22,6 +22,10 @@ from .search import search_of
 
 _NUM_SHOWN = 5
 _MOST_COLUMNS = 5
+_RULES = {
+    "promise": "the greatest promise of the oracle",
+    "held_out_likelihood": "the greatest likelihood of the held-out designs",
+}
 
 
 class DesignProgress(ProgressBar, DesignCallback):
@@ -144,7 +148,7 @@ class DesignProgress(ProgressBar, DesignCallback):
         data = design_data(trainer)
         self.console.print(_candidates_table(data, writer))
         self._print(
-            f"Chosen: design iteration {writer.iteration}, in which the oracle promises most. "
+            f"Chosen: design iteration {writer.iteration}, by {_RULES[search.select]}. "
             f"Best training label: {_best_label(data):.4g}."
         )
         self._print(
@@ -153,6 +157,8 @@ class DesignProgress(ProgressBar, DesignCallback):
         )
         folder = run_folder(trainer)
         self._print(f"Candidates: {folder / 'candidates.csv'}")
+        if (folder / "report.html").exists():
+            self._print(f"Report:     {folder / 'report.html'}: how far to trust them")
         self._print(f"Trajectory: {folder / 'trajectory.png'} and trajectory.csv beside it")
         if (folder / "search.png").exists():
             self._print(f"Search:     {folder / 'search.png'}")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_mbo.errors import DataError
+from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+from lightning_mbo.evaluation.held_out import weighted_log_likelihood
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration, announce, callback_of
+from .base import DesignCallback, DesignIteration, announce, callback_of, design_data
+
+SELECTED_BY = {
+    "promise": "oracle_p80",
+    "held_out_likelihood": "held_out_weighted_log_likelihood",
+}
+"""The metric of a design iteration that each rule of choice looks at."""
 
 _NONE_FEASIBLE = "next to none of the designs that the search comes to meets data.constraints"
 
@@ -28,7 +35,8 @@ class Search(DesignCallback, ABC):
     Attributes:
         num_iterations: Design iterations of the run.
         num_done: Those that are done.
-        best_score: The greatest 80th percentile of the oracle's means so far.
+        select: The rule that chooses the best iteration.
+        best_score: What the rule goes by: the greatest so far.
         best_iteration: The design iteration that had it.
         exhausted: Whether there is nothing to go on from.
         candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
@@ -37,12 +45,37 @@ class Search(DesignCallback, ABC):
     num_iterations: int
     candidate_quantile: float
 
-    def __init__(self) -> None:
-        """Start with nothing done."""
+    def __init__(self, select: Literal["promise", "held_out_likelihood"] = "promise") -> None:
+        """Start with nothing done.
+
+        Args:
+            select: The rule that chooses the best iteration, of those in `SELECTED_BY`.
+
+        Raises:
+            ConfigurationError: If there is no such rule.
+        """
+        if select not in SELECTED_BY:
+            raise ConfigurationError(
+                f"search.select must be one of {', '.join(SELECTED_BY)}, not {select!r}"
+            )
+        self.select = select
         self.num_done = 0
         self.best_score = -float("inf")
         self.best_iteration = -1
         self.exhausted = False
+
+    def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
+        """Refuse a rule that lacks what it goes by.
+
+        Raises:
+            ConfigurationError: If no designs are held out for it.
+        """
+        held_out = design_data(trainer).held_out_designs
+        if self.select == "held_out_likelihood" and len(held_out) == 0:
+            raise ConfigurationError(
+                "search.select held_out_likelihood needs held-out designs: give "
+                "--data.held_out_fraction 0.1"
+            )
 
     @abstractmethod
     def iterate(self, oracle: Oracle) -> DesignIteration | None:
@@ -61,9 +94,26 @@ class Search(DesignCallback, ABC):
     def present_threshold(self) -> Tensor:
         """γ of the last design iteration, a scalar in the property's units."""
 
+    @property
+    def has_densities(self) -> bool:
+        """Whether it has a search model and a training distribution, so that ratios are known."""
+        return False
+
     def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
         """Named log-densities of designs ``(m, *design_shape)``, ``(m,)`` each; or none."""
         return {}
+
+    def log_ratios(self, designs: Tensor) -> Tensor:
+        """The logarithms of p_θ/p_0, with the search model of the last design iteration.
+
+        Args:
+            designs: Shape ``(m, *design_shape)``.
+
+        Returns:
+            Shape ``(m,)``, nats.
+        """
+        search_model, training_distribution = self.log_densities(designs).values()
+        return search_model - training_distribution
 
     @property
     def finished(self) -> bool:
@@ -84,6 +134,7 @@ class Search(DesignCallback, ABC):
             self._end_without_designs()
             trainer.should_stop = True
             return
+        iteration.is_best = self.is_best(self._score(trainer, oracle, iteration))
         self.num_done += 1
         if self.exhausted:
             pl.utilities.rank_zero_warn(
@@ -107,6 +158,16 @@ class Search(DesignCallback, ABC):
             "was found until then is kept"
         )
 
+    def _score(self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration) -> float:
+        """What the rule goes by; the callbacks that record it act later."""
+        if self.select == "promise":
+            return iteration.metrics[SELECTED_BY["promise"]]
+        data = design_data(trainer)
+        designs = data.held_out_designs.to(oracle.device)
+        properties = data.held_out_properties.to(oracle.device)
+        prediction, _ = oracle.predict(designs)
+        return weighted_log_likelihood(prediction, properties, self.log_ratios(designs))
+
     def is_best(self, score: float) -> bool:
         """Whether the present iteration's score is the greatest so far; remembers it if so."""
         # Checkpoints compare float32 figures: so does this, lest they choose differently.
@@ -121,12 +182,22 @@ class Search(DesignCallback, ABC):
         return {
             "num_done": self.num_done,
             "exhausted": self.exhausted,
+            "select": self.select,
             "best_score": self.best_score,
             "best_iteration": self.best_iteration,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after the last complete design iteration."""
+        """Go on after the last complete design iteration.
+
+        Raises:
+            CheckpointError: If another rule chose the best iteration so far.
+        """
+        if state_dict["select"] != self.select:
+            raise CheckpointError(
+                f"the checkpoint's best iteration was chosen by {state_dict['select']}: give "
+                f"--search.select {state_dict['select']}, or start afresh"
+            )
         self.num_done = state_dict["num_done"]
         self.exhausted = state_dict["exhausted"]
         self.best_score = state_dict["best_score"]

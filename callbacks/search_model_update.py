@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -58,6 +58,7 @@ class SearchModelUpdate(Search):
         search_model: SearchModel | None = None,
         num_samples: int = 10_000,
         num_iterations: int = 20,
+        select: Literal["promise", "held_out_likelihood"] = "promise",
     ) -> None:
         """Set up the search.
 
@@ -69,12 +70,15 @@ class SearchModelUpdate(Search):
                 `Categorical`, of both `Product`, which a model of one of the two becomes a part of.
             num_samples: Designs drawn in each design iteration, m.
             num_iterations: Design iterations of the run.
+            select: Which iteration the candidates are of: the one of the greatest `promise`, the
+                80th percentile of the oracle's means, or of the greatest `held_out_likelihood`,
+                weighted as often as the search finds the held-out designs.
 
         Raises:
             ConfigurationError: If a count is too small, or the algorithm and the search model do
                 not go together.
         """
-        super().__init__()
+        super().__init__(select)
         if num_samples < 2:
             raise ConfigurationError(f"search.num_samples must be at least 2, not {num_samples}")
         if num_iterations < 1:
@@ -94,6 +98,7 @@ class SearchModelUpdate(Search):
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
+        super().setup(trainer, oracle, stage)
         data = design_data(trainer)
         data.test_designs = {
             "search": self.last_samples,
@@ -138,6 +143,11 @@ class SearchModelUpdate(Search):
     def more_samples(self, num_samples: int) -> Tensor:
         """New samples of the model of the last design iteration, ``(m, *design_shape)``."""
         return self._some(self.sampled_model, num_samples, "predict", self.num_done)
+
+    @property
+    def has_densities(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def present_threshold(self) -> Tensor:
@@ -241,7 +251,6 @@ class SearchModelUpdate(Search):
             samples=samples,
             threshold=self.algorithm.threshold.item(),
             candidate_threshold=score,
-            is_best=self.is_best(score),
             search_model=self.search_model,
             training_distribution=self.training_distribution,
             metrics={

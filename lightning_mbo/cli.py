@@ -249,11 +249,14 @@ class MBOCommandLine(LightningCLI):
         """The trainer, with what every design run has."""
         config = self._get(self.config_init, "trainer")
         own: list[pl.Callback] = [
+            callbacks.HeldOut(),
             callbacks.Scoring(),
             callbacks.Trajectory(),
             callbacks.AscentTrajectory(),
             callbacks.AscentPlane(),
             callbacks.SearchPanels(),
+            # Before the candidates are written: a run that has them counts as finished.
+            callbacks.Report(),
             callbacks.CandidateWriter(
                 self._get(self.config_init, "num_candidates"),
                 self._get(self.config_init, "keep_known"),

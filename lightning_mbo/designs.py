@@ -69,6 +69,25 @@ def nearest(designs: Tensor, others: Tensor, distances: Distances) -> tuple[Tens
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
 
+def nearest_others(designs: Tensor, rows: Tensor, distances: Distances) -> Tensor:
+    """For some of n designs the distance of the nearest other one.
+
+    Args:
+        designs: Shape ``(n, *design_shape)``.
+        rows: Their numbers, shape ``(r,)``.
+        distances: What is meant by near.
+
+    Returns:
+        Shape ``(r,)``; zero of a design that is there twice.
+    """
+    found = []
+    for chunk in rows.split(_CHUNK_SIZE):
+        to_all = distances(designs[chunk], designs)
+        to_all[torch.arange(len(chunk)), chunk] = torch.inf
+        found.append(to_all.min(1).values)
+    return torch.cat(found)
+
+
 def mean_pairwise_distance(designs: Tensor, distances: Distances) -> Tensor:
     """The mean distance between two of m designs ``(m, *design_shape)``; NaN of a single one."""
     sums = [distances(chunk, designs).sum() for chunk in designs.split(_CHUNK_SIZE)]

@@ -107,7 +107,12 @@ def _options(parser: ArgumentParser, groups: dict[str, type]) -> list[str]:
 
 
 def _parameters(base: type) -> list[str]:
-    return [name for cls in _subclasses(base) for name in inspect.signature(cls).parameters]
+    return [
+        name
+        for cls in (base, *_subclasses(base))
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
 
 
 def _subclasses(base: type) -> list[type]:

@@ -26,9 +26,17 @@ _WRITERS = (
     callbacks.AscentTrajectory,
     callbacks.AscentPlane,
     callbacks.SearchPanels,
+    callbacks.Report,
     callbacks.CandidateWriter,
     SaveConfigCallback,
 )
+_HELD_OUT = (
+    "held_out_rank_correlation",
+    "held_out_top_overlap",
+    "held_out_log_likelihood",
+    "held_out_weighted_log_likelihood",
+)
+"""What a row has of held-out designs, known without a ground truth."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,8 @@ class Outcome:
     """What a run leaves.
 
     Attributes:
-        scores: Of its best design iteration, by the ground truth; empty where there is none.
+        scores: Of its best design iteration, by the ground truth where there is one and by
+            held-out designs where there are any.
         trajectory: One row a design iteration.
         best_iteration: Its number.
         seconds: From start to end, imports not included.
@@ -113,7 +122,8 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
         finally:
             leave_run_folder()
     rows = run.trajectory.rows
-    scores = run.best_samples.scores
+    best = rows[run.best_samples.iteration]
+    scores = run.best_samples.scores | {name: best[name] for name in _HELD_OUT if name in best}
     if "expected_ground_truth" in rows[-1]:
         scores = {"expected_ground_truth": rows[-1]["expected_ground_truth"], **scores}
     return Outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -18,6 +18,7 @@ from lightning_mbo.data.loading import (
     TrainingBatches,
     ValidationBatches,
     WeightedDesigns,
+    held_out_rows,
     split_rows,
 )
 from lightning_mbo.designs import Distances, euclidean
@@ -42,6 +43,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         weights: Shape ``(n,)``, float64.
         base_weights: What each design counts before any importance weight, shape ``(n,)``,
             float64, positive; ones where `load` sets none.
+        held_out_designs: Kept from training and search alike, shape ``(h, *design_shape)``.
+        held_out_properties: Their labels, shape ``(h,)``.
+        training_rows: Which rows of what `load` gave are not held out, shape ``(n,)``.
         property_name: What is maximised, with its unit.
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
@@ -58,22 +62,35 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     properties: Tensor
     weights: Tensor
     base_weights: Tensor
+    held_out_designs: Tensor
+    held_out_properties: Tensor
+    training_rows: Tensor
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
 
-    def __init__(self, batch_size: int = 100, validation_fraction: float = 0.2) -> None:
+    def __init__(
+        self,
+        batch_size: int = 100,
+        validation_fraction: float = 0.2,
+        held_out_fraction: float = 0.0,
+        held_out: Literal["random", "top"] = "random",
+    ) -> None:
         """Set what all design problems share.
 
         Args:
             batch_size: Points in a training batch of one ensemble member, over all processes.
             validation_fraction: Share of the points that a member validates on, drawn anew for
                 each member and each fit.
+            held_out_fraction: Share of the designs that neither oracles nor searches see, to judge
+                both by; 0 for none.
+            held_out: Which: `random` ones, or those with the `top` labels, which shows how an
+                oracle extrapolates upwards.
 
         Raises:
-            ConfigurationError: If either is out of its range.
+            ConfigurationError: If a value is out of its range.
         """
         super().__init__()
         if batch_size < 1:
@@ -82,8 +99,16 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             raise ConfigurationError(
                 f"data.validation_fraction must lie between 0 and 1, not {validation_fraction}"
             )
+        if not 0 <= held_out_fraction < 1:
+            raise ConfigurationError(
+                f"data.held_out_fraction must lie in [0, 1), not {held_out_fraction}"
+            )
+        if held_out not in ("random", "top"):
+            raise ConfigurationError(f"data.held_out must be random or top, not {held_out!r}")
         self.batch_size = batch_size
         self.validation_fraction = validation_fraction
+        self.held_out_fraction = held_out_fraction
+        self.held_out = held_out
         self.fitting = False
         self.num_fits = 0
         self.num_epochs = 0
@@ -151,20 +176,19 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """
         if hasattr(self, "designs"):
             return
-        self.designs, self.properties = self.load()
+        self._hold_out(*self.load())
         num_designs = len(self.designs)
         if num_designs < FEWEST_DESIGNS:
+            kept = " without those that are held out" if len(self.held_out_designs) else ""
             raise DataError(
-                f"{num_designs} designs are too few to learn from: at least {FEWEST_DESIGNS} "
-                "are needed"
+                f"{num_designs} designs{kept} are too few to learn from: at least "
+                f"{FEWEST_DESIGNS} are needed"
             )
         if self.properties.min() == self.properties.max():
             raise DataError(
                 f"all {num_designs} designs have the same {self.property_name}, "
                 f"{self.properties[0].item():g}: there is nothing to learn"
             )
-        if not hasattr(self, "base_weights"):
-            self.base_weights = torch.ones(num_designs, dtype=torch.float64)
         self.begin_fit(torch.ones_like(self.base_weights))
 
     def begin_fit(self, weights: Tensor | None = None) -> None:
@@ -248,6 +272,21 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         for name in ("fitting", "num_fits", "num_epochs"):
             setattr(self, name, state_dict[name])
 
+    def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
+        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out)
+        self.designs, self.properties = designs[~out], properties[~out]
+        self.held_out_designs, self.held_out_properties = designs[out], properties[out]
+        self.training_rows = (~out).nonzero()[:, 0]
+        if hasattr(self, "base_weights"):
+            self.base_weights = self.base_weights[~out]
+        else:
+            self.base_weights = torch.ones_like(self.properties)
+        if self.held_out_fraction > 0 and out.sum() < FEWEST_DESIGNS:
+            raise DataError(
+                f"data.held_out_fraction {self.held_out_fraction:g} of {len(designs)} designs is "
+                f"{out.sum()}, too few to judge by: at least {FEWEST_DESIGNS} are needed"
+            )
+
     def _begin_epoch(self) -> int:
         # Not the trainer's epoch: that counts the idle ones too, of which a run that goes on from
         # another's oracle has one more.
@@ -257,7 +296,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     def _fingerprint(self) -> str:
         if self._digest is None:
             digest = hashlib.sha256()
-            for tensor in (self.designs, self.properties, self.base_weights):
+            held_out = self.held_out_designs, self.held_out_properties
+            for tensor in (self.designs, self.properties, self.base_weights, *held_out):
                 digest.update(tensor.contiguous().numpy().data)
             self._digest = digest.hexdigest()
         return self._digest

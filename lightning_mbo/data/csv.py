@@ -63,7 +63,7 @@ class CSV(DesignDataModule):
         weight_column: str | None = None,
         missing: Literal["drop", "refuse"] = "drop",
         batch_size: int | None = None,
-        validation_fraction: float = 0.2,
+        **kwargs: Any,
     ) -> None:
         """Choose the table and what is made of it.
 
@@ -85,12 +85,12 @@ class CSV(DesignDataModule):
             missing: Whether rows with missing entries are dropped or refused.
             batch_size: As in `DesignDataModule`; null: a twentieth of the designs, between 8 and
                 100.
-            validation_fraction: As in `DesignDataModule`.
+            **kwargs: Of `DesignDataModule`.
 
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, validation_fraction)
+        super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, **kwargs)
         if path is None:
             raise ConfigurationError("give --data.path, the file of your table")
         if target is None:
@@ -112,6 +112,11 @@ class CSV(DesignDataModule):
     def measured_name(self) -> str:
         """The target's name."""
         return self.roles.target
+
+    @property
+    def has_constraints(self) -> bool:
+        """Whether there are constraints or a predicate."""
+        return bool(self.constraints) or self.predicate is not None
 
     @property
     def space(self) -> DesignSpace:
@@ -156,7 +161,7 @@ class CSV(DesignDataModule):
         rows = rows.gather(0, best[None])[0]
         return pd.DataFrame(
             {
-                "nearest_row": self._row_numbers[rows.numpy()],
+                "nearest_row": self._row_numbers[self.training_rows[rows].numpy()],
                 f"nearest_{self.measured_name}": (self.sign * self.properties[rows]).numpy(),
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,6 +61,38 @@ def split_rows(
     rows = torch.stack([torch.randperm(num_rows, generator=generator) for _ in range(num_members)])
     num_validation = min(max(1, round(validation_fraction * num_rows)), num_rows - 1)
     return rows[:, num_validation:], rows[:, :num_validation]
+
+
+def held_out_rows(
+    designs: Tensor, properties: Tensor, fraction: float, which: Literal["random", "top"]
+) -> Tensor:
+    """Which rows of a table are kept from training and search.
+
+    Rows of one and the same design are held out together: an oracle that has seen the design
+    elsewhere would be judged by what it remembers.
+
+    Args:
+        designs: Shape ``(n, *design_shape)``.
+        properties: Shape ``(n,)``.
+        fraction: Share of the rows, rounded up to whole designs.
+        which: Random designs, or those with the greatest label.
+
+    Returns:
+        Bool, shape ``(n,)``.
+    """
+    num_rows = round(fraction * len(designs))
+    if num_rows == 0:
+        return torch.zeros(len(designs), dtype=torch.bool)
+    _, groups = designs.unique(dim=0, return_inverse=True)
+    num_groups = int(groups.max()) + 1
+    if which == "random":
+        places = torch.randperm(num_groups, generator=keyed_generator("held-out designs"))
+    else:
+        best = properties.new_full((num_groups,), -torch.inf)
+        best = best.scatter_reduce(0, groups, properties, "amax")
+        places = best.argsort(descending=True, stable=True).argsort()
+    place = places[groups]
+    return place <= place.sort().values[num_rows - 1]
 
 
 STEPS_AT_ONCE = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import torch
@@ -29,20 +30,17 @@ class Quadratic(DesignDataModule):
 
     property_name = "height"
 
-    def __init__(
-        self, num_designs: int = 1000, batch_size: int = 100, validation_fraction: float = 0.2
-    ) -> None:
+    def __init__(self, num_designs: int = 1000, **kwargs: Any) -> None:
         """Set how much is known.
 
         Args:
             num_designs: n.
-            batch_size: As in `DesignDataModule`.
-            validation_fraction: As in `DesignDataModule`.
+            **kwargs: Of `DesignDataModule`.
 
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        super().__init__(batch_size, validation_fraction)
+        super().__init__(**kwargs)
         if num_designs < 1:
             raise ConfigurationError(f"data.num_designs must be at least 1, not {num_designs}")
         self.num_designs = num_designs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,9 +49,8 @@ class Superconductor(DesignDataModule):
         visible_percentile: float | None = None,
         num_designs: int | None = None,
         noise_std: float = 1.0,
-        batch_size: int = 100,
-        validation_fraction: float = 0.2,
         cache_dir: Path | None = None,
+        **kwargs: Any,
     ) -> None:
         """Choose the table and what is made of it.
 
@@ -67,14 +66,13 @@ class Superconductor(DesignDataModule):
                 with simulated labels, 100 (no row is hidden) with measured ones.
             num_designs: How many designs are drawn; default: as many as visible rows.
             noise_std: Standard deviation of the simulated labels' noise, K.
-            batch_size: As in `DesignDataModule`.
-            validation_fraction: As in `DesignDataModule`.
             cache_dir: Where the fitted ground truth is kept; default: the user's cache folder.
+            **kwargs: Of `DesignDataModule`.
 
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        super().__init__(batch_size, validation_fraction)
+        super().__init__(**kwargs)
         if visible_percentile is None:
             visible_percentile = 80.0 if labels == "simulated" else 100.0
         if not 0 < visible_percentile <= 100:

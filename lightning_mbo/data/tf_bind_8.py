@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,8 +44,7 @@ class TFBind8(DesignDataModule):
         self,
         landscape: Path | None = None,
         visible_percentile: float = 50.0,
-        batch_size: int = 100,
-        validation_fraction: float = 0.2,
+        **kwargs: Any,
     ) -> None:
         """Choose the landscape.
 
@@ -53,13 +52,12 @@ class TFBind8(DesignDataModule):
             landscape: A tab-separated file, plain or compressed: all sequences of one length,
                 in each row one, its reverse complement, and a column E-score.
             visible_percentile: Sequences above this percentile of the property are hidden.
-            batch_size: As in `DesignDataModule`.
-            validation_fraction: As in `DesignDataModule`.
+            **kwargs: Of `DesignDataModule`.
 
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        super().__init__(batch_size, validation_fraction)
+        super().__init__(**kwargs)
         if not 0 < visible_percentile <= 100:
             raise ConfigurationError(
                 f"data.visible_percentile must lie in (0, 100], not {visible_percentile}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import torch
@@ -31,8 +32,7 @@ class Toy(DesignDataModule):
         design_mean: float = 3.0,
         design_std: float = 1.6,
         noise_std: float = 0.04,
-        batch_size: int = 100,
-        validation_fraction: float = 0.2,
+        **kwargs: Any,
     ) -> None:
         """Set what is measured where.
 
@@ -41,13 +41,12 @@ class Toy(DesignDataModule):
             design_mean: Of the distribution that designs are drawn from.
             design_std: Its standard deviation, σ_0.
             noise_std: Standard deviation of the labels' noise, σ_ε.
-            batch_size: As in `DesignDataModule`.
-            validation_fraction: As in `DesignDataModule`.
+            **kwargs: Of `DesignDataModule`.
 
         Raises:
             ConfigurationError: If a standard deviation is out of its range.
         """
-        super().__init__(batch_size, validation_fraction)
+        super().__init__(**kwargs)
         if not 0 < design_std < float("inf"):
             raise ConfigurationError(
                 f"data.design_std must be finite and positive, not {design_std}"

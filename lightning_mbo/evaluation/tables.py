@@ -25,6 +25,10 @@ _HEADINGS = {
     "median_128": "median of 128",
     "diversity_128": "diversity",
     "novelty_128": "novelty",
+    "held_out_rank_correlation": "held-out ρ",
+    "held_out_top_overlap": "held-out top overlap",
+    "held_out_log_likelihood": "held-out log-likelihood",
+    "held_out_weighted_log_likelihood": "the same, weighted",
 }
 _IN_UNITS_OF_THE_PROPERTY = ("median", "max", "rmse")
 _FEWEST_FOR_A_STAR = 6

@@ -87,6 +87,7 @@ def test_shipped_config_of_an_ascent(config: Path, small_run: list[str]) -> None
     assert ascent["step"].tolist() == list(range(1 + 2 * 3))
     assert np.isfinite(ascent).all(axis=None)
     assert (folder / "ascent.png").exists()
+    assert (folder / "report.html").exists()
 
 
 def test_the_two_dimensional_example() -> None:
@@ -117,7 +118,8 @@ def test_shipped_config(config: Path, small_run: list[str]) -> None:
     fit(options, "--search.num_iterations=2", config=config.name)
     folder = Path("runs") / config.stem / "version_0"
     names = {path.name for path in folder.iterdir()}
-    assert {"candidates.csv", "trajectory.csv", "trajectory.png", "config.yaml"} <= names
+    expected = {"candidates.csv", "trajectory.csv", "trajectory.png", "config.yaml", "report.html"}
+    assert expected <= names
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     rows = figures(folder)
     assert len(rows) >= 400 // 5

@@ -146,6 +146,31 @@ def test_resuming_from_an_earlier_checkpoint_makes_a_new_run(small_run: list[str
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("owner", "hook", "count"),
+    [
+        ("OracleConvergence", "on_train_epoch_start", 2),
+        ("HeldOut", "on_search_model_update", 1),
+        ("CandidateWriter", "on_train_end", 0),
+    ],
+)
+def test_a_resumed_run_has_the_same_report(
+    owner: str, hook: str, count: int, small_run: list[str]
+) -> None:
+    options = [*small_run, "--data.held_out_fraction=0.1", "--search.select=held_out_likelihood"]
+    root = "--trainer.default_root_dir=runs"
+    fit(options, root)
+    whole = Path("runs").rename("straight") / "cbas_af" / "version_0"
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(patch, hook, count, getattr(callbacks, owner))
+        with pytest.raises(Crash):
+            fit(options, root)
+    fit(options, root, "--ckpt_path=last")
+    resumed = Path("runs/cbas_af/version_0")
+    assert outcome(resumed) == outcome(whole)
+    assert (resumed / "report.html").read_bytes() == (whole / "report.html").read_bytes()
+
+
 def test_a_finished_run_is_left_alone(
     small_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

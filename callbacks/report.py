@@ -1,0 +1,96 @@
+"""The page that says how far to trust the candidates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_mbo.evaluation.report import Evidence, render
+from lightning_mbo.files import run_folder, write_text, writes_files
+from lightning_mbo.importance import effective_sample_size, importance_weights
+from lightning_mbo.oracles import Oracle
+
+from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .candidate_writer import CandidateWriter
+from .search import search_of
+
+_NUM_OTHERS = 1000
+
+
+class Report(DesignCallback):
+    """Writes `report.html`: a verdict, the candidates, and the evidence.
+
+    Acts on `on_search_model_update`, after all callbacks that add metrics, where it records the
+    iteration's metrics, how much the search model overlaps with the training designs and, if the
+    iteration is the best so far, what its oracle says of the held-out designs; and at the end of
+    the run, when it writes the page. Needs a `CandidateWriter`. Saves what it has recorded.
+    """
+
+    def __init__(self) -> None:
+        """Start with an empty record."""
+        self.iterations: list[dict[str, float]] = []
+        self.disagreement: dict[str, float] = {}
+        self.held_out: dict[str, torch.Tensor] = {}
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Record one iteration."""
+        data, search = design_data(trainer), search_of(trainer)
+        row = {"design_iteration": float(iteration.number), **iteration.metrics}
+        if search is not None and search.has_densities:
+            log_ratios = search.log_ratios(data.designs.to(oracle.device))
+            weights = importance_weights(log_ratios, alpha=1.0)
+            row["overlap"] = effective_sample_size(weights).item()
+        self.iterations.append(row)
+        if not iteration.is_best:
+            return
+        has_held_out = len(data.held_out_designs) > 0
+        others = data.held_out_designs if has_held_out else data.designs[:_NUM_OTHERS]
+        prediction, disagreement = oracle.predict(others)
+        on_candidates = iteration.samples.disagreement[iteration.candidates]
+        self.disagreement = {
+            "candidates": on_candidates.mean().item(),
+            "others": disagreement.mean().item(),
+        }
+        if has_held_out:
+            self.held_out = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
+
+    def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Write the page; a run that has its candidates does not fail for it."""
+        writer, search = callback_of(trainer, CandidateWriter), search_of(trainer)
+        if not writes_files(trainer) or writer is None or writer.designs is None or search is None:
+            return
+        folder = run_folder(trainer)
+        evidence = Evidence(
+            data=design_data(trainer),
+            candidates=writer.designs,
+            figures=writer.figures,
+            iterations=self.iterations,
+            chosen=writer.iteration,
+            select=search.select,
+            disagreement=self.disagreement,
+            held_out=self.held_out,
+            configs={path.name: path.read_text() for path in sorted(folder.glob("config*.yaml"))},
+        )
+        try:
+            write_text(folder / "report.html", render(evidence))
+        except Exception as error:
+            rank_zero_warn(f"report.html could not be written: {type(error).__name__}: {error}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been recorded so far."""
+        return {
+            "iterations": self.iterations,
+            "disagreement": self.disagreement,
+            "held_out": self.held_out,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the record."""
+        self.iterations = state_dict["iterations"]
+        self.disagreement = state_dict["disagreement"]
+        self.held_out = state_dict["held_out"]

@@ -1,0 +1,116 @@
+"""How far to trust a run's candidates, by rules that can be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Rating = Literal["trust", "caution", "extrapolation", "unknown"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one figure says.
+
+    Attributes:
+        question: What the figure tells.
+        trust: The limit up to which it speaks for the candidates.
+        caution: The limit beyond which it speaks of extrapolation.
+        is_share: Whether it is shown in per cent.
+    """
+
+    question: str
+    trust: float
+    caution: float
+    is_share: bool
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether the figure should be great."""
+        return self.trust > self.caution
+
+    def rating(self, value: float) -> Rating:
+        """What a value says; NaN is not known."""
+        if math.isnan(value):
+            return "unknown"
+        sign = 1 if self.more_is_better else -1
+        if sign * value >= sign * self.trust:
+            return "trust"
+        return "caution" if sign * value >= sign * self.caution else "extrapolation"
+
+    def shown(self, value: float) -> str:
+        """A value or a limit as it is to be read."""
+        if math.isnan(value):
+            return "not known"
+        return f"{100 * value:.3g} %" if self.is_share else f"{value:.2f}"
+
+
+RULES = {
+    "overlap": Rule(
+        "Share of the training designs that still count where the search is (n_e / n)",
+        trust=0.1,
+        caution=0.01,
+        is_share=True,
+    ),
+    "outside": Rule(
+        "Candidates farther from the data than 95 % of the training designs are from each other",
+        trust=0.1,
+        caution=0.5,
+        is_share=True,
+    ),
+    "rank_correlation": Rule(
+        "Rank correlation of prediction and measurement on held-out designs",
+        trust=0.8,
+        caution=0.5,
+        is_share=False,
+    ),
+    "coverage": Rule(
+        "Held-out designs within the oracle's own 90 % interval",
+        trust=0.85,
+        caution=0.75,
+        is_share=True,
+    ),
+    "disagreement": Rule(
+        "Disagreement of the ensemble on the candidates, relative to that on other designs",
+        trust=1.5,
+        caution=3.0,
+        is_share=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A rule, the run's value and what follows."""
+
+    rule: Rule
+    value: float
+
+    @property
+    def rating(self) -> Rating:
+        """What the value says."""
+        return self.rule.rating(self.value)
+
+
+def judge(values: Mapping[str, float]) -> list[Judgement]:
+    """Apply the rules.
+
+    Args:
+        values: By the names in `RULES`. One that is absent does not apply to the run; NaN could
+            be known and is not.
+    """
+    return [Judgement(rule, values[name]) for name, rule in RULES.items() if name in values]
+
+
+def verdict(judgements: Sequence[Judgement]) -> Rating:
+    """All for trust, two or more for extrapolation, or caution.
+
+    One figure alone does not make an extrapolation: a search that has become narrow amid the data
+    has a small n_e too. What is not known rules out trust.
+    """
+    ratings = [judgement.rating for judgement in judgements]
+    if ratings.count("extrapolation") >= 2:
+        return "extrapolation"
+    return "trust" if all(rating == "trust" for rating in ratings) else "caution"

@@ -1,0 +1,264 @@
+"""What held-out designs say of a run, and what follows from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.algorithms import CbAS
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
+from lightning_mbo.search_models import MultivariateNormal
+from tests.callbacks.quadratic import (
+    NUM_SAMPLES,
+    OFFSET,
+    SCALE,
+    callbacks,
+    ensemble,
+    find,
+    height,
+    read_table,
+    run,
+    trainer_with,
+)
+
+pytestmark = pytest.mark.usefixtures("_blank_pictures")
+
+
+class Split(DesignDataModule):
+    """The plane of `Quadratic` with more designs, a third of them held out."""
+
+    property_name = "height (m)"
+
+    def __init__(self, sign: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**({"batch_size": 20, "held_out_fraction": 1 / 3} | kwargs))
+        self.sign = sign
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(3)
+        designs = torch.randn(90, 2, generator=generator, dtype=torch.float64)
+        return designs, height(designs)
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        return pd.DataFrame(designs.numpy() * SCALE + OFFSET, columns=["width", "length"])
+
+
+class Witness(callbacks.DesignCallback):
+    """Keeps what the oracle says of the held-out designs in each iteration, and the ratios."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.best: list[int] = []
+
+    def on_search_model_update(self, trainer: Any, oracle: Any, iteration: Any) -> None:
+        data = trainer.datamodule
+        prediction, _ = oracle.predict(data.held_out_designs)
+        sampled = find(trainer, callbacks.SearchModelUpdate).sampled_model
+        densities = [
+            stats.multivariate_normal(model.mean.numpy(), model.covariance.numpy())
+            for model in (sampled, iteration.training_distribution)
+        ]
+        points = data.held_out_designs.numpy()
+        log_ratios = densities[0].logpdf(points) - densities[1].logpdf(points)
+        self.seen.append((prediction.loc.numpy(), prediction.scale.numpy(), log_ratios))
+        if iteration.is_best:
+            self.best.append(iteration.number)
+
+
+def search(select: Any = "promise", num_iterations: int = 3) -> Any:
+    return callbacks.SearchModelUpdate(
+        CbAS(), MultivariateNormal(), NUM_SAMPLES, num_iterations, select=select
+    )
+
+
+def fitted(folder: Path, *used: Any, select: Any = "promise", **data: Any) -> tuple[Any, Witness]:
+    witness = Witness()
+    trainer = trainer_with(
+        folder,
+        search(select),
+        callbacks.ImportanceWeighting(0.2),
+        callbacks.OracleConvergence(max_epochs=3),
+        witness,
+        callbacks.HeldOut(),
+        callbacks.Trajectory(),
+        *used,
+    )
+    trainer.fit(ensemble(), datamodule=Split(**data))
+    return trainer, witness
+
+
+def weighted(values: Any, log_ratios: Any) -> float:
+    weights = np.exp(log_ratios - log_ratios.max())
+    return float((weights * values).sum() / weights.sum())
+
+
+def test_figures() -> None:
+    mean, std = torch.tensor([1.0, 4.0, 2.0, 8.0]).double(), torch.tensor([1.0, 2, 1, 0.5]).double()
+    properties = torch.tensor([2.0, 3.0, 5.0, 7.0]).double()
+    figures = held_out_figures(Normal(mean, std), properties)
+    assert figures["rank_correlation"] == pytest.approx(0.8)  # 1 - 6 Σd² / (n (n² - 1)), Σd² = 2
+    assert figures["top_overlap"] == 1.0
+    assert figures["rmse"] == pytest.approx(np.sqrt((1 + 1 + 9 + 1) / 4))
+    z = np.array([1.0, 0.5, 3.0, 2.0])
+    expected = np.mean(-(z**2) / 2 - np.log(std.numpy()) - np.log(2 * np.pi) / 2)
+    assert figures["log_likelihood"] == pytest.approx(expected)
+
+
+def test_the_weighted_likelihood_is_that_of_the_heavy_designs() -> None:
+    prediction = Normal(torch.zeros(3).double(), torch.ones(3).double())
+    properties = torch.tensor([0.0, 1.0, 2.0]).double()
+    log_probs = prediction.log_prob(properties)
+    ratios = torch.tensor([0.5, 0.25, 0.25]).double()
+    found = weighted_log_likelihood(prediction, properties, ratios.log() + 900)
+    assert found == pytest.approx((ratios @ log_probs).item())
+    nothing = torch.full((3,), -torch.inf).double()
+    assert np.isnan(weighted_log_likelihood(prediction, properties, nothing))
+
+
+def test_metrics_of_a_run(tmp_path: Path) -> None:
+    trainer, witness = fitted(tmp_path)
+    rows = read_table(tmp_path / "trajectory.csv")
+    labels = trainer.datamodule.held_out_properties.numpy()
+    first = stats.norm(*witness.seen[0][:2]).logpdf(labels)
+    assert len(rows) == 3
+    for t, (mean, std, log_ratios) in enumerate(witness.seen):
+        log_likelihoods = stats.norm(mean, std).logpdf(labels)
+        weights = np.exp(log_ratios - log_ratios.max())
+        expected = {
+            "rank_correlation": stats.spearmanr(mean, labels).statistic,
+            "rmse": np.sqrt(np.mean((mean - labels) ** 2)),
+            "log_likelihood": log_likelihoods.mean(),
+            "weighted_log_likelihood": weighted(log_likelihoods, log_ratios),
+            "weighted_log_likelihood_original": weighted(first, log_ratios),
+            "effective_sample_size": weights.sum() ** 2 / (weights**2).sum(),
+        }
+        for name, value in expected.items():
+            assert rows[f"held_out_{name}"][t] == pytest.approx(value, rel=1e-5), name
+    assert trainer.callback_metrics["design/held_out_rmse"] == pytest.approx(
+        rows["held_out_rmse"].iloc[-1], rel=1e-5
+    )
+    # The samples of the first iteration come from p_0, and the oracle is the original one.
+    assert rows["held_out_effective_sample_size"][0] == pytest.approx(30)
+    assert rows["held_out_weighted_log_likelihood"][0] == pytest.approx(first.mean())
+
+
+def test_nothing_is_added_without_held_out_designs(tmp_path: Path) -> None:
+    _, recorder = run(tmp_path, callbacks.HeldOut(), num_iterations=1)
+    assert not [name for name in recorder.iterations[0].metrics if "held_out" in name]
+
+
+def likes_no_shift(prediction: Normal, properties: Tensor, log_ratios: Tensor) -> float:
+    """Greatest in the first iteration, whose promise is not."""
+    return -log_ratios.abs().max().item()
+
+
+@pytest.mark.parametrize(("select", "best"), [("promise", 2), ("held_out_likelihood", 0)])
+def test_the_rule_chooses(
+    select: str, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("search", "held_out"):
+        name = f"lightning_mbo.callbacks.{module}.weighted_log_likelihood"
+        monkeypatch.setattr(name, likes_no_shift)
+    used = callbacks.CandidateWriter(), callbacks.DesignCheckpoint()
+    trainer, witness = fitted(tmp_path, *used, select=select)
+    rows = read_table(tmp_path / "trajectory.csv")
+    names = {"promise": "oracle_p80", "held_out_likelihood": "held_out_weighted_log_likelihood"}
+    assert rows[names[select]].argmax() == best
+    assert find(trainer, callbacks.SearchModelUpdate).best_iteration == best == witness.best[-1]
+    assert find(trainer, callbacks.CandidateWriter).iteration == best
+    saved = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    state = saved["callbacks"]["SearchModelUpdate"]
+    assert state["num_done"] - 1 == state["best_iteration"] == best
+
+
+def test_a_rule_needs_what_it_goes_by(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"held_out_likelihood needs .*held_out_fraction"):
+        fitted(tmp_path, select="held_out_likelihood", held_out_fraction=0.0)
+    with pytest.raises(ConfigurationError, match=r"search\.select must be one of promise"):
+        search(select="luck")
+    other = search("held_out_likelihood")
+    with pytest.raises(CheckpointError, match=r"chosen by promise: give --search.select promise"):
+        other.load_state_dict({"select": "promise"})
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_intervals_of_the_candidates(sign: float, tmp_path: Path) -> None:
+    trainer, witness = fitted(tmp_path, callbacks.CandidateWriter(), sign=sign)
+    table = read_table(tmp_path / "candidates.csv")
+    mean, std, log_ratios = witness.seen[find(trainer, callbacks.CandidateWriter).iteration]
+    labels = trainer.datamodule.held_out_properties.numpy()
+    residuals = np.sort(np.abs(labels - mean) / std)
+    quantile = residuals[28 - 1]  # ⌈0.9 · 31⌉ of 30
+    middle = sign * table["oracle_mean"]
+    np.testing.assert_allclose(table["lower_90"], middle - quantile * table["oracle_std"])
+    np.testing.assert_allclose(table["upper_90"], middle + quantile * table["oracle_std"])
+    order = np.argsort(np.abs(labels - mean) / std)
+    new = np.exp(table["log_prob_search_model"] - table["log_prob_training_distribution"])
+    ratios = np.exp(log_ratios[order])
+    for row, ratio in enumerate(new):
+        reached = np.flatnonzero(np.cumsum(ratios) / (ratios.sum() + ratio) >= 0.9)
+        margin = residuals[reached[0]] * table["oracle_std"][row] if len(reached) else np.inf
+        assert table["upper_90_shifted"][row] == pytest.approx(middle[row] + margin, rel=1e-6)
+        assert table["lower_90_shifted"][row] == pytest.approx(middle[row] - margin, rel=1e-6)
+
+
+def test_predicted_candidates_have_them_too(tmp_path: Path) -> None:
+    used = callbacks.CandidateWriter(), callbacks.DesignCheckpoint()
+    trainer, _ = fitted(tmp_path, *used)
+    trainer.predict(ckpt_path="last", datamodule=trainer.datamodule)
+    columns = [
+        read_table(tmp_path / name).columns.tolist()
+        for name in ("candidates.csv", "predicted_candidates.csv")
+    ]
+    assert columns[0] == columns[1]
+    assert "upper_90_shifted" in columns[0]
+
+
+def test_the_first_oracle_is_remembered(tmp_path: Path) -> None:
+    trainer, witness = fitted(tmp_path)
+    saved = callbacks.HeldOut()
+    saved.load_state_dict(find(trainer, callbacks.HeldOut).state_dict())
+    np.testing.assert_array_equal(saved.original["mean"], witness.seen[0][0])
+    np.testing.assert_array_equal(saved.original["std"], witness.seen[0][1])
+
+
+def test_the_report_is_of_the_run(tmp_path: Path) -> None:
+    trainer, witness = fitted(tmp_path, callbacks.Report(), callbacks.CandidateWriter())
+    page = (tmp_path / "report.html").read_text()
+    rows = read_table(tmp_path / "trajectory.csv")
+    writer, report = (find(trainer, kind) for kind in (callbacks.CandidateWriter, callbacks.Report))
+    assert f"of design iteration {writer.iteration}, found from 60 training designs" in page
+    mean, std, _ = witness.seen[writer.iteration]
+    np.testing.assert_array_equal(report.held_out["mean"], mean)
+    np.testing.assert_array_equal(report.held_out["std"], std)
+    assert f"rank correlation is {rows['held_out_rank_correlation'][writer.iteration]:.3f}" in page
+    recorded = pd.DataFrame(report.iterations).drop(columns="overlap")
+    np.testing.assert_allclose(recorded[rows.columns], rows)
+    # The overlap is that of the unflattened ratios: here of p_0 with itself.
+    assert report.iterations[0]["overlap"] == pytest.approx(60)
+    saved = callbacks.Report()
+    saved.load_state_dict(report.state_dict())
+    assert saved.iterations == report.iterations
+    assert saved.disagreement == report.disagreement
+
+
+def test_a_report_that_fails_does_not_fail_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*args: Any) -> str:
+        raise ValueError("no ink")
+
+    monkeypatch.setattr("lightning_mbo.callbacks.report.render", failing)
+    with pytest.warns(UserWarning, match="report.html could not be written: ValueError: no ink"):
+        fitted(tmp_path, callbacks.Report(), callbacks.CandidateWriter())
+    assert (tmp_path / "candidates.csv").exists()
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,136 @@
+"""Designs that neither oracles nor searches see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_mbo.data import DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
+from lightning_mbo.data.loading import held_out_rows
+from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+
+
+def loaded(data: DesignDataModule) -> DesignDataModule:
+    data.setup("fit")
+    return data
+
+
+def everything(data: DesignDataModule) -> list[tuple[float, ...]]:
+    """All rows, held out or not, in an order of their own."""
+    designs = torch.cat([data.designs, data.held_out_designs]).flatten(1)
+    properties = torch.cat([data.properties, data.held_out_properties])
+    return sorted(map(tuple, torch.cat([designs, properties[:, None]], dim=1).tolist()))
+
+
+@pytest.mark.parametrize("held_out", ["random", "top"])
+@pytest.mark.parametrize("kind", [Toy, Quadratic])
+def test_rows_are_split(kind: Any, held_out: str) -> None:
+    whole = loaded(kind(num_designs=200))
+    data = loaded(kind(num_designs=200, held_out_fraction=0.1, held_out=held_out))
+    assert len(data.held_out_properties) == len(data.held_out_designs) == 20
+    assert len(data.designs) == len(data.properties) == len(data.weights) == 180
+    assert everything(data) == everything(whole)
+    # What is left keeps its order.
+    kept = torch.isin(whole.properties, data.properties)
+    assert torch.equal(whole.designs[kept], data.designs)
+    if held_out == "top":
+        assert data.held_out_properties.min() > data.properties.max()
+
+
+def test_by_default_nothing_is_held_out() -> None:
+    data = loaded(Toy())
+    designs, properties = Toy().load()
+    assert torch.equal(data.designs, designs)
+    assert torch.equal(data.properties, properties)
+    assert data.held_out_designs.shape == (0, 1)
+    assert data.held_out_properties.shape == (0,)
+
+
+def test_random_rows_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    designs = torch.arange(100, dtype=torch.float64)[:, None]
+    rows = held_out_rows(designs, designs[:, 0], 0.3, "random")
+    torch.rand(7)
+    assert torch.equal(rows, held_out_rows(designs, designs[:, 0], 0.3, "random"))
+    assert rows.sum() == 30
+    # Not the last ones, nor the first: a run of 30 rows has this chance of being drawn.
+    assert 5 < rows[:50].sum() < 25
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    assert not torch.equal(rows, held_out_rows(designs, designs[:, 0], 0.3, "random"))
+
+
+@pytest.mark.parametrize("which", ["random", "top"])
+def test_a_design_is_not_on_both_sides(which: Any) -> None:
+    # Every design is there three times, once with a great label.
+    designs = torch.arange(20, dtype=torch.float64).repeat(3)[:, None]
+    properties = torch.cat([torch.zeros(20), torch.zeros(20), torch.arange(20.0)]).double()
+    out = held_out_rows(designs, properties, 0.25, which)
+    held = set(designs[out, 0].tolist())
+    assert not held & set(designs[~out, 0].tolist())
+    assert out.sum() == 15 == 3 * len(held)
+    if which == "top":
+        assert held == {15.0, 16.0, 17.0, 18.0, 19.0}
+
+
+def test_sequences_are_held_out() -> None:
+    data = loaded(TFBind8(held_out_fraction=0.05, held_out="top"))
+    assert data.held_out_designs.shape[1:] == (8, 4)
+    assert data.held_out_properties.min() >= data.properties.max()
+    assert len(everything(data)) == 32_898
+    # Palindromes are there twice, and stay together.
+    seen = {tuple(row) for row in data.designs.argmax(-1).tolist()}
+    assert not seen & {tuple(row) for row in data.held_out_designs.argmax(-1).tolist()}
+
+
+@pytest.mark.filterwarnings("ignore:.*constant columns are left out")
+def test_superconductors_take_the_options(small_superconductors: Path, tmp_path: Path) -> None:
+    options: Any = {"path": small_superconductors, "num_features": 4, "cache_dir": tmp_path}
+    whole = loaded(Superconductor(**options))
+    data = loaded(Superconductor(**options, held_out_fraction=0.2, batch_size=7))
+    assert data.batch_size == 7
+    assert everything(data) == everything(whole)
+    assert len(data.held_out_designs) == round(0.2 * len(whole.designs))
+
+
+@pytest.fixture
+def small_superconductors(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    rows = [f"Mg{i}B{(i * 7) % 11 + 1},{10 + (i * 13) % 29}" for i in range(1, 80)]
+    path.write_text("\n".join(["formula,critical_temp", *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"held_out_fraction": 1.0}, r"data.held_out_fraction must lie in \[0, 1\), not 1.0"),
+        ({"held_out_fraction": -0.1}, "data.held_out_fraction must lie in"),
+        ({"held_out": "best"}, "data.held_out must be random or top, not 'best'"),
+    ],
+)
+def test_refused(options: dict[str, Any], part: str) -> None:
+    with pytest.raises(ConfigurationError, match=part):
+        Toy(**options)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "part"),
+    [
+        (0.05, "held_out_fraction 0.05 of 100 designs is 5, too few to judge by: at least 10"),
+        (0.95, "5 designs without those that are held out are too few"),
+    ],
+)
+def test_too_few(fraction: float, part: str) -> None:
+    with pytest.raises(DataError, match=part):
+        loaded(Toy(held_out_fraction=fraction))
+
+
+def test_another_split_is_another_table() -> None:
+    data = loaded(Toy(num_designs=200, held_out_fraction=0.1))
+    state = data.state_dict()
+    loaded(Toy(num_designs=200, held_out_fraction=0.1)).load_state_dict(state)
+    for other in (Toy(num_designs=200), Toy(num_designs=200, held_out_fraction=0.2)):
+        with pytest.raises(CheckpointError, match="other training data"):
+            loaded(other).load_state_dict(state)

@@ -1,0 +1,82 @@
+"""The rules of the verdict, by table."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lightning_mbo.evaluation.verdict import RULES, judge, verdict
+
+GOOD = {
+    "overlap": 0.1,
+    "outside": 0.1,
+    "rank_correlation": 0.8,
+    "coverage": 0.85,
+    "disagreement": 1.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rating"),
+    [
+        ("overlap", 0.1, "trust"),
+        ("overlap", 0.099, "caution"),
+        ("overlap", 0.01, "caution"),
+        ("overlap", 0.009, "extrapolation"),
+        ("outside", 0.1, "trust"),
+        ("outside", 0.11, "caution"),
+        ("outside", 0.5, "caution"),
+        ("outside", 0.51, "extrapolation"),
+        ("rank_correlation", 0.95, "trust"),
+        ("rank_correlation", 0.79, "caution"),
+        ("rank_correlation", -0.9, "extrapolation"),
+        ("coverage", 1.0, "trust"),
+        ("coverage", 0.84, "caution"),
+        ("coverage", 0.2, "extrapolation"),
+        ("disagreement", 0.3, "trust"),
+        ("disagreement", 2.0, "caution"),
+        ("disagreement", 3.1, "extrapolation"),
+        ("coverage", math.nan, "unknown"),
+    ],
+)
+def test_rating(name: str, value: float, rating: str) -> None:
+    (judgement,) = judge({name: value})
+    assert judgement.rule is RULES[name]
+    assert judgement.rating == rating
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, "trust"),
+        ({"outside": 0.3}, "caution"),
+        ({"overlap": 0.001}, "caution"),  # narrow, but amid the data
+        ({"overlap": 0.001, "outside": 0.9}, "extrapolation"),
+        ({"rank_correlation": 0.1, "coverage": 0.3}, "extrapolation"),
+        ({"overlap": 0.001, "disagreement": 2.0}, "caution"),
+        ({"rank_correlation": math.nan, "coverage": math.nan}, "caution"),
+    ],
+)
+def test_verdict(changed: dict[str, float], expected: str) -> None:
+    assert verdict(judge(GOOD | changed)) == expected
+
+
+def test_what_does_not_apply_is_left_out() -> None:
+    values = {name: GOOD[name] for name in ("outside", "rank_correlation", "coverage")}
+    judgements = judge(values)
+    assert [judgement.value for judgement in judgements] == [0.1, 0.8, 0.85]
+    assert verdict(judgements) == "trust"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("overlap", 0.25, "25 %"),
+        ("overlap", 0.0002242, "0.0224 %"),
+        ("disagreement", 1.887, "1.89"),
+        ("coverage", math.nan, "not known"),
+    ],
+)
+def test_values_as_they_are_shown(name: str, value: float, shown: str) -> None:
+    assert RULES[name].shown(value) == shown
