@@ -18,7 +18,11 @@ from lightning_mbo.data import Toy
 CONFIGS = sorted((Path(lightning_mbo.data.__file__).parents[2] / "configs").glob("*.yaml"))
 VERSION_0 = Path("runs/cbas_af/version_0")
 SEARCHES = {path: yaml.safe_load(path.read_text()).get("search", {}) for path in CONFIGS}
-ALGORITHMS = [path for path, search in SEARCHES.items() if "algorithm" in search]
+ALGORITHMS = [
+    path
+    for path, search in SEARCHES.items()
+    if "algorithm" in search and "data: CSV" not in path.read_text()
+]
 ASCENTS = [
     path
     for path, search in SEARCHES.items()
