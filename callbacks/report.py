@@ -17,7 +17,7 @@ from .base import DesignCallback, DesignIteration, callback_of, design_data
 from .candidate_writer import CandidateWriter
 from .search import search_of
 
-_NUM_OTHERS = 1000
+_MOST_OTHERS = 1000
 
 
 class Report(DesignCallback):
@@ -49,7 +49,8 @@ class Report(DesignCallback):
         if not iteration.is_best:
             return
         has_held_out = len(data.held_out_designs) > 0
-        others = data.held_out_designs if has_held_out else data.designs[:_NUM_OTHERS]
+        some = data.designs[:: -(-len(data.designs) // _MOST_OTHERS)]
+        others = data.held_out_designs if has_held_out else some
         prediction, disagreement = oracle.predict(others)
         on_candidates = iteration.samples.disagreement[iteration.candidates]
         self.disagreement = {
