@@ -18,14 +18,14 @@ from torch import Tensor
 
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
-from lightning_mbo.data.column_options import parse_columns
-from lightning_mbo.data.constraints import parse_constraints, with_columns
-from lightning_mbo.data.equalities import EqualityProjection
-from lightning_mbo.data.preparation import PreparedTable, Roles, prepare
-from lightning_mbo.data.tabular import plain, read_table
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.space import DesignSpace
+from lightning_mbo.tabular.column_options import parse_columns
+from lightning_mbo.tabular.constraints import parse_constraints, with_columns
+from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
+from lightning_mbo.tabular.reading import plain, read_table
 
 Predicate = Callable[[pd.DataFrame], Any]
 """Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""

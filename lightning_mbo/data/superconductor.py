@@ -15,11 +15,11 @@ from torch import Tensor
 from lightning_mbo.data import materials
 from lightning_mbo.data.base import FEWEST_DESIGNS, DesignDataModule
 from lightning_mbo.data.boosted_trees import BoostedTrees
-from lightning_mbo.data.tabular import numbers, read_csv, varying
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
+from lightning_mbo.tabular.reading import numbers, read_csv, varying
 
 TARGET = "critical_temp"
 

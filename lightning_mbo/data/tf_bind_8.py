@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.data.base import DesignDataModule
-from lightning_mbo.data.tabular import numbers, read_csv
 from lightning_mbo.designs import hamming, nearest
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.sequences import letters, one_hot, tokens
+from lightning_mbo.tabular.reading import numbers, read_csv
 
 ALPHABET = "ACGT"
 """The complement of letter number t is letter number 3 - t."""

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_mbo.data.text_files import (
+from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.text_files import (
     header_of,
     read_text,
     sniffed_separator,
     with_decimal_points,
 )
-from lightning_mbo.errors import DataError
 
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "<NA>")
 """What stands for a missing entry. Not "None": it is the name of many a category."""

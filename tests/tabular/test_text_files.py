@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from lightning_mbo.data import CSV
-from lightning_mbo.data.tabular import read_table
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tabular.reading import read_table
 
 FRAME = pd.DataFrame(
     {
@@ -103,7 +103,7 @@ def test_binary_formats(tmp_path: Path, name: str) -> None:
 def test_a_package_that_is_missing(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tabular = importlib.import_module("lightning_mbo.data.tabular")
+    tabular = importlib.import_module("lightning_mbo.tabular.reading")
     monkeypatch.setattr(tabular, "find_spec", lambda package: None)
     (tmp_path / name).write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"pip install 'lightning-mbo\[files\]', or save"):

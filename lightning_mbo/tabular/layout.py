@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_mbo.data.columns import Column, NumberColumn, SequenceColumn
 from lightning_mbo.space import DesignSpace
+from lightning_mbo.tabular.columns import Column, NumberColumn, SequenceColumn
 
 
 class TableLayout:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightning_mbo.data.columns import Column, ConstantColumn, NumberColumn
-from lightning_mbo.data.constraints import LinearConstraint
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.tabular.columns import Column, ConstantColumn, NumberColumn
+from lightning_mbo.tabular.constraints import LinearConstraint
 
 _MAX_ROUNDS = 200
 _SETTLED = 1e-9

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from lightning_mbo.data.column_kinds import as_numbers
-from lightning_mbo.data.column_options import ColumnOptions
-from lightning_mbo.data.columns import (
+from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tabular.column_kinds import as_numbers
+from lightning_mbo.tabular.column_options import ColumnOptions
+from lightning_mbo.tabular.columns import (
     GAP,
     CategoryColumn,
     Column,
@@ -18,7 +19,6 @@ from lightning_mbo.data.columns import (
     NumberColumn,
     SequenceColumn,
 )
-from lightning_mbo.errors import ConfigurationError, DataError
 
 
 def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: str) -> Column:

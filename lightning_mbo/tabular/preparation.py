@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from lightning_mbo.data.base import FEWEST_DESIGNS
-from lightning_mbo.data.column_building import build_column
-from lightning_mbo.data.column_kinds import as_numbers, inferred_kind
-from lightning_mbo.data.column_options import ColumnOptions
-from lightning_mbo.data.columns import Column, ConstantColumn
-from lightning_mbo.data.replicates import merged, row_weights
-from lightning_mbo.data.table_layout import TableLayout
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.tabular.column_building import build_column
+from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
+from lightning_mbo.tabular.column_options import ColumnOptions
+from lightning_mbo.tabular.columns import Column, ConstantColumn
+from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.replicates import merged, row_weights
 
 _LEFT_OUT = {
     "ignore": "left out",

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_mbo.data.column_building import build_column
-from lightning_mbo.data.column_kinds import inferred_kind
-from lightning_mbo.data.column_options import ColumnOptions, parse_columns
-from lightning_mbo.data.columns import Column
-from lightning_mbo.data.table_layout import TableLayout
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.column_building import build_column
+from lightning_mbo.tabular.column_kinds import inferred_kind
+from lightning_mbo.tabular.column_options import ColumnOptions, parse_columns
+from lightning_mbo.tabular.columns import Column
+from lightning_mbo.tabular.layout import TableLayout
 
 
 def column(values: list[Any], kind: str, **options: Any) -> Column:

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_mbo.data.column_building import build_column
-from lightning_mbo.data.column_options import ColumnOptions
-from lightning_mbo.data.columns import Column
-from lightning_mbo.data.constraints import parse_constraints, with_columns
-from lightning_mbo.data.equalities import EqualityProjection
-from lightning_mbo.data.table_layout import TableLayout
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.tabular.column_building import build_column
+from lightning_mbo.tabular.column_options import ColumnOptions
+from lightning_mbo.tabular.columns import Column
+from lightning_mbo.tabular.constraints import parse_constraints, with_columns
+from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.layout import TableLayout
 
 TABLE = pd.DataFrame(
     {

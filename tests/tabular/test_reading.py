@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_mbo.data.tabular import numbers, read_csv, varying
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.reading import numbers, read_csv, varying
 
 CSV = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(2000))
 
