@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_integer_dtype, is_numeric_dtype
 from scipy import stats
 from torch import Tensor
 
@@ -32,7 +32,7 @@ NUM_MARGINALS = 12
 _MOST_DRAWN = 600
 _MOST_COMPARED = 1000
 _MOST_FOR_COMPONENTS = 500
-_COLUMNS_LISTED = 4
+_COLUMNS_LISTED = 6
 _CHOICES = {
     "oracle_p80": "greatest promise",
     "held_out_weighted_log_likelihood": "greatest held-out likelihood",
@@ -89,7 +89,7 @@ def render(evidence: Evidence) -> str:
     judgements = judge(_values(evidence, distances, limit, held_out))
     marginals = _marginals(evidence)
     return template.render(
-        property_name=data.property_name,
+        property_name=data.measured_name,
         num_designs=len(data.designs),
         num_candidates=len(evidence.candidates),
         best_measured=_best_measured(data),
@@ -171,7 +171,7 @@ def _held_out(evidence: Evidence) -> dict[str, Any] | None:
         "normal_coverage": normal_coverage(residuals),
         "quantile": conformal_quantile(residuals).item(),
         "figure": figures.draw_held_out(
-            measured[rows], mean[rows], margin[rows], data.property_name
+            measured[rows], mean[rows], margin[rows], data.measured_name
         ),
     }
 
@@ -197,7 +197,8 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
     for frame in (known, users[chosen]):
         for name in frame.columns:
             column = frame[name]
-            entries = _numbers(column.to_numpy()) if is_numeric_dtype(column) else list(column)
+            decimal = is_numeric_dtype(column) and not is_integer_dtype(column)
+            entries = _numbers(column.to_numpy()) if decimal else [str(entry) for entry in column]
             columns[str(name).replace("_", " ")] = entries
     return {"header": list(columns), "rows": list(zip(*columns.values(), strict=True))}
 
@@ -314,7 +315,7 @@ def _trends(evidence: Evidence) -> dict[str, str]:
             "disagreement",
             steps,
             {"on the samples": table["ensemble_disagreement"].to_numpy(np.float64)},
-            evidence.data.property_name,
+            evidence.data.measured_name,
             marks,
             {
                 "on the candidates": evidence.disagreement["candidates"],
