@@ -10,7 +10,8 @@ from .ascent_plane import AscentPlane
 from .ascent_trajectory import AscentTrajectory
 from .base import DesignCallback, DesignIteration, announce
 from .best_samples import BestSamples
-from .candidate_writer import CandidateWriter
+from .candidate_writer import CandidateWriter, candidates_of
+from .design_callbacks import design_callbacks, recording_callbacks
 from .design_checkpoint import DesignCheckpoint
 from .gradient_ascent import GradientAscent
 from .held_out import HeldOut
@@ -46,4 +47,7 @@ __all__ = [
     "SearchPanels",
     "Trajectory",
     "announce",
+    "candidates_of",
+    "design_callbacks",
+    "recording_callbacks",
 ]
