@@ -101,7 +101,7 @@ def test_the_example_in_python(table: pd.DataFrame) -> None:
     (example,) = blocks("python", section("From Python"))
     example = example.replace("num_iterations=10", "num_iterations=2, num_samples=300")
     found: dict[str, pd.DataFrame] = {}
-    exec(example, found)  # noqa: S102
+    exec(example, found)
     candidates = found["candidates"]
     assert len(candidates) == 24
     assert candidates["oracle_mean"].is_monotonic_decreasing
