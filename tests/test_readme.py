@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import lightning_mbo
 from lightning_mbo.cli import main
@@ -74,6 +75,16 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     return frame
 
 
+@pytest.fixture
+def _blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than a run."""
+    monkeypatch.setattr("lightning_mbo.callbacks.report.render", lambda evidence: "page")
+    for name in ("trajectory.draw_trajectory", "ascent_trajectory.draw_ascent"):
+        monkeypatch.setattr(
+            f"lightning_mbo.callbacks.{name}", lambda *args: Figure((1, 1)).savefig(args[-1])
+        )
+
+
 def test_a_table_of_ones_own(table: pd.DataFrame) -> None:
     (command,) = commands(section("Your own table, in five minutes"))
     main([*command, *SMALL])
@@ -85,6 +96,7 @@ def test_a_table_of_ones_own(table: pd.DataFrame) -> None:
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.usefixtures("_blank_pages")
 def test_a_config_of_ones_own() -> None:
     main(["fit", "--config=mine.yaml", *SMALL])
     candidates = pd.read_csv("runs/mine/version_0/candidates.csv")
@@ -115,6 +127,27 @@ def test_the_example_in_python(table: pd.DataFrame) -> None:
     }
 
 
+CHOICES = re.findall(r"\| `(\w+\.yaml[^`]*)` \|", section("Which config for which problem"))
+
+
+@pytest.mark.usefixtures("_blank_pages")
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_config_takes_a_table(choice: str, table: pd.DataFrame) -> None:
+    if choice.startswith("sequences"):
+        letters = np.random.default_rng(1).choice(list("ACGT"), (80, 6))
+        words = ["".join(row) for row in letters]
+        table = pd.DataFrame({"word": words, "yield": (letters == "A").mean(1)})
+        table.to_csv("designs.csv", index=False)
+    few = ["--search.num_steps=2"] if choice.startswith(("grad", "coms")) else SMALL[:2]
+    options = ["--data.path=designs.csv", "--data.target=yield", "--num_candidates=5"]
+    main(["fit", "--config", *choice.split(), *options, *few, *SMALL[2:]])
+    (path,) = Path("runs").rglob("candidates.csv")
+    candidates = pd.read_csv(path)
+    assert len(candidates) == 5
+    assert set(table.columns) - {"yield"} <= set(candidates)
+
+
+@pytest.mark.usefixtures("_blank_pages")
 @pytest.mark.parametrize("command", commands(section("Adding your own")), ids=lambda c: c[-1])
 def test_classes_of_ones_own(command: list[str]) -> None:
     main([*command, *SMALL])
