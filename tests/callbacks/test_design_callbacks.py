@@ -52,14 +52,20 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def fitted(
-    oracle: Oracle | None = None, num_candidates: int | None = None, **options: Any
+    *more: pl.Callback,
+    oracle: Oracle | None = None,
+    num_candidates: int | None = None,
+    **options: Any,
 ) -> pl.Trainer:
-    used = callbacks.design_callbacks(
-        search_update(num_iterations=2),
-        callbacks.ImportanceWeighting(0.2),
-        callbacks.OracleConvergence(max_epochs=2),
-        num_candidates,
-    )
+    used = [
+        *callbacks.design_callbacks(
+            search_update(num_iterations=2),
+            callbacks.ImportanceWeighting(0.2),
+            callbacks.OracleConvergence(max_epochs=2),
+            num_candidates,
+        ),
+        *more,
+    ]
     trainer = pl.Trainer(accelerator="cpu", max_epochs=-1, callbacks=used, **options)
     trainer.fit(ensemble() if oracle is None else oracle, datamodule=Quadratic())
     return trainer
@@ -97,12 +103,28 @@ def test_files_go_where_the_trainer_s_do_and_never_into_the_working_directory(
     pd.testing.assert_frame_equal(table, candidates, check_exact=True)
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_checkpoints_and_a_bar_of_its_own(keeps: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    if keeps:
+        fitted(callbacks.DesignProgress(), callbacks.DesignCheckpoint())
+        folder = Path("lightning_logs/version_0")
+        checkpoints = {path.name for path in (folder / "checkpoints").iterdir()}
+        assert checkpoints == {"best.ckpt", "last.ckpt"}
+    else:
+        fitted(callbacks.DesignProgress(), logger=False, enable_checkpointing=False)
+    printed = capsys.readouterr().out
+    assert "2 design iterations in" in printed
+    assert "The best of" in printed
+    for line in ("files go to", "Candidates: ", "Report: ", "Trajectory: "):
+        assert (line in printed) == keeps
+
+
 @pytest.mark.parametrize("name", ORACLES)
 def test_a_sanity_check_changes_nothing(name: str) -> None:
     found = []
     for steps in (0, 2):
         logger = CSVLogger(".", version=steps)
-        trainer = fitted(ORACLES[name](), num_sanity_val_steps=steps, logger=logger)
+        trainer = fitted(oracle=ORACLES[name](), num_sanity_val_steps=steps, logger=logger)
         found.append(callbacks.candidates_of(trainer))
     pd.testing.assert_frame_equal(*found, check_exact=True)
     logs = [Path(f"lightning_logs/version_{steps}/metrics.csv").read_text() for steps in (0, 2)]
