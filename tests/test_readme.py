@@ -101,7 +101,7 @@ def test_a_table_of_ones_own(table: pd.DataFrame) -> None:
 
 @pytest.mark.usefixtures("_blank_pages")
 def test_a_config_of_ones_own() -> None:
-    main(["fit", "--config=mine.yaml", *SMALL])
+    main(["fit", "--config=my_data.yaml", "--config=mine.yaml", *SMALL])
     candidates = pd.read_csv("runs/mine/version_0/candidates.csv")
     assert len(candidates) == 24
     assert "operator" not in candidates
