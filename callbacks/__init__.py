@@ -10,8 +10,9 @@ from .ascent_plane import AscentPlane
 from .ascent_trajectory import AscentTrajectory
 from .base import DesignCallback, DesignIteration, announce
 from .best_samples import BestSamples
-from .candidate_writer import CandidateWriter
+from .candidate_writer import CandidateWriter, candidates_of
 from .design_checkpoint import DesignCheckpoint
+from .design_run import design_callbacks, recording_callbacks
 from .gradient_ascent import GradientAscent
 from .held_out import HeldOut
 from .importance_weighting import ImportanceWeighting
@@ -46,4 +47,7 @@ __all__ = [
     "SearchPanels",
     "Trajectory",
     "announce",
+    "candidates_of",
+    "design_callbacks",
+    "recording_callbacks",
 ]

@@ -21,7 +21,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
-from .base import DesignCallback, DesignIteration, design_data
+from .base import DesignCallback, DesignIteration, callback_of, design_data
 from .held_out import intervals
 from .search import Search, search_of
 
@@ -39,6 +39,9 @@ class CandidateWriter(DesignCallback):
     and unlike each other. Saves the candidates that it keeps.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3; `diverse_batch`.
+
+    Attributes:
+        predicted: What the last `predict` found, as a table; None before.
     """
 
     def __init__(self, num_candidates: int | None = None, keep_known: bool = False) -> None:
@@ -59,9 +62,11 @@ class CandidateWriter(DesignCallback):
         self.iteration = -1
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
+        self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Have designs drawn for `predict`."""
+        self.predicted = None
         if stage == "predict":
             search = _needed_search(trainer)
             least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
@@ -106,7 +111,7 @@ class CandidateWriter(DesignCallback):
             _warn_of_none(len(self.designs))
             write_text(
                 run_folder(trainer) / "candidates.csv",
-                _table(data, self.designs, self.figures).to_csv(index=False),
+                candidate_table(data, self.designs, self.figures).to_csv(index=False),
             )
 
     def on_predict_batch_end(
@@ -139,10 +144,11 @@ class CandidateWriter(DesignCallback):
         figures |= search.log_densities(designs)
         assert isinstance(oracle, Oracle)
         figures |= intervals(design_data(trainer), search, oracle, designs, prediction)
-        table = _table(design_data(trainer), designs, figures)
-        path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
-        write_text(path, table.to_csv(index=False))
-        say(f"{len(table)} candidates written to {path}")
+        table = self.predicted = candidate_table(design_data(trainer), designs, figures)
+        if writes_files(trainer):
+            path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
+            write_text(path, table.to_csv(index=False))
+            say(f"{len(table)} candidates written to {path}")
 
     def _chosen(
         self,
@@ -209,7 +215,34 @@ def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _table(data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]) -> pd.DataFrame:
+def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:
+    """The candidates of the trainer's last `fit` or `predict`, best first, in the user's units.
+
+    The columns are those of `candidates.csv`.
+
+    Raises:
+        ConfigurationError: If there are none yet, or nothing keeps them.
+    """
+    writer = callback_of(trainer, CandidateWriter)
+    if writer is None:
+        raise ConfigurationError("candidates_of needs a trainer with a CandidateWriter")
+    if writer.predicted is not None:
+        return writer.predicted
+    if writer.designs is None:
+        raise ConfigurationError("there are no candidates yet: the first oracle fit is unfinished")
+    return candidate_table(design_data(trainer), writer.designs, writer.figures)
+
+
+def candidate_table(
+    data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]
+) -> pd.DataFrame:
+    """Candidates as the user reads them.
+
+    Args:
+        data: The design problem.
+        designs: Shape ``(c, *design_shape)``.
+        figures: Of each, ``(c,)``.
+    """
     # The figures first: a table of many design columns is otherwise read to its far end.
     columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
     columns["oracle_mean"] *= data.sign

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.files import run_folder
+from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, callback_of, design_data
@@ -62,12 +63,10 @@ class DesignProgress(ProgressBar, DesignCallback):
         if not (self._enabled and search):
             return
         data = design_data(trainer)
-        self.console.print(
-            f"{len(data.designs):,} designs, best {data.measured_name} "
-            f"{_best_label(data):.4g}; files go to {run_folder(trainer)}",
-            soft_wrap=True,
-            highlight=False,
-        )
+        line = f"{len(data.designs):,} designs, best {data.measured_name} {_best_label(data):.4g}"
+        if writes_files(trainer):
+            line += f"; files go to {run_folder(trainer)}"
+        self._print(line)
         if self.console.is_terminal:
             self._progress = Progress(
                 TextColumn("design iteration"),
@@ -155,7 +154,10 @@ class DesignProgress(ProgressBar, DesignCallback):
             "The predictions are the oracle's own, made far from its data: make a few candidates "
             "and measure before you trust the rest."
         )
-        folder = run_folder(trainer)
+        if writes_files(trainer):
+            self._print_files(trainer, run_folder(trainer))
+
+    def _print_files(self, trainer: pl.Trainer, folder: Path) -> None:
         self._print(f"Candidates: {folder / 'candidates.csv'}")
         if (folder / "report.html").exists():
             self._print(f"Report:     {folder / 'report.html'}: how far to trust them")
@@ -164,7 +166,7 @@ class DesignProgress(ProgressBar, DesignCallback):
             self._print(f"Search:     {folder / 'search.png'}")
         checkpoint = trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
-        if best and data.ground_truth is not None:
+        if best and design_data(trainer).ground_truth is not None:
             self._print(f"Scores:     python -m lightning_mbo test --ckpt_path {best}")
 
     def _print(self, line: str) -> None:

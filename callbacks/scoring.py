@@ -14,7 +14,7 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import on_rank_zero
 from lightning_mbo.evaluation.scores import score
 from lightning_mbo.evaluation.tables import heading
-from lightning_mbo.files import run_folder, unused_path, write_text
+from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.search_models import Quadrature
 
@@ -99,10 +99,11 @@ class Scoring(DesignCallback):
             return
         index = pd.Index(list(data.test_designs), name="samples of")
         table = pd.DataFrame(rows, index=index)
-        path = unused_path(run_folder(trainer) / "scores.csv")
-        write_text(path, table.to_csv())
         console.print(_rendered(table, data.property_name))
-        console.print(f"Written to {path}", soft_wrap=True)
+        if writes_files(trainer):
+            path = unused_path(run_folder(trainer) / "scores.csv")
+            write_text(path, table.to_csv())
+            console.print(f"Written to {path}", soft_wrap=True)
 
 
 def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:

@@ -122,6 +122,11 @@ class Search(DesignCallback, ABC):
 
     def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """A run that was finished before it was resumed stops at once."""
+        if self.finished and trainer.ckpt_path is None:
+            pl.utilities.rank_zero_warn(
+                f"this search has made its {self.num_done} design iterations: for another run "
+                f"make another {type(self).__name__}"
+            )
         trainer.should_stop = trainer.should_stop or self.finished
 
     def on_oracle_fit_end(self, trainer: pl.Trainer, oracle: Oracle) -> None:

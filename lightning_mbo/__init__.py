@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).parent
 if not (_PACKAGE / "callbacks").is_dir():
@@ -14,3 +16,47 @@ try:
     __version__ = version("lightning-mbo")
 except PackageNotFoundError:  # a bare checkout
     __version__ = "0+unknown"
+
+_MODULES = {
+    "lightning_mbo.algorithms": ("CEMPI", "CMAES", "FB", "RWR", "Algorithm", "CbAS", "DbAS"),
+    "lightning_mbo.callbacks": (
+        "DesignCallback",
+        "DesignCheckpoint",
+        "DesignProgress",
+        "GradientAscent",
+        "ImportanceWeighting",
+        "OracleConvergence",
+        "SearchModelUpdate",
+        "candidates_of",
+        "design_callbacks",
+    ),
+    "lightning_mbo.data": ("CSV", "DesignDataModule"),
+    "lightning_mbo.oracles": (
+        "ConservativeObjectiveModel",
+        "ConvolutionalEnsemble",
+        "DeepEnsemble",
+        "Oracle",
+        "RegressionEnsemble",
+    ),
+    "lightning_mbo.search_models": (
+        "CMANormal",
+        "Categorical",
+        "CategoricalMixture",
+        "MultivariateNormal",
+        "SearchModel",
+    ),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    # When a name is first asked for: torch takes seconds to import.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -45,6 +45,12 @@ _COMMANDS = {
     "benchmark": "Compare methods over trials; has a --help of its own.",
 }
 
+_CLASS_HELP = (
+    "A class has options of its own: --search.help SearchModelUpdate lists those of the default "
+    "search, --search.help GradientAscent those of the other; likewise --model.help DeepEnsemble "
+    "and --data.help CSV."
+)
+
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line.
@@ -53,6 +59,9 @@ def main(args: list[str] | None = None) -> None:
         args: Its words; None for those of the process.
     """
     args = sys.argv[1:] if args is None else args
+    if str(Path.cwd()) not in sys.path:
+        # Where a user's own classes are: `python -m` looks there, an installed command does not.
+        sys.path.append(str(Path.cwd()))
     quieten()
     if "OMP_NUM_THREADS" not in os.environ:
         # The oracles' matrices are so small that a second thread costs more than it brings.
@@ -195,7 +204,9 @@ class MBOCommandLine(LightningCLI):
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         # The trainer's methods describe themselves as what they are for any model.
-        described = {name: {"description": text} for name, text in _COMMANDS.items()}
+        described = {
+            name: {"description": text, "epilog": _CLASS_HELP} for name, text in _COMMANDS.items()
+        }
         super()._add_subcommands(parser, **(described | kwargs))
         for action in parser._actions:
             if hasattr(action, "add_subcommand"):
@@ -248,20 +259,9 @@ class MBOCommandLine(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer, with what every design run has."""
         config = self._get(self.config_init, "trainer")
-        own: list[pl.Callback] = [
-            callbacks.HeldOut(),
-            callbacks.Scoring(),
-            callbacks.Trajectory(),
-            callbacks.AscentTrajectory(),
-            callbacks.AscentPlane(),
-            callbacks.SearchPanels(),
-            # Before the candidates are written: a run that has them counts as finished.
-            callbacks.Report(),
-            callbacks.CandidateWriter(
-                self._get(self.config_init, "num_candidates"),
-                self._get(self.config_init, "keep_known"),
-            ),
-        ]
+        own: list[pl.Callback] = callbacks.recording_callbacks(
+            self._get(self.config_init, "num_candidates"), self._get(self.config_init, "keep_known")
+        )
         if self.run is None:
             kwargs |= {
                 "logger": False,

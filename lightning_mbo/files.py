@@ -27,8 +27,15 @@ def unused_path(path: Path) -> Path:
 
 
 def writes_files(trainer: pl.Trainer) -> bool:
-    """Whether this process leaves files: the first one does, unless nothing is to be kept."""
-    return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
+    """Whether this process leaves files: the first one does, unless nothing is to be kept.
+
+    Nor does it where they would lie in the working directory itself, unless `default_root_dir`
+    says so.
+    """
+    if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return False
+    has_root = trainer.default_root_dir != str(Path.cwd())
+    return has_root or run_folder(trainer).resolve() != Path.cwd()
 
 
 def run_folder(trainer: pl.Trainer) -> Path:

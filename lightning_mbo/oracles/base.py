@@ -222,6 +222,8 @@ class Oracle(pl.LightningModule, ABC):
         }
         if self.trainer.state.fn == "validate":
             self.log_dict(named, sync_dist=True)
+        if self.trainer.sanity_checking:
+            return
         for logger in self.trainer.loggers:
             logger.log_metrics(named, step=self.global_step)
 

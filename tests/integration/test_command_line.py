@@ -182,6 +182,8 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         "--ckpt_path",
     ):
         assert f"{option} " in text, option
+    # A class has options of its own, which stand elsewhere.
+    assert "--search.help SearchModelUpdate" in " ".join(text.split())
 
 
 def test_help_of_all(capsys: pytest.CaptureFixture[str]) -> None:

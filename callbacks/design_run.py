@@ -1,0 +1,66 @@
+"""The callbacks that make a trainer's fit a design run."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+
+from .ascent_plane import AscentPlane
+from .ascent_trajectory import AscentTrajectory
+from .candidate_writer import CandidateWriter
+from .held_out import HeldOut
+from .importance_weighting import ImportanceWeighting
+from .oracle_convergence import OracleConvergence
+from .report import Report
+from .scoring import Scoring
+from .search import Search
+from .search_panels import SearchPanels
+from .trajectory import Trajectory
+
+
+def design_callbacks(
+    search: Search,
+    autofocus: ImportanceWeighting | None = None,
+    convergence: OracleConvergence | None = None,
+    num_candidates: int | None = None,
+    keep_known: bool = False,
+) -> list[pl.Callback]:
+    """All that a trainer needs for a design run, in the order in which it acts.
+
+    Callbacks that add to an iteration's metrics go before these, which record them. A progress
+    bar (`DesignProgress`) and checkpoints (`DesignCheckpoint`) are the trainer's own choice.
+
+    Args:
+        search: How designs are sought.
+        autofocus: How the oracle follows the search; None fits it once.
+        convergence: When an oracle fit is finished; default: by the rule's own defaults.
+        num_candidates: As in `CandidateWriter`.
+        keep_known: Likewise.
+    """
+    return [
+        search,
+        *([] if autofocus is None else [autofocus]),
+        OracleConvergence() if convergence is None else convergence,
+        *recording_callbacks(num_candidates, keep_known),
+    ]
+
+
+def recording_callbacks(
+    num_candidates: int | None = None, keep_known: bool = False
+) -> list[pl.Callback]:
+    """What judges and records a search without having a part in it.
+
+    Args:
+        num_candidates: As in `CandidateWriter`.
+        keep_known: Likewise.
+    """
+    return [
+        HeldOut(),
+        Scoring(),
+        Trajectory(),
+        AscentTrajectory(),
+        AscentPlane(),
+        SearchPanels(),
+        # Before the candidates are written: a run that has them counts as finished.
+        Report(),
+        CandidateWriter(num_candidates, keep_known),
+    ]
