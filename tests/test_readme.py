@@ -112,6 +112,7 @@ def test_a_config_of_ones_own() -> None:
     assert (candidates["concentration"] <= 2.5).all()
 
 
+@pytest.mark.usefixtures("_blank_pages")
 def test_the_example_in_python(table: pd.DataFrame) -> None:
     (example,) = blocks("python", section("From Python"))
     example = example.replace("num_iterations=10", "num_iterations=2, num_samples=300")
@@ -157,11 +158,10 @@ def test_classes_of_ones_own(command: list[str]) -> None:
     (folder,) = Path("runs/mine").iterdir()
     candidates = pd.read_csv(folder / "candidates.csv")
     assert np.isfinite(candidates["oracle_mean"]).all()
-    module = re.search(r"my_\w+", " ".join(command))
-    assert module is not None
-    assert module[0] in (folder / "config.yaml").read_text()
+    (used,) = re.findall(r"my_\w+\.[A-Z]\w+", " ".join(command))
+    assert f"class_path: {used}\n" in (folder / "config.yaml").read_text()
     trajectory = pd.read_csv(folder / "trajectory.csv")
-    assert ("novelty" in trajectory) == (module[0] == "my_callback")
+    assert ("novelty" in trajectory) == (used == "my_callback.Novelty")
 
 
 def test_every_config_is_named_and_every_name_is_a_config() -> None:
