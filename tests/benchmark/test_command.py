@@ -59,7 +59,7 @@ def test_shipped_benchmarks_are_runs_of_fit(name: str) -> None:
     plan = Benchmark(**settings)
     runs = plan.runs(FitOptions().plain)
     num_cells = math.prod(len(values) for values in plan.grid.values())
-    num_variants = len(settings["methods"]) * len(settings["arms"]) * num_cells
+    num_variants = len(settings["methods"]) * len(plan.arms) * num_cells
     assert len(runs) == num_variants * plan.num_trials
     assert len({(run.key, run.trial) for run in runs}) == len(runs)
 
