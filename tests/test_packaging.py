@@ -159,7 +159,7 @@ def test_installed_package_runs_from_another_folder(installed: Path, tmp_path: P
     config = yaml.safe_load(process.stdout)
     assert config["model"]["class_path"] == "lightning_mbo.oracles.DeepEnsemble"
     search = config["search"]["init_args"]
-    assert search["algorithm"]["class_path"] == "lightning_mbo.algorithms.CbAS"
+    assert search["algorithm"]["class_path"] == "lightning_mbo.CbAS"
     assert config["autofocus"]["alpha"] == "auto"
     assert config["trainer"]["callbacks"] == [{"class_path": "users.Mine"}]
     found = json.loads((tmp_path / "found.json").read_text())

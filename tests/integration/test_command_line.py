@@ -21,7 +21,7 @@ SEARCHES = {path: yaml.safe_load(path.read_text()).get("search", {}) for path in
 ALGORITHMS = [
     path
     for path, search in SEARCHES.items()
-    if "algorithm" in search and "data: CSV" not in path.read_text()
+    if "algorithm" in search and not {"CSV", "TFBind8"} & set(path.read_text().split())
 ]
 ASCENTS = [
     path
@@ -205,7 +205,7 @@ def test_later_configs_and_flags_win(capsys: pytest.CaptureFixture[str]) -> None
     assert config["autofocus"]["alpha"] == 0.3
     search = config["search"]["init_args"]
     assert search["num_samples"] == 8
-    assert search["algorithm"]["class_path"] == "lightning_mbo.algorithms.CbAS"
+    assert search["algorithm"]["class_path"] == "lightning_mbo.CbAS"
 
 
 def test_short_class_names(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,15 +218,15 @@ def test_short_class_names(capsys: pytest.CaptureFixture[str]) -> None:
         "--search.search_model=MultivariateNormal",
     ]
     config = yaml.safe_load(shown(capsys, "fit", *args, "--print_config"))
-    assert config["model"]["class_path"] == "lightning_mbo.oracles.DeepEnsemble"
+    assert config["model"]["class_path"] == "lightning_mbo.DeepEnsemble"
     assert config["model"]["init_args"]["num_members"] == 5
     assert config["data"]["class_path"] == "lightning_mbo.data.Superconductor"
     search = config["search"]["init_args"]
     algorithm = search["algorithm"]
-    assert algorithm["class_path"] == "lightning_mbo.algorithms.CbAS"
+    assert algorithm["class_path"] == "lightning_mbo.CbAS"
     assert algorithm["init_args"]["quantile"] == 0.8
     model = search["search_model"]["class_path"]
-    assert model == "lightning_mbo.search_models.MultivariateNormal"
+    assert model == "lightning_mbo.MultivariateNormal"
 
 
 def test_a_class_that_is_chosen_has_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,7 +237,7 @@ def test_a_class_that_is_chosen_has_its_own_defaults(capsys: pytest.CaptureFixtu
     assert (model["num_members"], model["hidden_sizes"]) == (5, [256, 256])
     assert search["num_steps"] == 7
     assert search["num_iterations"] == 1
-    assert config["search"]["class_path"] == "lightning_mbo.callbacks.GradientAscent"
+    assert config["search"]["class_path"] == "lightning_mbo.GradientAscent"
     # Those of the default class are others, for instance noise of 1 K.
     assert config["data"]["init_args"]["noise_std"] == Toy().noise_std == 0.04
     assert config["data"]["init_args"]["num_designs"] == 50

@@ -47,6 +47,16 @@ def fit(options: list[str], config: str, *more: str) -> Path:
     return max(Path("runs", config).glob("version_*"))
 
 
+def test_the_config_for_sequences(landscape: Path) -> None:
+    options = ["--model.num_channels=8", "--model.num_members=2", "--convergence.max_epochs=20"]
+    small = ["--search.num_samples=300", "--search.num_iterations=5"]
+    shown = f"--data.landscape={landscape}", "--trainer.enable_progress_bar=false"
+    folder = fit([], "sequences", *options, *small, *shown)
+    candidates = pd.read_csv(folder / "candidates.csv")
+    # The best visible sequences have two letters A or T, which bind.
+    assert candidates["sequence"][:10].str.count("[AT]").mean() > 2.5
+
+
 @pytest.mark.parametrize("config", ["cbas_af", "dbas", "rwr_af", "fb_af", "cem_pi"])
 def test_every_algorithm(config: str, options: list[str], landscape: Path) -> None:
     folder = fit(options, config)
