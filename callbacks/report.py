@@ -61,9 +61,11 @@ class Report(DesignCallback):
             self.held_out = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
-        """Write the page; a run that has its candidates does not fail for it."""
+        """Write the page, if there are candidates; a run that has them does not fail for it."""
         writer, search = callback_of(trainer, CandidateWriter), search_of(trainer)
-        if not writes_files(trainer) or writer is None or writer.designs is None or search is None:
+        if not writes_files(trainer) or writer is None or search is None:
+            return
+        if writer.designs is None or len(writer.designs) == 0:
             return
         folder = run_folder(trainer)
         evidence = Evidence(

@@ -140,7 +140,10 @@ def test_test_and_predict(options: list[str]) -> None:
     ("option", "parts"),
     [
         ("--search.search_model=MultivariateNormal", ["(5, 4)", "leave --search.search_model out"]),
-        ("--search.search_model.pseudocount=0", ["give search_model Categorical first"]),
+        (
+            "--search.search_model.pseudocount=0",
+            ["give search_model Categorical or"],
+        ),
         ("--data.landscape=nowhere.txt", ["nowhere.txt is missing", "data.landscape"]),
         ("--data.visible_percentile=0", ["data.visible_percentile", "(0, 100]"]),
         ("--data.landscap=5mers.txt", ["landscap", "mean landscape?"]),
