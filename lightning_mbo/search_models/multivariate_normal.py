@@ -141,9 +141,15 @@ def shrink_to_full_rank(covariance: Tensor, variances: Tensor) -> tuple[Tensor, 
     scale = variances.sqrt()
     scaled = covariance / scale[:, None] / scale
     smallest = torch.linalg.eigvalsh(scaled)[0].item()
-    if smallest >= floor:
+    if smallest >= floor and torch.linalg.cholesky_ex(covariance).info == 0:
         return covariance, 0.0
     # The scaled mixture is (1 - s) scaled + s 1, with eigenvalues (1 - s) λ + s: solve for the
     # floor, and go a little past it to be safe from the rounding of λ itself.
-    share = min(1.0, 2 * (floor - smallest) / (1 - smallest))
-    return (1 - share) * covariance + torch.diag(share * variances), share
+    share = min(1.0, max(floor, 2 * (floor - smallest) / (1 - smallest)))
+    while share < 1:
+        mixed = (1 - share) * covariance + torch.diag(share * variances)
+        # Scales that differ by many orders of magnitude leave less than that after rounding.
+        if torch.linalg.cholesky_ex(mixed).info == 0:
+            return mixed, share
+        share = min(1.0, 10 * share)
+    return torch.diag(variances), 1.0

@@ -185,6 +185,17 @@ def test_the_share_is_close_to_the_smallest_sufficient(
     np.linalg.cholesky(mixed.numpy())
 
 
+@pytest.mark.parametrize("rank", [4, 6, 7])
+def test_scales_that_differ_leave_a_cholesky_factor(rank: int) -> None:
+    # The smallest eigenvalue is known to the rounding of the largest only.
+    random = np.random.default_rng(rank)
+    for _ in range(100):
+        points = random.normal(size=(rank, 8)) * 10 ** random.uniform(-2, 2, 8)
+        covariance = torch.from_numpy(points.T @ points)
+        mixed, _ = shrink_to_full_rank(covariance, torch.from_numpy(10 ** random.uniform(-4, 0, 8)))
+        torch.linalg.cholesky(mixed)
+
+
 @pytest.mark.parametrize("d", DIMENSIONS)
 def test_a_full_rank_covariance_is_left_alone(d: int) -> None:
     covariance = torch.from_numpy(ill_conditioned(d))
