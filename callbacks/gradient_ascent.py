@@ -107,7 +107,6 @@ class GradientAscent(Search):
         data = design_data(trainer)
         self._oracle = oracle
         self._data = data
-        self._designs = data.designs
         ranking = data.properties.argsort(descending=True, stable=True)
         self._ranking = ranking[data.feasible(data.designs)[ranking]]
         if len(self._ranking) == 0:
@@ -115,7 +114,6 @@ class GradientAscent(Search):
                 "no training design meets data.constraints, and the ascent needs one to start "
                 "from: relax them"
             )
-        self._best_label = data.properties.max()
         data.test_designs = {
             "search": self.last_samples,
             "starting designs": lambda: self._starts(self.num_starts),
@@ -165,7 +163,7 @@ class GradientAscent(Search):
     @property
     def present_threshold(self) -> Tensor:
         """The greatest training label."""
-        return self._best_label
+        return self._data.properties.max()
 
     @property
     def has_densities(self) -> bool:
@@ -208,11 +206,13 @@ class GradientAscent(Search):
         if self.training_distribution is None:
             return None
         model = copy.deepcopy(self.training_distribution)
-        fit_to_particles(model, particles, self._designs.to(particles.device), self._data.space)
+        fit_to_particles(
+            model, particles, self._data.designs.to(particles.device), self._data.space
+        )
         return model
 
     def _starts(self, number: int) -> Tensor:
-        return self._designs[self._ranking[:number]]
+        return self._data.designs[self._ranking[:number]]
 
     def _encoded(self, number: int) -> Tensor:
         designs = self._starts(number).to(self._oracle.device, torch.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC
 from typing import ClassVar
 
 import torch
@@ -14,27 +15,12 @@ from lightning_mbo.sequences import one_hot
 from lightning_mbo.space import DesignSpace
 
 
-class Categorical(SearchModel):
-    """Search model of one-hot groups: of each group a distribution of its own, independent.
-
-    A group is a place of a sequence, with letters, or a column of a table, with categories, of
-    which columns may have different numbers. A letter that occurs in no weighted design must keep a
-    probability, or its importance ratio p_θ / p_0 would be zero, infinite or undefined. To
-    n_e = (Σw)² / Σw² designs, which is what the weighted ones count for, `pseudocount` designs of
-    uniform letters are therefore added. In a group of v letters no probability falls below
-    pseudocount / (v (n_e + pseudocount)), so that a log-ratio of two fits to sequences is at most
-    l log(v (n_e + pseudocount) / pseudocount) from zero; a fit to a single design keeps half of its
-    mass elsewhere; and a fit to many is the maximum-likelihood one.
-
-    Attributes:
-        log_probabilities: Laid out as a design, ``(*design_shape)``, float64, nats.
-    """
+class OneHotModel(SearchModel, ABC):
+    """What models of one-hot groups share: the pseudocount, and how many entries a group has."""
 
     models_numbers: ClassVar[bool] = False
     models_categories: ClassVar[bool] = True
-    log_probabilities: Tensor
     sizes: Tensor
-    is_entry: Tensor
 
     def __init__(self, pseudocount: float = 1.0) -> None:
         """Set the smoothing; `build` creates the distribution.
@@ -51,21 +37,50 @@ class Categorical(SearchModel):
         self.pseudocount = pseudocount
 
     def build(self, space: DesignSpace) -> None:
-        """Start as uniform in each group.
+        """Learn the size of each entry's group, laid out as a design, ``(*design_shape)``.
 
         Raises:
             ConfigurationError: If designs have numbers.
         """
         if space.num_numbers:
             raise ConfigurationError(
-                "Categorical needs designs of letters or categories alone, and these, of shape "
-                f"{tuple(space.shape)}, have {space.num_numbers} numbers: leave "
+                f"{type(self).__name__} needs designs of letters or categories alone, and these, "
+                f"of shape {tuple(space.shape)}, have {space.num_numbers} numbers: leave "
                 "--search.search_model out"
             )
         groups = torch.tensor(space.groups)
         sizes = groups.repeat_interleave(groups).double().reshape(space.shape)
-        self.register_buffer("log_probabilities", -sizes.log())
         self.register_buffer("sizes", sizes, persistent=False)
+
+
+class Categorical(OneHotModel):
+    """Search model of one-hot groups: of each group a distribution of its own, independent.
+
+    A group is a place of a sequence, with letters, or a column of a table, with categories, of
+    which columns may have different numbers. A letter that occurs in no weighted design must keep a
+    probability, or its importance ratio p_θ / p_0 would be zero, infinite or undefined. To
+    n_e = (Σw)² / Σw² designs, which is what the weighted ones count for, `pseudocount` designs of
+    uniform letters are therefore added. In a group of v letters no probability falls below
+    pseudocount / (v (n_e + pseudocount)), so that a log-ratio of two fits to sequences is at most
+    l log(v (n_e + pseudocount) / pseudocount) from zero; a fit to a single design keeps half of its
+    mass elsewhere; and a fit to many is the maximum-likelihood one.
+
+    Attributes:
+        log_probabilities: Laid out as a design, ``(*design_shape)``, float64, nats.
+    """
+
+    log_probabilities: Tensor
+    is_entry: Tensor
+
+    def build(self, space: DesignSpace) -> None:
+        """Start as uniform in each group.
+
+        Raises:
+            ConfigurationError: If designs have numbers.
+        """
+        super().build(space)
+        self.register_buffer("log_probabilities", -self.sizes.log())
+        groups = torch.tensor(space.groups)
         # Of a table with one row a group, as long as the largest: groups are drawn all at once.
         is_entry = torch.arange(int(groups.max())) < groups[:, None]
         self.register_buffer("is_entry", is_entry, persistent=False)

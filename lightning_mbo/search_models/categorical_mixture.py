@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.random import keyed_generator
-from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.search_models.base import Reduce
+from lightning_mbo.search_models.categorical import OneHotModel
 from lightning_mbo.space import DesignSpace
 
 _LEAST_GAIN = 1e-3
@@ -19,7 +19,7 @@ _LEAST_GAIN = 1e-3
 _MOST_STEPS = 100
 
 
-class CategoricalMixture(SearchModel):
+class CategoricalMixture(OneHotModel):
     """Search model of one-hot groups: a mixture of `Categorical`s (a latent class model).
 
     Within a component the groups are independent; together they say which letters go with which.
@@ -40,8 +40,6 @@ class CategoricalMixture(SearchModel):
         fitted: Whether there are components to go on from.
     """
 
-    models_numbers: ClassVar[bool] = False
-    models_categories: ClassVar[bool] = True
     log_shares: Tensor
     log_probabilities: Tensor
     fitted: Tensor
@@ -56,13 +54,10 @@ class CategoricalMixture(SearchModel):
         Raises:
             ConfigurationError: If a value is not positive.
         """
-        super().__init__()
+        super().__init__(pseudocount)
         if num_components < 1:
             raise ConfigurationError(f"num_components must be at least 1, not {num_components}")
-        if not 0 < pseudocount < math.inf:
-            raise ConfigurationError(f"pseudocount must be positive and finite, not {pseudocount}")
         self.num_components = num_components
-        self.pseudocount = pseudocount
 
     def build(self, space: DesignSpace) -> None:
         """Start as uniform in each group.
@@ -70,16 +65,12 @@ class CategoricalMixture(SearchModel):
         Raises:
             ConfigurationError: If designs have numbers.
         """
-        if space.num_numbers:
-            raise ConfigurationError(
-                "CategoricalMixture needs designs of letters or categories alone, and these, of "
-                f"shape {tuple(space.shape)}, have numbers: leave --search.search_model out"
-            )
+        super().build(space)
         self.space = space
         shares = torch.full((self.num_components,), 1 / self.num_components, dtype=torch.float64)
         self.register_buffer("log_shares", shares.log())
-        uniform = torch.cat([torch.full((v,), 1 / v, dtype=torch.float64) for v in space.groups])
-        self.register_buffer("log_probabilities", uniform.log().repeat(self.num_components, 1))
+        uniform = -self.sizes.flatten().log()
+        self.register_buffer("log_probabilities", uniform.repeat(self.num_components, 1))
         self.register_buffer("fitted", torch.tensor(False))
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
@@ -141,9 +132,5 @@ class CategoricalMixture(SearchModel):
         """The components that explain best what is ascribed to them, ``(c,)``, ``(c, entries)``."""
         total = shares + added
         self.log_shares.copy_((total / total.sum()).log())
-        for count, place in zip(
-            counts.split(self.space.groups, dim=1),
-            self.log_probabilities.split(self.space.groups, dim=1),
-            strict=True,
-        ):
-            place.copy_(((count + added / count.shape[1]) / total[:, None]).log())
+        probabilities = (counts + added / self.sizes.flatten()) / total[:, None]
+        self.log_probabilities.copy_(probabilities.log())
