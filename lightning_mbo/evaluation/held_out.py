@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
-from torchmetrics import MeanSquaredError, Metric, SpearmanCorrCoef
+from torchmetrics import MeanSquaredError, Metric
 
 from lightning_mbo.importance import importance_weights
-from lightning_mbo.metrics import TopOverlap
+from lightning_mbo.metrics import TopOverlap, rank_correlation
 
 
 def held_out_figures(prediction: Normal, properties: Tensor) -> dict[str, float]:
@@ -27,7 +26,7 @@ def held_out_figures(prediction: Normal, properties: Tensor) -> dict[str, float]
         log-density of the property in its units, nats).
     """
     metrics: dict[str, Metric] = {
-        "rank_correlation": _quiet_spearman(),
+        "rank_correlation": rank_correlation(),
         "top_overlap": TopOverlap(),
         "rmse": MeanSquaredError(squared=False),
     }
@@ -60,10 +59,3 @@ def weighted_log_likelihood(prediction: Normal, properties: Tensor, log_ratios: 
     if not weights.any():
         return math.nan
     return float((weights * prediction.log_prob(properties)).sum() / weights.sum())
-
-
-def _quiet_spearman() -> SpearmanCorrCoef:
-    with warnings.catch_warnings():
-        # Of the memory that the labels take.
-        warnings.filterwarnings("ignore", message=".*will save all targets")
-        return SpearmanCorrCoef()

@@ -12,6 +12,7 @@ from lightning_mbo.metrics.candidates import (
     CandidateMedian,
     PercentChanceOfImprovement,
 )
+from lightning_mbo.metrics.rank import rank_correlation
 from lightning_mbo.metrics.top import TopDrift, TopOverlap
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "TopOverlap",
     "best_distinct",
     "normalized",
+    "rank_correlation",
 ]

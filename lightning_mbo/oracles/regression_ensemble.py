@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import cast
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn import functional
-from torchmetrics import MetricCollection, SpearmanCorrCoef
+from torchmetrics import MetricCollection
 
 from lightning_mbo.data.loading import DesignBatch
-from lightning_mbo.metrics import TopDrift, TopOverlap
+from lightning_mbo.metrics import TopDrift, TopOverlap, rank_correlation
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
 from lightning_mbo.oracles.representations import Representation
@@ -113,13 +112,9 @@ class RegressionEnsemble(DifferentiableOracle):
 
 
 def _held_out_metrics() -> MetricCollection:
-    with warnings.catch_warnings():
-        # Of the memory that the held-out points take, which they take anyway.
-        warnings.filterwarnings("ignore", message=".*will save all targets")
-        rank_correlation = SpearmanCorrCoef()
     return MetricCollection(
         {
-            "rank_correlation": rank_correlation,
+            "rank_correlation": rank_correlation(),
             "top_overlap": TopOverlap(),
             "top_drift": TopDrift(),
         }

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.entries import bad_entry
 
 _DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?"
 _ALMOST_A_NUMBER = r"[<>~≤≥±$€£ ]*[+-]?\d[\d,.' ]*([eE][+-]?\d+)?\s*[%°$€£]?[CFK]?"
@@ -119,7 +120,4 @@ def _dates(column: pd.Series, source: str) -> DataError:
 
 def _no_number(column: pd.Series, bad: pd.Series, source: str) -> str:
     row = bad.index[int(bad.to_numpy().argmax())]
-    return (
-        f"{source}, column {column.name!r}, data row {row + 1}: {str(column[row])[:40]!r} is not "
-        f"a finite number. Correct it or remove the row ({int(bad.sum())} such entries in all)"
-    )
+    return bad_entry(source, column.name, row, column[row], "a finite number", int(bad.sum()))

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.entries import bad_entry
 from lightning_mbo.tabular.text_files import (
     header_of,
     read_text,
@@ -194,12 +195,8 @@ def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
-        entry = str(frame.iat[row, column])
-        shown = "empty" if entry == "nan" else repr(entry[:40])
-        raise DataError(
-            f"{path}, column {columns[column]!r}, data row {row + 1}: {shown} is not a "
-            f"finite number. Correct it or remove the row ({len(bad)} such entries in all)"
-        )
+        entry = frame.iat[row, column]
+        raise DataError(bad_entry(path, columns[column], row, entry, "a finite number", len(bad)))
     return values
 
 

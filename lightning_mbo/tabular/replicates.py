@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.entries import bad_entry
 
 
 def row_weights(
@@ -39,12 +40,8 @@ def _positive(column: pd.Series, source: str) -> NDArray[np.float64]:
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
     if len(bad):
-        entry = column.iloc[bad[0]]
-        shown = "empty" if pd.isna(entry) else repr(str(entry)[:40])
-        raise DataError(
-            f"{source}, column {column.name!r}, data row {column.index[bad[0]] + 1}: {shown} is "
-            f"not a positive number. Correct it or remove the row ({len(bad)} such entries in all)"
-        )
+        entry, row = column.iloc[bad[0]], column.index[bad[0]]
+        raise DataError(bad_entry(source, column.name, row, entry, "a positive number", len(bad)))
     return values
 
 
