@@ -33,6 +33,7 @@ _MOST_DRAWN = 600
 _MOST_COMPARED = 1000
 _MOST_FOR_COMPONENTS = 500
 _COLUMNS_LISTED = 6
+_MOVED_LISTED = 4
 _CHOICES = {
     "oracle_p80": "greatest promise",
     "held_out_weighted_log_likelihood": "greatest held-out likelihood",
@@ -193,7 +194,7 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
     known, users = data.nearest_known(designs), data.to_user_units(designs)
     chosen = users.columns[:_COLUMNS_LISTED]
     if len(users.columns) > _COLUMNS_LISTED:
-        chosen = pd.Index([name for name in moved if name in users.columns][:_COLUMNS_LISTED])
+        chosen = pd.Index([name for name in moved if name in users.columns][:_MOVED_LISTED])
     for frame in (known, users[chosen]):
         for name in frame.columns:
             column = frame[name]
