@@ -70,9 +70,12 @@ class CandidateWriter(DesignCallback):
         if stage == "predict":
             search = _needed_search(trainer)
             least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
-            design_data(trainer).predict_designs = lambda: search.more_samples(
-                max(least, len(search.last_samples()))
-            )
+
+            def draw() -> Tensor:
+                self._draws = search.more_samples(max(least, len(search.last_samples())))
+                return self._draws.designs
+
+            design_data(trainer).predict_designs = draw
             self._predictions: list[tuple[Tensor, Normal]] = []
 
     def on_search_model_update(
@@ -95,13 +98,18 @@ class CandidateWriter(DesignCallback):
             samples.prediction,
             torch.tensor(iteration.threshold, dtype=torch.float64),
         )
+        data, search = design_data(trainer), _needed_search(trainer)
         if isinstance(samples, Samples):
-            figures |= {
+            densities = {
                 "log_prob_search_model": samples.log_prob,
                 "log_prob_training_distribution": samples.log_prob_training,
             }
-        data, search = design_data(trainer), _needed_search(trainer)
-        figures |= intervals(data, search, oracle, samples.designs, samples.prediction)
+        else:
+            densities = search.log_densities(samples.drawn)
+        figures |= densities
+        figures |= intervals(
+            data, search, oracle, samples.designs, samples.prediction, _log_ratios(densities)
+        )
         self.figures = {name: values[order].cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -141,9 +149,12 @@ class CandidateWriter(DesignCallback):
         designs = designs[order]
         prediction = Normal(means[order], stds[order], validate_args=False)
         figures = _figures(prediction, search.present_threshold)
-        figures |= search.log_densities(designs)
+        drawn = self._draws.drawn.to(designs.device)
+        figures |= (densities := search.log_densities(drawn[order]))
         assert isinstance(oracle, Oracle)
-        figures |= intervals(design_data(trainer), search, oracle, designs, prediction)
+        figures |= intervals(
+            design_data(trainer), search, oracle, designs, prediction, _log_ratios(densities)
+        )
         table = self.predicted = candidate_table(design_data(trainer), designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
@@ -213,6 +224,13 @@ def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
         "oracle_std": prediction.scale,
         "probability_above_threshold": log_survival(threshold, prediction).exp(),
     }
+
+
+def _log_ratios(densities: dict[str, Tensor]) -> Tensor | None:
+    if not densities:
+        return None
+    search_model, training_distribution = densities.values()
+    return search_model - training_distribution
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:

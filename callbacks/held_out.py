@@ -49,8 +49,8 @@ class HeldOut(DesignCallback):
         figures = held_out_figures(prediction, properties)
         if not self.original:
             self.original = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
-        if search.has_densities:
-            log_ratios = search.log_ratios(data.held_out_designs.to(oracle.device))
+        log_ratios = search.held_out_log_ratios()
+        if log_ratios is not None:
             weights = importance_weights(log_ratios, alpha=1.0)
             mean, std = (self.original[name].to(properties) for name in ("mean", "std"))
             figures |= {
@@ -74,7 +74,12 @@ class HeldOut(DesignCallback):
 
 
 def intervals(
-    data: DesignDataModule, search: Search, oracle: Oracle, designs: Tensor, prediction: Normal
+    data: DesignDataModule,
+    search: Search,
+    oracle: Oracle,
+    designs: Tensor,
+    prediction: Normal,
+    log_ratios: Tensor | None,
 ) -> dict[str, Tensor]:
     """Conformal intervals of the property, in the user's units, where designs were held out.
 
@@ -88,6 +93,8 @@ def intervals(
         oracle: That made the prediction.
         designs: Shape ``(m, *design_shape)``.
         prediction: Of them, batch shape ``(m,)``.
+        log_ratios: log p_θ - log p_0 of what they were made of, shape ``(m,)``; None without
+            densities.
 
     Returns:
         Shape ``(m,)`` each; empty where no designs were held out.
@@ -98,10 +105,9 @@ def intervals(
     properties = data.held_out_properties.to(designs.device)
     residuals = normalized_residuals(oracle.predict(held_out)[0], properties)
     quantiles = {"90": conformal_quantile(residuals).expand(len(designs))}
-    if search.has_densities:
-        quantiles["90_shifted"] = shifted_quantiles(
-            residuals, search.log_ratios(held_out), search.log_ratios(designs)
-        )
+    held_out_log_ratios = search.held_out_log_ratios()
+    if held_out_log_ratios is not None and log_ratios is not None:
+        quantiles["90_shifted"] = shifted_quantiles(residuals, held_out_log_ratios, log_ratios)
     found: dict[str, Tensor] = {}
     for name, quantile in quantiles.items():
         middle, margin = data.sign * prediction.loc, quantile * prediction.scale

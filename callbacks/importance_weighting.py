@@ -9,7 +9,11 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.importance import effective_sample_size, importance_weights, largest_alpha
+from lightning_mbo.importance import (
+    effective_sample_size,
+    importance_weights,
+    largest_alpha,
+)
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
@@ -82,7 +86,8 @@ class ImportanceWeighting(DesignCallback):
         Raises:
             ConfigurationError: If a refit is wanted after a search whose densities are not known.
         """
-        if iteration.search_model is None or iteration.training_distribution is None:
+        log_ratios = iteration.log_ratios
+        if log_ratios is None:
             if not self.enabled:
                 return
             raise ConfigurationError(
@@ -91,11 +96,7 @@ class ImportanceWeighting(DesignCallback):
                 "--autofocus.enabled false"
             )
         data = design_data(trainer)
-        designs = data.designs.to(oracle.device)
-        log_ratios = iteration.search_model.log_prob(
-            designs
-        ) - iteration.training_distribution.log_prob(designs)
-        floor = self.min_effective_sample_size * len(designs)
+        floor = self.min_effective_sample_size * len(log_ratios)
         if self.alpha != "auto":
             alpha = self.alpha
         elif self.enabled:
@@ -116,8 +117,8 @@ class ImportanceWeighting(DesignCallback):
         elif n_e < floor and self.alpha != "auto":
             rank_zero_warn(
                 f"design iteration {iteration.number}: the weighted training designs count for "
-                f"{n_e:.0f} of {len(designs)}, less than autofocus.min_effective_sample_size. The "
-                "oracle is left as it is; a smaller autofocus.alpha would keep more of them"
+                f"{n_e:.0f} of {len(log_ratios)}, less than autofocus.min_effective_sample_size. "
+                "The oracle is left as it is; a smaller autofocus.alpha would keep more of them"
             )
         else:
             iteration.metrics["oracle_refitted"] = 1.0

@@ -153,7 +153,10 @@ class _FixedOracleSearch:
         self.oracle = self.oracle or oracle
         model = self.search_model
         agreement = torch.zeros_like(log_prob_training)
-        samples = Samples(model.nodes, self.oracle, agreement, model.log_density, log_prob_training)
+        nodes = model.nodes
+        samples = Samples(
+            nodes, self.oracle, agreement, nodes, model.log_density, log_prob_training
+        )
         log_weights = self.algorithm.log_weights(samples)
         model.reweigh(log_weights.masked_fill(~feasible, -torch.inf))
 

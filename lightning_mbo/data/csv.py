@@ -20,7 +20,7 @@ from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import parse_columns
 from lightning_mbo.tabular.constraints import parse_constraints, with_columns
 from lightning_mbo.tabular.equalities import EqualityProjection
@@ -173,6 +173,14 @@ class CSV(DesignDataModule):
         categories and letters to the largest entry; letters behind a gap move up to close it.
         """
         return self._layout.nearest(self._project(designs))
+
+    def cells(self, designs: Tensor) -> Cells:
+        """Which draws become each of the designs, or the nearest that can be made of it.
+
+        Column by column: what an equality moves counts as drawn where it came to lie, and a
+        sequence with gaps as drawn without one amid its letters.
+        """
+        return self._layout.cells(designs)
 
     def feasible(self, designs: Tensor) -> Tensor:
         """Which of the designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``.

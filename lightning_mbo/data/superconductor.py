@@ -18,7 +18,7 @@ from lightning_mbo.data.boosted_trees import BoostedTrees
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.reading import numbers, read_csv, varying
 
 TARGET = "critical_temp"
@@ -133,7 +133,19 @@ class Superconductor(DesignDataModule):
         """Of measured compositions, no amount below zero; simulated designs are taken as drawn."""
         if self.labels == "simulated" or self.representation == "features":
             return designs
-        return designs.maximum(torch.from_numpy(-self._mean / self._std).to(designs))
+        return designs.maximum(self._none_of(designs))
+
+    def cells(self, designs: Tensor) -> Cells:
+        """Of measured compositions, an amount of zero is what was drawn at zero or below."""
+        if self.labels == "simulated" or self.representation == "features":
+            return super().cells(designs)
+        none = self._none_of(designs)
+        lower = torch.where(designs <= none + 1e-9, -torch.inf, designs)
+        return Cells(lower, designs, torch.zeros(0, dtype=torch.bool))
+
+    def _none_of(self, designs: Tensor) -> Tensor:
+        """Zero of each element, standardised, ``(d,)``."""
+        return torch.from_numpy(-self._mean / self._std).to(designs)
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Features in their own units or amounts of the elements, by UCI's names."""

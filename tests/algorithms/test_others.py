@@ -22,7 +22,7 @@ def samples(means: np.ndarray = MEANS) -> Samples:
     designs = torch.from_numpy(np.stack([means, -means], 1))
     zeros = torch.zeros(len(means), dtype=torch.float64)
     prediction = Normal(torch.from_numpy(means), torch.from_numpy(STDS[: len(means)]))
-    return Samples(designs, prediction, zeros, zeros, zeros)
+    return Samples(designs, prediction, zeros, designs, zeros, zeros)
 
 
 def started(algorithm: Algorithm) -> Algorithm:

@@ -94,9 +94,9 @@ def test_goes_where_the_closed_form_says(num_iterations: int, tmp_path: Path) ->
     expected = climbed(starts(7), num_steps)
     torch.testing.assert_close(search.last_samples(), expected, rtol=1e-5, atol=1e-5)
     # As long an ascent from as many designs leads to the same place.
-    torch.testing.assert_close(search.more_samples(7), search.last_samples())
-    assert len(search.more_samples(11)) == 11
-    assert len(search.more_samples(1000)) == NUM_DESIGNS
+    torch.testing.assert_close(search.more_samples(7).designs, search.last_samples())
+    assert len(search.more_samples(11).designs) == 11
+    assert len(search.more_samples(1000).designs) == NUM_DESIGNS
     mean, std = (getattr(trainer.lightning_module, f"property_{f}").item() for f in ("mean", "std"))
     rows = read_table(tmp_path / "ascent.csv")
     assert rows["step"].tolist() == list(range(num_steps + 1))
@@ -327,7 +327,7 @@ def test_one_segment_cannot_be_autofocused(tmp_path: Path) -> None:
 class Undirected(callbacks.GradientAscent):
     """An ascent that knows no densities."""
 
-    def _density(self, particles: Tensor) -> None:
+    def _density(self) -> None:
         return None
 
 

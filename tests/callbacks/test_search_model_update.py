@@ -261,7 +261,7 @@ def test_samples_are_drawn_again(tmp_path: Path) -> None:
     assert torch.equal(recorder.last_samples[2], drawn[2])
     assert torch.equal(search_of(trainer).last_samples(), drawn[2])
     assert not torch.equal(drawn[1], drawn[2])
-    more = search_of(trainer).more_samples(50)
+    more = search_of(trainer).more_samples(50).designs
     assert more.shape == (50, 2)
     assert not torch.isin(more, drawn[2]).any()
 
