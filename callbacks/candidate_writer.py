@@ -100,9 +100,11 @@ class CandidateWriter(DesignCallback):
                 "log_prob_search_model": samples.log_prob,
                 "log_prob_training_distribution": samples.log_prob_training,
             }
+        figures = {name: values[order] for name, values in figures.items()}
         data, search = design_data(trainer), _needed_search(trainer)
-        figures |= intervals(data, search, oracle, samples.designs, samples.prediction)
-        self.figures = {name: values[order].cpu() for name, values in figures.items()}
+        log_ratios = _log_ratios(data, search, samples.designs[order])
+        figures |= intervals(data, oracle, _rows(samples.prediction, order), *log_ratios)
+        self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
@@ -139,12 +141,14 @@ class CandidateWriter(DesignCallback):
         order = self._chosen(design_data(trainer), designs, means, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
-        prediction = Normal(means[order], stds[order], validate_args=False)
+        prediction = _rows(Normal(means, stds, validate_args=False), order)
         figures = _figures(prediction, search.present_threshold)
         figures |= search.log_densities(designs)
         assert isinstance(oracle, Oracle)
-        figures |= intervals(design_data(trainer), search, oracle, designs, prediction)
-        table = self.predicted = candidate_table(design_data(trainer), designs, figures)
+        data = design_data(trainer)
+        log_ratios = _log_ratios(data, search, designs)
+        figures |= intervals(data, oracle, prediction, *log_ratios)
+        table = self.predicted = candidate_table(data, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
             write_text(path, table.to_csv(index=False))
@@ -205,6 +209,20 @@ def _needed_search(trainer: pl.Trainer) -> Search:
     if search is None:
         raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
     return search
+
+
+def _log_ratios(
+    data: DesignDataModule, search: Search, designs: Tensor
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Of the held-out designs, and of these; None each without densities or held-out designs."""
+    if not search.has_densities or len(data.held_out_designs) == 0:
+        return None, None
+    held_out = data.held_out_designs.to(designs.device)
+    return search.log_ratios(held_out), search.log_ratios(designs)
+
+
+def _rows(prediction: Normal, rows: Tensor) -> Normal:
+    return Normal(prediction.loc[rows], prediction.scale[rows], validate_args=False)
 
 
 def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
