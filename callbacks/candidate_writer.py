@@ -106,11 +106,11 @@ class CandidateWriter(DesignCallback):
             }
         else:
             densities = search.log_densities(samples.drawn)
-        figures |= densities
+        figures = {name: values[order] for name, values in (figures | densities).items()}
         figures |= intervals(
-            data, search, oracle, samples.designs, samples.prediction, _log_ratios(densities)
+            data, oracle, _rows(samples.prediction, order), *_log_ratios(search, figures)
         )
-        self.figures = {name: values[order].cpu() for name, values in figures.items()}
+        self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
@@ -147,15 +147,14 @@ class CandidateWriter(DesignCallback):
         order = self._chosen(design_data(trainer), designs, means, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
-        prediction = Normal(means[order], stds[order], validate_args=False)
+        prediction = _rows(Normal(means, stds, validate_args=False), order)
         figures = _figures(prediction, search.present_threshold)
         drawn = self._draws.drawn.to(designs.device)
-        figures |= (densities := search.log_densities(drawn[order]))
+        figures |= search.log_densities(drawn[order])
         assert isinstance(oracle, Oracle)
-        figures |= intervals(
-            design_data(trainer), search, oracle, designs, prediction, _log_ratios(densities)
-        )
-        table = self.predicted = candidate_table(design_data(trainer), designs, figures)
+        data = design_data(trainer)
+        figures |= intervals(data, oracle, prediction, *_log_ratios(search, figures))
+        table = self.predicted = candidate_table(data, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
             write_text(path, table.to_csv(index=False))
@@ -218,6 +217,10 @@ def _needed_search(trainer: pl.Trainer) -> Search:
     return search
 
 
+def _rows(prediction: Normal, rows: Tensor) -> Normal:
+    return Normal(prediction.loc[rows], prediction.scale[rows], validate_args=False)
+
+
 def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
     return {
         "oracle_mean": prediction.loc,
@@ -226,11 +229,14 @@ def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _log_ratios(densities: dict[str, Tensor]) -> Tensor | None:
-    if not densities:
-        return None
-    search_model, training_distribution = densities.values()
-    return search_model - training_distribution
+def _log_ratios(
+    search: Search, figures: dict[str, Tensor]
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Of the held-out designs, and of those with these figures; None without densities."""
+    held_out = search.held_out_log_ratios()
+    if held_out is None:
+        return None, None
+    return held_out, (figures["log_prob_search_model"] - figures["log_prob_training_distribution"])
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:
