@@ -88,7 +88,7 @@ def cross_conformal_coverage(
     Returns:
         A share, 0 to 1.
     """
-    order = torch.randperm(len(residuals), generator=generator).to(residuals.device)
+    order = torch.randperm(len(residuals), generator=generator, device="cpu").to(residuals.device)
     covered = 0
     for fold in range(NUM_FOLDS):
         judged = torch.zeros(len(residuals), dtype=torch.bool, device=residuals.device)

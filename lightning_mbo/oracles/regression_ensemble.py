@@ -56,7 +56,7 @@ class RegressionEnsemble(DifferentiableOracle):
         self.hidden_sizes = tuple(hidden_sizes)
         self.learning_rate = learning_rate
         self.negative_slope = negative_slope
-        self.register_buffer("residual_variance", torch.ones(num_members))
+        self.register_buffer("residual_variance", torch.ones(num_members, dtype=torch.float32))
         self._held_out = nn.ModuleList(_held_out_metrics() for _ in range(num_members))
 
     def build(self, design_shape: torch.Size) -> None:
