@@ -22,7 +22,7 @@ def world_size() -> int:
 def all_reduce_sum(tensor: Tensor) -> Tensor:
     """The sum of `tensor` over all processes, equal on each of them to the last bit."""
     if world_size() > 1:
-        total = tensor.to(_collective_device(tensor)).contiguous().clone()
+        total = tensor.to(collective_device(tensor)).contiguous().clone()
         dist.all_reduce(total)
         return total.to(tensor.device)
     return tensor
@@ -54,7 +54,7 @@ def gather_shards(local: Tensor, length: int) -> Tensor:
 def from_rank_zero(tensor: Tensor) -> Tensor:
     """Rank 0's `tensor` on every process; the others pass one of the same shape and type."""
     if world_size() > 1:
-        shared = tensor.to(_collective_device(tensor))
+        shared = tensor.to(collective_device(tensor))
         dist.broadcast(shared, src=0)
         return shared.to(tensor.device)
     return tensor
@@ -70,7 +70,7 @@ def on_rank_zero(function: Callable[[], Tensor], like: Tensor) -> Tensor:
     return from_rank_zero(function().to(like) if rank() == 0 else torch.zeros_like(like))
 
 
-def _collective_device(tensor: Tensor) -> torch.device:
+def collective_device(tensor: Tensor) -> torch.device:
     """Where the process group takes a tensor: NCCL knows only those that are on a GPU."""
     if tensor.device.type == "cpu" and dist.is_initialized() and dist.get_backend() == "nccl":
         return torch.device("cuda", torch.cuda.current_device())

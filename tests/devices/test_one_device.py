@@ -35,25 +35,21 @@ callbacks = importlib.import_module("lightning_mbo.callbacks")
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter is intended")
 
 
+def unstarted(config: str, small_run: list[str], folder: Path) -> Unstarted:
+    """All parts of a run whose trainer trains on `meta`."""
+    on_meta = ["--trainer.strategy=SingleDeviceStrategy", "--trainer.strategy.device=meta"]
+    return Unstarted(["fit", *options_of(config, small_run, folder), *on_meta])
+
+
 @pytest.mark.parametrize("config", RUNS)
 def test_all_of_a_run_is_on_its_device(config: str, small_run: list[str], tmp_path: Path) -> None:
-    options = options_of(config, small_run, tmp_path)
-    run = Unstarted(
-        [
-            "fit",
-            *options,
-            "--trainer.strategy=SingleDeviceStrategy",
-            "--trainer.strategy.device=meta",
-        ]
-    )
+    run = unstarted(config, small_run, tmp_path)
     trainer, oracle, data = run.trainer, run.model, run.datamodule
     assert trainer.strategy.root_device == META
     trainer.datamodule = data
     trainer.strategy.connect(oracle)
     data.trainer = oracle.trainer = trainer
-    with META, OneDevice():
-        data.setup("fit")
-    assert all(tensor.device.type == "cpu" for tensor in tensors_of(data))
+    data.setup("fit")
     search = next(c for c in trainer.callbacks if isinstance(c, callbacks.Search))
     search.setup(trainer, oracle, "fit")
     with OneDevice():
@@ -68,8 +64,31 @@ def test_all_of_a_run_is_on_its_device(config: str, small_run: list[str], tmp_pa
     assert judged.designs.device == judged.prediction.loc.device == META
 
 
-def tensors_of(data: DesignDataModule) -> list[Tensor]:
-    return [value for value in vars(data).values() if isinstance(value, Tensor)]
+@pytest.mark.parametrize(
+    "config", ["cbas.yaml", "my_data.yaml", "quadratic.yaml", "tf_bind_8.yaml", "toy.yaml"]
+)
+def test_the_table_is_the_cpus_whatever_the_default_device(
+    config: str, small_run: list[str], tmp_path: Path
+) -> None:
+    expected, data = (unstarted(config, small_run, tmp_path).datamodule for _ in range(2))
+    expected.setup("fit")
+    with META, OneDevice():
+        data.setup("fit")
+        assert data.feasible(data.nearest_allowed(data.designs)).device.type == "cpu"
+    for name, value in vars(expected).items():
+        if isinstance(value, Tensor):
+            assert torch.equal(getattr(data, name), value), name
+
+
+@pytest.mark.parametrize("config", ["quadratic.yaml", "toy.yaml"])
+def test_the_truth_lies_where_the_designs_lie(
+    config: str, small_run: list[str], tmp_path: Path
+) -> None:
+    data = unstarted(config, small_run, tmp_path).datamodule
+    data.setup("fit")
+    designs = data.designs.to(META)
+    with OneDevice():
+        assert data.ground_truth(designs).device == META
 
 
 def take_steps(trainer: pl.Trainer, oracle: Oracle, data: DesignDataModule) -> None:
