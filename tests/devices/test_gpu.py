@@ -76,7 +76,9 @@ def test_its_first_iteration_is_the_cpus(
         ), name
 
 
-@pytest.mark.parametrize("config", ["cbas_af.yaml", "toy_af.yaml", "coms_af.yaml", "fb_af.yaml"])
+@pytest.mark.parametrize(
+    "config", ["cbas_af.yaml", "toy_af.yaml", "coms_af.yaml", "cma_es_af.yaml"]
+)
 @pytest.mark.parametrize(("first", "then"), [(ON_GPU, ON_CPU), (ON_CPU, ON_GPU)])
 def test_a_run_goes_on_on_the_other_device(
     config: str, first: list[str], then: list[str], small_run: list[str], tmp_path: Path
