@@ -125,7 +125,12 @@ class GradientAscent(Search):
 
     def iterate(self, oracle: Oracle) -> DesignIteration | None:
         """Climb one segment further."""
-        start = self._encoded(self.num_starts) if self.particles is None else self.particles
+        # Particles that a checkpoint holds are the CPU's.
+        start = (
+            self._encoded(self.num_starts)
+            if self.particles is None
+            else self.particles.to(oracle.device)
+        )
         self.path = torch.stack([start, *self._climb(start, self.num_steps)])
         self.particles = self.path[-1]
         drawn, designs, share = self._feasible(self.particles)
@@ -196,7 +201,7 @@ class GradientAscent(Search):
             )
         model = search_model_for(data.space)
         model.build(data.space)
-        model.fit(data.designs, torch.ones(len(data.designs)))
+        model.fit(data.designs, torch.ones_like(data.properties))
         self.training_distribution = model.requires_grad_(False).to(device)
         self.find_preimages(data, device)
 

@@ -179,7 +179,8 @@ class _FixedOracleSearch:
         self.algorithm.load_state_dict(state_dict["algorithm"])
         self.search_model.load_state_dict(state_dict["search_model"])
         if state_dict["oracle"]:
-            mean, std = state_dict["oracle"]
+            # What a checkpoint holds is the CPU's.
+            mean, std = (part.to(self.search_model.grid) for part in state_dict["oracle"])
             self.oracle = Normal(mean, std, validate_args=False)
 
 
@@ -190,7 +191,9 @@ def _panel(weights: Tensor, oracle: Normal, log_density: Tensor, threshold: floa
 
 def _problem(data: DesignDataModule, nodes: Tensor, log_p_0: Tensor) -> Problem:
     table = data.to_user_units(torch.cat([nodes.cpu(), data.designs]))
-    positions, designs = torch.tensor(table.iloc[:, 0].to_numpy()).tensor_split([len(nodes)])
+    positions, designs = torch.tensor(table.iloc[:, 0].to_numpy(), device="cpu").tensor_split(
+        [len(nodes)]
+    )
     return Problem(
         designs,
         data.properties,

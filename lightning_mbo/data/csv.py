@@ -188,6 +188,8 @@ class CSV(DesignDataModule):
         Raises:
             ConfigurationError: If the user's own function fails.
         """
+        if not self.has_constraints:
+            return super().feasible(designs)
         held = np.ones(len(designs), dtype=bool)
         names = {name for constraint in self.constraints for name in constraint.coefficients}
         if names:
@@ -215,7 +217,7 @@ class CSV(DesignDataModule):
             )
         bounded = self._layout.nearest(designs)
         free = (c.fixed is None for c in self._layout.numbers)
-        mask = torch.tensor([*free], dtype=torch.bool)
+        mask = torch.tensor([*free], dtype=torch.bool, device=designs.device)
         num = len(mask)
         moved = ((bounded.flatten(1)[:, :num] - designs.flatten(1)[:, :num]).abs() > 1e-6) & mask
         outside = moved.any(1).numpy() | ~self.feasible(designs).numpy()

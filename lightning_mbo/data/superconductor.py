@@ -107,7 +107,9 @@ class Superconductor(DesignDataModule):
         problem = self._standardize()
         trees = problem.trees
         self._names, self._mean, self._std = problem.names, problem.mean, problem.std
-        self.ground_truth = lambda designs: torch.from_numpy(trees(designs.cpu().numpy()))
+        self.ground_truth = lambda designs: torch.from_numpy(trees(designs.cpu().numpy())).to(
+            designs.device
+        )
         reference = trees(problem.values) if self.labels == "simulated" else problem.temperatures
         self.property_range = float(reference.min()), float(reference.max())
         visible = reference <= np.percentile(reference, self.visible_percentile)
@@ -122,11 +124,14 @@ class Superconductor(DesignDataModule):
         if self.labels == "measured":
             return designs, torch.from_numpy(problem.temperatures[visible])
         model = MultivariateNormal()
-        model.build(DesignSpace.of_shape(designs.shape[1:]))
-        model.fit(designs, torch.ones(len(designs)))
+        with designs.device:  # whatever the default device: what is drawn is the table
+            model.build(DesignSpace.of_shape(designs.shape[1:]))
+        model.fit(designs, designs.new_ones(len(designs)))
         generator = keyed_generator("training designs")
         designs = model.sample(self.num_designs or len(designs), generator)
-        noise = torch.randn(len(designs), generator=generator, dtype=torch.float64)
+        noise = torch.randn(
+            len(designs), generator=generator, dtype=torch.float64, device=designs.device
+        )
         return designs, self.ground_truth(designs) + self.noise_std * noise
 
     def nearest_allowed(self, designs: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def _distances(evidence: Evidence) -> tuple[Tensor, float]:
 
 def _spread(length: int, most: int) -> Tensor:
     """Row numbers, evenly spaced: all of them, or as many as are to be drawn or compared."""
-    return torch.arange(min(length, most)) * length // min(length, most)
+    return torch.arange(min(length, most), device="cpu") * length // min(length, most)
 
 
 def _held_out(evidence: Evidence) -> dict[str, Any] | None:

@@ -29,15 +29,14 @@ def importance_weights(log_ratios: Tensor, alpha: float, self_normalize: bool = 
         Shape ``(n,)``, finite and not negative; all zero when no entry is finite.
     """
     usable = log_ratios.isfinite()
-    if not usable.any():
-        return torch.zeros_like(log_ratios)
     scaled = torch.where(usable, alpha * log_ratios, -torch.inf)
     if not self_normalize:
         limit = torch.finfo(scaled.dtype).max
         return scaled.exp().clamp(max=limit / scaled.numel())
     # Subtracting the largest keeps the most relevant points from overflowing.
     weights = (scaled - scaled.max()).exp()
-    return weights * (weights.numel() / weights.sum())
+    weights = weights * (weights.numel() / weights.sum())
+    return torch.where(usable.any(), weights, 0.0)
 
 
 def effective_sample_size(weights: Tensor) -> Tensor:
@@ -47,10 +46,8 @@ def effective_sample_size(weights: Tensor) -> Tensor:
         weights: Shape ``(n,)``, not negative. All zero gives 0.
     """
     largest = weights.max()
-    if largest <= 0:
-        return torch.zeros_like(largest)
     scaled = weights / largest
-    return scaled.sum().square() / scaled.square().sum()
+    return torch.where(largest <= 0, 0.0, scaled.sum().square() / scaled.square().sum())
 
 
 def normalized_weights(log_weights: Tensor) -> Tensor:

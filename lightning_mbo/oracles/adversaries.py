@@ -112,21 +112,23 @@ class PersistentParticles(Adversary):
         """Have particles that weigh nothing yet, and start one after the other."""
         num_particles, num_turns = self.num_particles, -(-self.num_steps // self.steps_at_once)
         turns = torch.arange(num_particles) % num_turns
-        self.register_buffer("particles", torch.zeros(num_particles, num_members, num_inputs))
-        self.register_buffer("particle_weights", torch.zeros(num_particles, num_members))
+        particles = torch.zeros(num_particles, num_members, num_inputs, dtype=torch.float32)
+        self.register_buffer("particles", particles)
+        self.register_buffer("particle_weights", torch.zeros_like(particles[..., 0]))
         self.register_buffer("ages", self.num_steps - self.steps_at_once * turns)
 
     def find(self, objective: Objective, inputs: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Start the oldest particles anew, and let all climb."""
         mine = shard(self.num_particles)
-        particles = self.particles[mine].clone()
-        particle_weights, ages = self.particle_weights[mine].clone(), self.ages[mine].clone()
+        particles = self.particles[mine]
+        particle_weights, ages = self.particle_weights[mine], self.ages[mine]
         if inputs.shape[1] > 0:
-            due = (ages >= self.num_steps).nonzero()[:, 0]
-            points = due % inputs.shape[1]
-            particles[due] = inputs[:, points].transpose(0, 1).detach()
-            particle_weights[due] = weights[:, points].mT
-            ages[due] = 0
+            due = ages >= self.num_steps
+            points = torch.arange(len(ages), device=ages.device) % inputs.shape[1]
+            starts = inputs[:, points].transpose(0, 1).detach()
+            particles = torch.where(due[:, None, None], starts, particles)
+            particle_weights = torch.where(due[:, None], weights[:, points].mT, particle_weights)
+            ages = torch.where(due, 0, ages)
         found = ascend(objective, particles.transpose(0, 1), self.steps_at_once, self.step_size)
         for kept, changed in (
             (self.particles, found.transpose(0, 1)),

@@ -61,9 +61,12 @@ class ConservativeObjectiveModel(RegressionEnsemble):
         if alpha <= 0:
             raise ConfigurationError(f"model.alpha must be positive, not {alpha}")
         self.overestimation_limit = overestimation_limit
+        self.alpha = alpha
         self.alpha_learning_rate = alpha_learning_rate
         self.adversary = BatchAscent() if adversary is None else adversary
-        self.log_alpha = nn.Parameter(torch.full((num_members,), math.log(alpha)))
+        self.log_alpha = nn.Parameter(
+            torch.full((num_members,), math.log(alpha), dtype=torch.float32)
+        )
 
     def build(self, design_shape: torch.Size) -> None:
         """Create the network and what its adversary keeps."""

@@ -274,7 +274,7 @@ class ConstantColumn:
 
     def encode(self, values: pd.Series) -> Tensor:
         """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
-        return torch.empty(len(values), 0, dtype=torch.float64)
+        return torch.empty(len(values), 0, dtype=torch.float64, device="cpu")
 
     def decode(self, entries: Tensor) -> Any:
         """Values ``(m,)`` of entries ``(m, num_entries)``."""

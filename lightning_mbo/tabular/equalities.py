@@ -46,8 +46,10 @@ class EqualityProjection:
             rows.append([terms.get(c.name, 0.0) * c.std * (c.fixed is None) for c in self.numbers])
             held = {c.name: c.mean if c.fixed is None else c.fixed for c in self.numbers}
             bounds.append(bound - sum(terms[name] * held[name] for name in terms))
-        self.matrix = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(self.numbers))
-        self.bounds = torch.tensor(bounds, dtype=torch.float64)
+        shape = len(rows), len(self.numbers)
+        # With the table, whatever the default device; designs are followed to theirs.
+        self.matrix = torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(shape)
+        self.bounds = torch.tensor(bounds, dtype=torch.float64, device="cpu")
         self.inverse = torch.linalg.pinv(self.matrix)
 
     def __call__(self, designs: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class TableLayout:
             names: Which columns; None for all.
         """
         entries = self._split(designs.detach().double().cpu())
-        none = torch.empty(len(designs), 0)
+        none = torch.empty(len(designs), 0, device="cpu")
         values = {
             column.name: column.decode(entries.get(column.name, none))
             for column in self.columns
