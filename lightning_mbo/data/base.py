@@ -45,7 +45,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             float64, positive; ones where `load` sets none.
         held_out_designs: Kept from training and search alike, shape ``(h, *design_shape)``.
         held_out_properties: Their labels, shape ``(h,)``.
-        training_rows: Which rows of what `load` gave are not held out, shape ``(n,)``.
+        known_designs: Those of all rows in the table's order, held-out ones included, shape
+            ``(n + h, *design_shape)``: no candidate is one of them.
+        known_properties: Their labels, shape ``(n + h,)``; only `nearest_known` reads them.
         property_name: What is maximised, with its unit.
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
@@ -64,7 +66,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     base_weights: Tensor
     held_out_designs: Tensor
     held_out_properties: Tensor
-    training_rows: Tensor
+    known_designs: Tensor
+    known_properties: Tensor
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
@@ -139,7 +142,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return self.property_name
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
+        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns.
+
+        It is looked for in all rows of the table, held-out ones included.
+        """
         return pd.DataFrame(index=range(len(designs)))
 
     @property
@@ -274,9 +280,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
         out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out)
+        self.known_designs, self.known_properties = designs, properties
         self.designs, self.properties = designs[~out], properties[~out]
         self.held_out_designs, self.held_out_properties = designs[out], properties[out]
-        self.training_rows = (~out).nonzero()[:, 0]
         if hasattr(self, "base_weights"):
             self.base_weights = self.base_weights[~out]
         else:

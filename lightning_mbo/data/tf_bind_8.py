@@ -87,12 +87,15 @@ class TFBind8(DesignDataModule):
         return pd.DataFrame({"sequence": letters(designs, ALPHABET)})
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """The visible sequence that differs in the fewest places, which may be the design."""
-        _, rows = nearest(designs, self.designs, hamming)
+        """The visible sequence that differs in the fewest places, which may be the design.
+
+        Held-out ones are visible too.
+        """
+        _, rows = nearest(designs, self.known_designs, hamming)
         return pd.DataFrame(
             {
-                "nearest_sequence": letters(self.designs[rows], ALPHABET),
-                "nearest_score": self.properties[rows].numpy(),
+                "nearest_sequence": letters(self.known_designs[rows], ALPHABET),
+                "nearest_score": self.known_properties[rows].numpy(),
             }
         )
 

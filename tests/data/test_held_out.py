@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from lightning_mbo.data import DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
+from lightning_mbo.data import CSV, DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
 from lightning_mbo.data.loading import held_out_rows
+from lightning_mbo.designs import are_among
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 
 
@@ -100,6 +103,23 @@ def small_superconductors(tmp_path: Path) -> Path:
     rows = [f"Mg{i}B{(i * 7) % 11 + 1},{10 + (i * 13) % 29}" for i in range(1, 80)]
     path.write_text("\n".join(["formula,critical_temp", *rows]) + "\n")
     return path
+
+
+@pytest.mark.parametrize("held_out", ["random", "top"])
+def test_held_out_rows_are_known(held_out: Any) -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+    sequences = loaded(TFBind8(held_out_fraction=0.01, held_out=held_out))
+    data = loaded(CSV(frame, "y", held_out_fraction=0.5, held_out=held_out))
+    for problem in (data, sequences):
+        known = problem.nearest_known(problem.held_out_designs)
+        assert torch.equal(torch.tensor(known.iloc[:, 1]), problem.held_out_properties)
+        assert torch.equal(
+            are_among(problem.known_designs, problem.held_out_designs),
+            ~are_among(problem.known_designs, problem.designs),
+        )
+    rows = data.to_user_units(data.held_out_designs)["x"] + 1
+    assert data.nearest_known(data.held_out_designs)["nearest_row"].tolist() == rows.tolist()
+    assert data.nearest_known(data.known_designs)["nearest_row"].tolist() == [*range(1, 61)]
 
 
 @pytest.mark.parametrize(
