@@ -43,6 +43,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         weights: Shape ``(n,)``, float64.
         base_weights: What each design counts before any importance weight, shape ``(n,)``,
             float64, positive; ones where `load` sets none.
+        groups: Which rows are the same thing, although their designs differ, and are held out
+            together: equal integers, shape ``(n + h,)``, in the table's order; None where `load`
+            sets none. Rows of equal designs are held out together in any case.
         held_out_designs: Kept from training and search alike, shape ``(h, *design_shape)``.
         held_out_properties: Their labels, shape ``(h,)``.
         known_designs: Those of all rows in the table's order, held-out ones included, shape
@@ -64,6 +67,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     properties: Tensor
     weights: Tensor
     base_weights: Tensor
+    groups: Tensor | None = None
     held_out_designs: Tensor
     held_out_properties: Tensor
     known_designs: Tensor
@@ -279,7 +283,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             setattr(self, name, state_dict[name])
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
-        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out)
+        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out, self.groups)
         self.known_designs, self.known_properties = designs, properties
         self.designs, self.properties = designs[~out], properties[~out]
         self.held_out_designs, self.held_out_properties = designs[out], properties[out]
