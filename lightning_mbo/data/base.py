@@ -43,9 +43,14 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         weights: Shape ``(n,)``, float64.
         base_weights: What each design counts before any importance weight, shape ``(n,)``,
             float64, positive; ones where `load` sets none.
+        groups: Which rows are the same thing, although their designs differ, and are held out
+            together: equal integers, shape ``(n + h,)``, in the table's order; None where `load`
+            sets none. Rows of equal designs are held out together in any case.
         held_out_designs: Kept from training and search alike, shape ``(h, *design_shape)``.
         held_out_properties: Their labels, shape ``(h,)``.
-        training_rows: Which rows of what `load` gave are not held out, shape ``(n,)``.
+        known_designs: Those of all rows in the table's order, held-out ones included, shape
+            ``(n + h, *design_shape)``: no candidate is one of them.
+        known_properties: Their labels, shape ``(n + h,)``; only `nearest_known` reads them.
         property_name: What is maximised, with its unit.
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
@@ -62,9 +67,11 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     properties: Tensor
     weights: Tensor
     base_weights: Tensor
+    groups: Tensor | None = None
     held_out_designs: Tensor
     held_out_properties: Tensor
-    training_rows: Tensor
+    known_designs: Tensor
+    known_properties: Tensor
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
@@ -139,7 +146,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return self.property_name
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
+        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns.
+
+        It is looked for in all rows of the table, held-out ones included.
+        """
         return pd.DataFrame(index=range(len(designs)))
 
     @property
@@ -280,10 +290,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             setattr(self, name, state_dict[name])
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
-        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out)
+        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out, self.groups)
+        self.known_designs, self.known_properties = designs, properties
         self.designs, self.properties = designs[~out], properties[~out]
         self.held_out_designs, self.held_out_properties = designs[out], properties[out]
-        self.training_rows = (~out).nonzero()[:, 0]
         if hasattr(self, "base_weights"):
             self.base_weights = self.base_weights[~out]
         else:

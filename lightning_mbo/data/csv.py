@@ -149,20 +149,24 @@ class CSV(DesignDataModule):
         return self._layout.decode(designs)
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """The most similar design of the table: its first row, from 1, and what was measured."""
+        """The most similar design of the table: its first row, from 1, and what was measured.
+
+        Held-out rows are in the table too.
+        """
         if not len(designs):
             return pd.DataFrame({"nearest_row": [], f"nearest_{self.measured_name}": []})
         designs = designs.double().cpu()
         found = [
-            nearest(designs, chunk, self.distances) for chunk in self.designs.split(_CHUNK_SIZE)
+            nearest(designs, chunk, self.distances)
+            for chunk in self.known_designs.split(_CHUNK_SIZE)
         ]
         best = torch.stack([distances for distances, _ in found]).argmin(0)
         rows = torch.stack([rows + i * _CHUNK_SIZE for i, (_, rows) in enumerate(found)])
         rows = rows.gather(0, best[None])[0]
         return pd.DataFrame(
             {
-                "nearest_row": self._row_numbers[self.training_rows[rows].numpy()],
-                f"nearest_{self.measured_name}": (self.sign * self.properties[rows]).numpy(),
+                "nearest_row": self._row_numbers[rows.numpy()],
+                f"nearest_{self.measured_name}": (self.sign * self.known_properties[rows]).numpy(),
             }
         )
 
