@@ -75,4 +75,5 @@ class Cells:
     def of_points(cls, designs: Tensor, space: DesignSpace) -> Cells:
         """Those of designs ``(n, *shape)`` that are nothing but what was drawn."""
         numbers = space.numbers(designs)
-        return cls(numbers, numbers, torch.zeros(len(space.groups), dtype=torch.bool))
+        none = torch.zeros(len(space.groups), dtype=torch.bool, device=designs.device)
+        return cls(numbers, numbers, none)

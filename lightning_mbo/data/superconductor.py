@@ -146,7 +146,7 @@ class Superconductor(DesignDataModule):
             return super().cells(designs)
         none = self._none_of(designs)
         lower = torch.where(designs <= none + 1e-9, -torch.inf, designs)
-        return Cells(lower, designs, torch.zeros(0, dtype=torch.bool))
+        return Cells(lower, designs, super().cells(designs).any_level)
 
     def _none_of(self, designs: Tensor) -> Tensor:
         """Zero of each element, standardised, ``(d,)``."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.search_models import MultivariateNormal, SearchModel
+from lightning_mbo.sequences import one_hot
 from lightning_mbo.space import Cells, DesignSpace
 
 _MOST_DRAWS = 64
@@ -113,7 +114,7 @@ def preimages_of(
         levels = frequencies.multinomial(
             log_proposal.numel(), replacement=True, generator=generator
         ).reshape(log_proposal.shape)
-        one_hots[group] = torch.eye(len(frequencies), dtype=designs.dtype)[levels]
+        one_hots[group] = one_hot(levels, len(frequencies))
         log_proposal = log_proposal + frequencies.log()[levels]
     return Preimages(designs, rows, space.join(numbers, one_hots), log_proposal)
 

@@ -80,7 +80,7 @@ class TableLayout:
             for column in self._ordered
             for _ in column.groups
         ]
-        return Cells(lower, upper, torch.tensor(fixed, dtype=torch.bool))
+        return Cells(lower, upper, torch.tensor(fixed, dtype=torch.bool, device=designs.device))
 
     def _split(self, designs: Tensor) -> dict[str, Tensor]:
         sizes = [column.num_entries for column in self._ordered]
