@@ -144,8 +144,9 @@ def climb(
     found = ascend(
         lambda inputs: search.objective(oracle.input_outputs(inputs)), start, 3, search.step_size
     )
-    designs = data.nearest_allowed(oracle.representation.decode(found).double())
-    return JudgedDesigns(designs, *oracle.predict(designs))
+    drawn = oracle.representation.decode(found).double()
+    designs = data.nearest_allowed(drawn)
+    return JudgedDesigns(designs, *oracle.predict(designs), drawn)
 
 
 def _generated(device: str) -> Tensor:
