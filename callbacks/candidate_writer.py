@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import Samples
+from lightning_mbo.algorithms import JudgedDesigns, Samples
 from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.batch import diverse_batch
 from lightning_mbo.console import say
@@ -86,21 +86,19 @@ class CandidateWriter(DesignCallback):
         """Keep the candidates of the best iteration."""
         if not iteration.is_best:
             return
-        samples = iteration.samples
-        order = self._chosen(
-            design_data(trainer),
-            samples.designs,
-            samples.prediction.loc,
-            iteration.candidates,
-            self.num_candidates,
-        )
+        data, search = design_data(trainer), _needed_search(trainer)
+        samples = self._enough(data, search, oracle, iteration.samples)
+        means = samples.prediction.loc
+        candidates = means >= iteration.candidate_threshold
+        order = self._chosen(data, samples.designs, means, candidates, self.num_candidates)
+        if self.num_candidates is None:
+            order = order[: search.num_wanted]
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
         figures = _figures(
             samples.prediction,
             torch.tensor(iteration.threshold, dtype=torch.float64),
         )
-        data, search = design_data(trainer), _needed_search(trainer)
         if isinstance(samples, Samples):
             densities = {
                 "log_prob_search_model": samples.log_prob,
@@ -189,6 +187,30 @@ class CandidateWriter(DesignCallback):
             return pool
         batch = diverse_batch(designs[pool], means[pool], data.distances, number)
         return pool[batch.sort().values]
+
+    def _enough(
+        self, data: DesignDataModule, search: Search, oracle: Oracle, samples: JudgedDesigns
+    ) -> JudgedDesigns:
+        """The samples, and further ones while fewer can be handed out than are wanted."""
+        if search.num_wanted is None:
+            return samples
+        wanted = self.num_candidates or search.num_wanted
+        further = search.further_samples()
+        while (found := self._count(data, samples.designs)) < wanted:
+            draws = next(further, None)
+            if draws is None:
+                rank_zero_warn(
+                    f"from all training designs together the search leads to {found} different "
+                    f"designs that can be handed out, where {wanted} are wanted"
+                )
+                break
+            samples = samples.with_further(
+                JudgedDesigns(draws.designs, *oracle.predict(draws.designs), draws.drawn)
+            )
+        return samples
+
+    def _count(self, data: DesignDataModule, designs: Tensor) -> int:
+        return len(self._unknown(data, designs, first_occurrences(designs)))
 
     def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:
         return rows if self.keep_known else rows[~are_among(designs[rows], data.known_designs)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -66,7 +67,9 @@ class GradientAscent(Search):
             num_steps: Steps of a design iteration, T.
             step_size: s; a step is s √(number of inputs) times the gradient of the standardised
                 property.
-            num_starts: How many of the best training designs to start from, m.
+            num_starts: How many of the best training designs to start from, m; and how many
+                candidates are wanted. Where fewer of them lead to designs that are new and
+                distinct, further ascents begin at the next best training designs.
             objective: What to climb: the members' mean (the default), their minimum, or a lower
                 confidence bound.
             num_iterations: Design iterations of the run, each of which goes on from the one before.
@@ -84,7 +87,7 @@ class GradientAscent(Search):
             raise ConfigurationError(f"search.step_size must be positive, not {step_size}")
         self.num_steps = num_steps
         self.step_size = step_size
-        self.num_starts = num_starts
+        self.num_starts = self.num_wanted = num_starts
         self.objective = Mean() if objective is None else objective
         self.num_iterations = num_iterations
         self.particles: Tensor | None = None
@@ -169,6 +172,16 @@ class GradientAscent(Search):
         """Where as long an ascent leads from the best training designs."""
         start = self._encoded(num_samples)
         return self._feasible([start, *self._climb(start, self.num_done * self.num_steps)][-1])
+
+    def further_samples(self) -> Iterator[Draws]:
+        """Where as long an ascent on the present oracle leads from the next best training designs.
+
+        As many at a time as the search has particles, until there is no training design left.
+        """
+        for rows in self._ranking[self.num_starts :].split(self.num_starts):
+            designs = self._data.designs[rows].to(self._oracle.device, torch.float32)
+            start = self._oracle.representation.encode(designs)
+            yield self._feasible(self._climb(start, self.num_done * self.num_steps)[-1])
 
     @property
     def present_threshold(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -45,10 +46,12 @@ class Search(DesignCallback, ABC):
         exhausted: Whether there is nothing to go on from.
         training_rows: The training designs, and draws that become them; where it has densities.
         held_out_rows: The held-out designs likewise.
+        num_wanted: How many candidates are expected of it, or None for whatever it finds.
         candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
     """
 
     num_iterations: int
+    num_wanted: int | None = None
     candidate_quantile: float
     training_rows: Preimages
     held_out_rows: Preimages
@@ -96,6 +99,13 @@ class Search(DesignCallback, ABC):
     @abstractmethod
     def more_samples(self, num_samples: int) -> Draws:
         """Further designs of the same kind, and what they were made of, as many at most."""
+
+    def further_samples(self) -> Iterator[Draws]:
+        """More designs of the last iteration, while candidates are too few, in several lots.
+
+        By default none: what the search has found is what there is to choose from.
+        """
+        return iter(())
 
     @property
     @abstractmethod
@@ -171,7 +181,10 @@ class Search(DesignCallback, ABC):
         # For callbacks that monitor; `Trajectory` hands the figures to the loggers. To `log` them,
         # which prepares for sums over batches and processes, takes longer than a small iteration.
         trainer.callback_metrics.update(
-            {f"design/{name}": torch.tensor(value) for name, value in iteration.metrics.items()}
+            {
+                f"design/{name}": torch.tensor(value, dtype=torch.float32)
+                for name, value in iteration.metrics.items()
+            }
         )
         trainer.should_stop = trainer.should_stop or self.finished
 

@@ -122,7 +122,7 @@ class SearchModelUpdate(Search):
         self._data = data
         self.search_model = search_model_for(data.space, self.given_search_model)
         self.search_model.build(data.space)
-        self.search_model.fit(data.designs, torch.ones(len(data.designs)))
+        self.search_model.fit(data.designs, torch.ones_like(data.properties))
         self.algorithm.start(data.designs, data.properties)
         self.training_distribution = copy.deepcopy(self.search_model)
         self.search_model.begin_search()

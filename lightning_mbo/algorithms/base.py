@@ -29,6 +29,20 @@ class JudgedDesigns:
     disagreement: Tensor
     drawn: Tensor
 
+    def with_further(self, others: JudgedDesigns) -> JudgedDesigns:
+        """These designs, then others."""
+        parts = (self, others)
+        means, stds = (
+            torch.cat([getattr(part.prediction, name) for part in parts])
+            for name in ("loc", "scale")
+        )
+        return JudgedDesigns(
+            torch.cat([part.designs for part in parts]),
+            Normal(means, stds, validate_args=False),
+            torch.cat([part.disagreement for part in parts]),
+            torch.cat([part.drawn for part in parts]),
+        )
+
 
 @dataclass(frozen=True)
 class Samples(JudgedDesigns):

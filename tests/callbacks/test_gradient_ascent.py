@@ -202,12 +202,48 @@ class CountOfBs(DifferentiableOracle):
 def test_sequences_are_read_back_and_each_is_written_once(tmp_path: Path) -> None:
     search = callbacks.GradientAscent(10, 1.0, num_starts=9)
     writer = callbacks.CandidateWriter(keep_known=True)
-    ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
+    with pytest.warns(UserWarning, match="leads to 1 different designs .* where 9 are wanted"):
+        ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
     samples = search.last_samples()
     assert samples.shape == (9, 3, 3)
     assert (samples[..., 1] == 1).all()
     candidates = pd.read_csv(tmp_path / "candidates.csv")
     assert candidates["word"].tolist() == ["BBB"]
+
+
+class FirstIsB(CountOfBs):
+    """Is the logit of B in the first place."""
+
+    def input_outputs(self, inputs: Tensor) -> Normal:
+        values = inputs.unflatten(-1, (3, 2))[..., 0, 0] + self.offset
+        return Normal(values, torch.ones_like(values), validate_args=False)
+
+
+class SomeWords(Words):
+    """Every second word: of the nine that begin with B four, among them the best."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        designs, properties = super().load()
+        kept = torch.arange(len(designs)) % 2 == 0
+        return designs[kept], properties[kept]
+
+
+@pytest.mark.parametrize("number", [None, 3, 5])
+def test_as_many_new_designs_as_are_wanted(number: int | None, tmp_path: Path) -> None:
+    """Of the ends of the first ascents several are known, or are the same."""
+    search = callbacks.GradientAscent(1, 1.0, num_starts=4)
+    writer = callbacks.CandidateWriter(number)
+    trainer = ascend(tmp_path, search, writer, oracle=FirstIsB(), data=SomeWords())
+    known = set(trainer.datamodule.to_user_units(trainer.datamodule.designs)["word"])
+    ends = trainer.datamodule.to_user_units(search.last_samples())["word"]
+    assert len(set(ends) - known) < (number or 4)
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    assert len(candidates) == (number or 4)
+    assert candidates["word"].is_unique
+    assert not set(candidates["word"]) & known
+    assert candidates["oracle_mean"].is_monotonic_decreasing
+    # What is recorded and scored is the search's own particles.
+    assert len(search.last_samples()) == 4
 
 
 def test_of_sequences_the_oracle_is_asked_on_the_way_and_of_the_nearest(tmp_path: Path) -> None:
