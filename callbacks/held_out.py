@@ -46,7 +46,7 @@ class HeldOut(DesignCallback):
         if len(data.held_out_designs) == 0 or search is None:
             return
         properties = data.held_out_properties.to(oracle.device)
-        prediction, _ = oracle.predict(data.held_out_designs)
+        prediction = data.label_distribution(oracle.predict(data.held_out_designs)[0])
         figures = held_out_figures(prediction, properties)
         if not self.original:
             self.original = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
@@ -108,7 +108,8 @@ def intervals(
         return {}
     device = prediction.loc.device
     held_out, _ = oracle.predict(data.held_out_designs.to(device))
-    residuals = normalized_residuals(held_out, data.held_out_properties.to(device))
+    of_labels = data.label_distribution(held_out)
+    residuals = normalized_residuals(of_labels, data.held_out_properties.to(device))
     passed = as_promising(held_out.loc, prediction.loc)
     quantile = conformal_quantile(residuals[passed])
     quantiles = {"90": quantile.expand(len(prediction.loc))}

@@ -204,7 +204,7 @@ class Search(DesignCallback, ABC):
         data = design_data(trainer)
         designs = data.held_out_designs.to(oracle.device)
         properties = data.held_out_properties.to(oracle.device)
-        prediction, _ = oracle.predict(designs)
+        prediction = data.label_distribution(oracle.predict(designs)[0])
         log_ratios = self.held_out_log_ratios()
         assert log_ratios is not None
         return weighted_log_likelihood(prediction, properties, log_ratios)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
+from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.space import Cells, DesignSpace
@@ -44,7 +45,8 @@ class CSV(DesignDataModule):
     Candidates have numbers without bounds, except that a column with nothing negative stays at 0
     or above, one of zeros and ones stays between them, and integers stay integers. They have the
     levels and letters of the table only. Rows in which the same design was measured again become
-    one, with the mean and the weight of all. Constant columns, texts that differ from row to row
+    one, with the mean and the weight of all; where measurements have errors, with the mean by their
+    inverse squares and its own, smaller error. Constant columns, texts that differ from row to row
     (names) and a column that counts the rows are left out.
 
     Distances count the places in which sequences differ; of other designs they are Euclidean in
@@ -79,8 +81,9 @@ class CSV(DesignDataModule):
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
                 tells which of them can be made.
-            error_column: The standard deviation of each measurement: a row weighs its inverse
-                square.
+            error_column: The standard deviation of each measurement's error, in the target's
+                units. It is part of what the label may be off by; what the oracle says is of the
+                property without it.
             weight_column: The weight of each row.
             missing: Whether rows with missing entries are dropped or refused.
             batch_size: As in `DesignDataModule`; null: a twentieth of the designs, between 8 and
@@ -136,6 +139,9 @@ class CSV(DesignDataModule):
         else:
             self.distances = euclidean
         self.base_weights = torch.from_numpy(prepared.weights.copy())
+        if prepared.errors.any() or prepared.scatters.any():
+            of_rows = (prepared.errors.copy(), prepared.scatters.copy())
+            self.noise = LabelNoise(*map(torch.from_numpy, of_rows))
         designs = layout.encode(prepared.designs)
         self._row_numbers = prepared.row_numbers
         if self._chooses_batch_size:
@@ -217,7 +223,7 @@ class CSV(DesignDataModule):
         if merged:
             say(
                 f"{merged:,} rows measure designs of other rows again: {prepared.num_rows:,} rows "
-                f"make {len(designs):,} designs, with the mean and the weight of all their rows"
+                f"make {len(designs):,} designs, with the mean of all their rows"
             )
         bounded = self._layout.nearest(designs)
         free = (c.fixed is None for c in self._layout.numbers)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.distributed import rank, shard, world_size
 from lightning_mbo.random import keyed_generator
 
@@ -23,24 +24,30 @@ class DesignBatch(NamedTuple):
             sees over all processes, divided by the number of processes. (Strategies average
             gradients over processes, so that the average is the global batch's gradient also
             where the shares are unequal.)
+        noise: Of the labels, shapes ``(k, b)``; None where nothing is known of any.
     """
 
     designs: Tensor
     properties: Tensor
     weights: Tensor
     size: float
+    noise: LabelNoise | None = None
 
 
 class WeightedDesigns(NamedTuple):
-    """The training table on one device: ``(n, *design_shape)``, ``(n,)`` and ``(n,)``."""
+    """The training table on one device: ``(n, *design_shape)``, and ``(n,)`` of all else."""
 
     designs: Tensor
     properties: Tensor
     weights: Tensor
+    noise: LabelNoise | None = None
 
     def batch(self, rows: Tensor, size: float) -> DesignBatch:
         """Gather the points with these row numbers, shape ``(k, b)``."""
-        return DesignBatch(self.designs[rows], self.properties[rows], self.weights[rows], size)
+        noise = None if self.noise is None else self.noise.map(lambda of_all: of_all[rows])
+        return DesignBatch(
+            self.designs[rows], self.properties[rows], self.weights[rows], size, noise
+        )
 
 
 def split_rows(

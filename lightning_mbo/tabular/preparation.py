@@ -19,7 +19,7 @@ from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
 from lightning_mbo.tabular.column_options import ColumnOptions
 from lightning_mbo.tabular.columns import Column, ConstantColumn
 from lightning_mbo.tabular.layout import TableLayout
-from lightning_mbo.tabular.replicates import merged, row_weights
+from lightning_mbo.tabular.replicates import merged, positive, row_weights
 
 _LEFT_OUT = {
     "ignore": "left out",
@@ -35,7 +35,7 @@ class Roles:
 
     Attributes:
         target: What is measured.
-        error_column: The standard deviation of each measurement.
+        error_column: The standard deviation of each measurement's error.
         weight_column: The weight of each row.
     """
 
@@ -53,6 +53,8 @@ class PreparedTable:
         designs: The columns of the layout, in the user's units, n rows.
         properties: As measured, ``(n,)``.
         weights: Shape ``(n,)``.
+        errors: Of the properties, ``(n,)``; zero where none are known.
+        scatters: Of the measurements around the property that is their mean, ``(n,)``.
         row_numbers: Of each design's first row in the user's table, from 1, ``(n,)``.
         num_rows: Rows that the designs were merged from.
         shown: A row for each column of the user's table: its kind, values, and missing entries.
@@ -62,6 +64,8 @@ class PreparedTable:
     designs: pd.DataFrame
     properties: NDArray[np.float64]
     weights: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    scatters: NDArray[np.float64]
     row_numbers: NDArray[np.intp]
     num_rows: int
     shown: Table
@@ -111,14 +115,17 @@ def prepare(
         for name in used
     ]
     _check_columns(columns, kinds, source)
-    weights = row_weights(rows, roles.error_column, roles.weight_column, source)
-    replicates = merged(rows[used], properties.to_numpy(), weights)
+    weights = row_weights(rows, roles.weight_column, source)
+    errors = None if roles.error_column is None else positive(rows[roles.error_column], source)
+    replicates = merged(rows[used], properties.to_numpy(), weights, errors)
     layout = TableLayout(columns)
     return PreparedTable(
         layout,
         rows[used].iloc[replicates.rows],
         replicates.properties,
         replicates.weights,
+        replicates.errors,
+        replicates.scatters,
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
         _shown(table, roles, kinds, layout),

@@ -19,7 +19,7 @@ from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.batch import diverse_batch
-from lightning_mbo.data import DesignDataModule
+from lightning_mbo.data import DesignDataModule, LabelNoise
 from lightning_mbo.designs import euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
@@ -91,7 +91,12 @@ def search(select: Any = "promise", num_iterations: int = 3) -> Any:
 
 
 def fitted(
-    folder: Path, *used: Any, select: Any = "promise", num_iterations: int = 3, **data: Any
+    folder: Path,
+    *used: Any,
+    select: Any = "promise",
+    num_iterations: int = 3,
+    kind: type[Split] = Split,
+    **data: Any,
 ) -> tuple[Any, Witness]:
     witness = Witness()
     trainer = trainer_with(
@@ -104,7 +109,7 @@ def fitted(
         callbacks.Trajectory(),
         *used,
     )
-    trainer.fit(ensemble(), datamodule=Split(**data))
+    trainer.fit(ensemble(), datamodule=kind(**data))
     return trainer, witness
 
 
@@ -161,6 +166,42 @@ def test_metrics_of_a_run(tmp_path: Path) -> None:
     # The samples of the first iteration come from p_0, and the oracle is the original one.
     assert rows["held_out_effective_sample_size"][0] == pytest.approx(30)
     assert rows["held_out_weighted_log_likelihood"][0] == pytest.approx(first.mean())
+
+
+class Measured(Split):
+    """The same, whose labels have errors."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        designs, properties = super().load()
+        errors = torch.linspace(0.1, 5, 90, dtype=torch.float64)
+        self.noise = LabelNoise(errors, torch.zeros(90, dtype=torch.float64))
+        return designs, properties
+
+
+@pytest.mark.parametrize("select", ["promise", "held_out_likelihood"])
+def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> None:
+    used = callbacks.CandidateWriter(), callbacks.Report()
+    trainer, witness = fitted(tmp_path, *used, select=select, kind=Measured)
+    data, rows = trainer.datamodule, read_table(tmp_path / "trajectory.csv")
+    labels, errors = data.held_out_properties.numpy(), data.held_out_noise.errors.numpy()
+    stds = [np.sqrt(std**2 + errors**2) for _, std, _ in witness.seen]
+    scores = []
+    for t, (mean, _, log_ratios) in enumerate(witness.seen):
+        log_likelihoods = stats.norm(mean, stds[t]).logpdf(labels)
+        scores.append(weighted(log_likelihoods, log_ratios))
+        assert rows["held_out_log_likelihood"][t] == pytest.approx(log_likelihoods.mean())
+        assert rows["held_out_weighted_log_likelihood"][t] == pytest.approx(scores[-1])
+    if select == "held_out_likelihood":
+        found = find(trainer, callbacks.SearchModelUpdate)
+        assert found.best_score == pytest.approx(max(scores), rel=1e-5)
+    chosen = find(trainer, callbacks.CandidateWriter).iteration
+    mean = witness.seen[chosen][0]
+    report = find(trainer, callbacks.Report)
+    np.testing.assert_allclose(report.held_out["std"], stds[chosen])
+    candidates = read_table(tmp_path / "candidates.csv")
+    quantile = np.sort(np.abs(labels - mean) / stds[chosen])[28 - 1]  # ⌈0.9 · 31⌉ of 30
+    margin = quantile * candidates["oracle_std"]
+    np.testing.assert_allclose(candidates["upper_90"], candidates["oracle_mean"] + margin)
 
 
 def test_nothing_is_added_without_held_out_designs(tmp_path: Path) -> None:

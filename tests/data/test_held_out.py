@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
 from lightning_mbo.data import CSV, DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
 from lightning_mbo.data.loading import held_out_rows, joined_groups
@@ -180,6 +181,36 @@ def test_held_out_rows_are_known(held_out: Any) -> None:
     rows = data.to_user_units(data.held_out_designs)["x"] + 1
     assert data.nearest_known(data.held_out_designs)["nearest_row"].tolist() == rows.tolist()
     assert data.nearest_known(data.known_designs)["nearest_row"].tolist() == [*range(1, 61)]
+
+
+def test_labels_have_their_errors_on_both_sides() -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+    frame["sd"] = 1 + frame["x"]
+    data = loaded(CSV(frame, "y", error_column="sd", held_out_fraction=0.5))
+    for designs, noise in (
+        (data.designs, data.noise),
+        (data.held_out_designs, data.held_out_noise),
+    ):
+        assert noise is not None
+        np.testing.assert_allclose(noise.errors, data.to_user_units(designs)["x"] + 1)
+    assert data.held_out_noise is not None
+    prediction = Normal(torch.zeros(30).double(), torch.full((30,), 5.0).double())
+    expected = (25 + data.held_out_noise.errors**2).sqrt()
+    torch.testing.assert_close(data.label_distribution(prediction).scale, expected)
+    plain = loaded(CSV(frame[["x", "y"]], "y", held_out_fraction=0.5))
+    assert plain.label_distribution(prediction) is prediction
+
+
+def test_other_errors_are_another_table() -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7, "sd": 1.0})
+    options: Any = {"target": "y", "error_column": "sd", "held_out_fraction": 0.5}
+    data = loaded(CSV(frame, **options))
+    loaded(CSV(frame, **options)).load_state_dict(data.state_dict())
+    for row in (0, int(data.to_user_units(data.held_out_designs)["x"].iloc[0])):
+        other = frame.copy()
+        other.loc[row, "sd"] = 2.0
+        with pytest.raises(CheckpointError, match="other training data"):
+            loaded(CSV(other, **options)).load_state_dict(data.state_dict())
 
 
 @pytest.mark.parametrize(
