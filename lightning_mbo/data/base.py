@@ -49,8 +49,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         groups: Which rows are the same thing, although their designs differ, and are held out
             together: equal integers, shape ``(n + h,)``, in the table's order; None where `load`
             sets none. Rows of equal designs are held out together in any case.
-        held_out_designs: Kept from training and search alike, shape ``(h, *design_shape)``.
-        held_out_properties: Their labels, shape ``(h,)``.
+        held_out_designs: Those that no oracle and no search model is fitted to, shape
+            ``(h, *design_shape)``.
+        held_out_properties: Their labels, shape ``(h,)``, which are evidence and nothing else.
         held_out_noise: Of these labels, or None.
         known_designs: Those of all rows in the table's order, held-out ones included, shape
             ``(n + h, *design_shape)``: no candidate is one of them.
@@ -97,8 +98,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             batch_size: Points in a training batch of one ensemble member, over all processes.
             validation_fraction: Share of the points that a member validates on, drawn anew for
                 each member and each fit.
-            held_out_fraction: Share of the designs that neither oracles nor searches see, to judge
-                both by; 0 for none.
+            held_out_fraction: Share of the designs that no oracle and no search model is fitted
+                to, to judge both by; 0 for none. Their labels are evidence and nothing else, unless
+                the search selects its iteration by it. What the entries of a design can be (scales,
+                levels, bounds) is taken from all designs.
             held_out: Which: `random` ones, or those with the `top` labels, which shows how an
                 oracle extrapolates upwards.
 

@@ -44,10 +44,11 @@ class CSV(DesignDataModule):
 
     Candidates have numbers without bounds, except that a column with nothing negative stays at 0
     or above, one of zeros and ones stays between them, and integers stay integers. They have the
-    levels and letters of the table only. Rows in which the same design was measured again become
-    one, with the mean and the weight of all; where measurements have errors, with the mean by their
-    inverse squares and its own, smaller error. Constant columns, texts that differ from row to row
-    (names) and a column that counts the rows are left out.
+    levels and letters of the table only. All this, and what numbers are standardised by, is taken
+    from all rows, of which some may be held out. Rows in which the same design was measured again
+    become one, with the mean and the weight of all; where measurements have errors, with the mean
+    by their inverse squares and its own, smaller error. Constant columns, texts that differ from
+    row to row (names) and a column that counts the rows are left out.
 
     Distances count the places in which sequences differ; of other designs they are Euclidean in
     the columns' standard deviations, another category or letter being as far as one of them.

@@ -79,7 +79,7 @@ def held_out_rows(
     which: Literal["random", "top"],
     groups: Tensor | None = None,
 ) -> Tensor:
-    """Which rows of a table are kept from training and search.
+    """Which rows of a table no oracle and no search model is fitted to.
 
     Rows of one and the same design, or of one and the same thing, are held out together: an oracle
     that has seen it elsewhere would be judged by what it remembers.

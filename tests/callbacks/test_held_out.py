@@ -19,7 +19,7 @@ from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.batch import diverse_batch
-from lightning_mbo.data import DesignDataModule, LabelNoise
+from lightning_mbo.data import CSV, DesignDataModule, LabelNoise
 from lightning_mbo.designs import euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
@@ -31,6 +31,7 @@ from tests.callbacks.quadratic import (
     SCALE,
     callbacks,
     ensemble,
+    equal_states,
     find,
     height,
     read_table,
@@ -202,6 +203,36 @@ def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> N
     quantile = np.sort(np.abs(labels - mean) / stds[chosen])[28 - 1]  # ⌈0.9 · 31⌉ of 30
     margin = quantile * candidates["oracle_std"]
     np.testing.assert_allclose(candidates["upper_90"], candidates["oracle_mean"] + margin)
+
+
+def test_no_label_of_a_held_out_row_decides_anything(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=90), "b": rng.integers(0, 5, 90), "y": 0.0})
+    frame["y"], frame["sd"] = frame["a"] + frame["b"] + rng.normal(size=90), 0.3
+    frame = pd.concat([frame, frame[:5].assign(y=1.0)], ignore_index=True)
+    found = []
+    for offset, error in ((0.0, 0.3), (1e6, 50.0)):
+        if found:
+            before = found[0][0]
+            rows = before.nearest_known(before.held_out_designs)["nearest_row"] - 1
+            changed = frame["a"].isin(frame["a"].iloc[rows])
+            frame.loc[changed, "y"] += offset
+            frame.loc[changed, "sd"] = error
+        data = CSV(frame, "y", error_column="sd", held_out_fraction=1 / 3)
+        used = callbacks.HeldOut(), callbacks.CandidateWriter()
+        trainer, recorder = run(tmp_path, *used, data=data)
+        found.append((data, recorder, trainer))
+    (one, first, _), (other, second, _) = found
+    assert one.batch_size == other.batch_size
+    assert not torch.equal(one.held_out_properties, other.held_out_properties)
+    for name in ("designs", "properties", "weights", "held_out_designs"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    for t in range(3):
+        assert equal_states(first.oracles[t], second.oracles[t])
+        for mine, theirs in zip(first.numpy(t), second.numpy(t), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert first.iterations[t].threshold == second.iterations[t].threshold
+        assert first.iterations[t].is_best == second.iterations[t].is_best
 
 
 def test_nothing_is_added_without_held_out_designs(tmp_path: Path) -> None:

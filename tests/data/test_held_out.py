@@ -1,4 +1,4 @@
-"""Designs that neither oracles nor searches see."""
+"""Designs that no oracle and no search model is fitted to."""
 
 from __future__ import annotations
 
