@@ -114,6 +114,10 @@ def fitted(
     return trainer, witness
 
 
+def spread(prediction: Normal) -> tuple[Tensor, Tensor]:
+    return prediction.loc, prediction.scale
+
+
 def weighted(values: Any, log_ratios: Any) -> float:
     weights = np.exp(log_ratios - log_ratios.max())
     return float((weights * values).sum() / weights.sum())
@@ -196,13 +200,15 @@ def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> N
         found = find(trainer, callbacks.SearchModelUpdate)
         assert found.best_score == pytest.approx(max(scores), rel=1e-5)
     chosen = find(trainer, callbacks.CandidateWriter).iteration
-    mean = witness.seen[chosen][0]
     report = find(trainer, callbacks.Report)
     np.testing.assert_allclose(report.held_out["std"], stds[chosen])
-    candidates = read_table(tmp_path / "candidates.csv")
-    quantile = np.sort(np.abs(labels - mean) / stds[chosen])[28 - 1]  # ⌈0.9 · 31⌉ of 30
-    margin = quantile * candidates["oracle_std"]
-    np.testing.assert_allclose(candidates["upper_90"], candidates["oracle_mean"] + margin)
+    # Of a design that promises so little all held-out ones are as promising.
+    poor = Normal(torch.tensor([-1e3]).double(), torch.tensor([2.0]).double())
+    oracle = trainer.lightning_module
+    mean, std = (value.numpy() for value in spread(oracle.predict(data.held_out_designs)[0]))
+    quantile = np.sort(np.abs(labels - mean) / np.hypot(std, errors))[28 - 1]  # ⌈0.9 · 31⌉ of 30
+    upper = callbacks.held_out.intervals(data, oracle, poor, None, None)["upper_90"]
+    assert upper.item() == pytest.approx(-1e3 + 2 * quantile)
 
 
 def test_no_label_of_a_held_out_row_decides_anything(tmp_path: Path) -> None:
