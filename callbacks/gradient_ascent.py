@@ -68,8 +68,8 @@ class GradientAscent(Search):
             step_size: s; a step is s √(number of inputs) times the gradient of the standardised
                 property.
             num_starts: How many of the best training designs to start from, m; and how many
-                candidates are wanted. Where fewer of them lead to designs that are new and
-                distinct, further ascents begin at the next best training designs.
+                candidates are wanted, if the table has so many. Where fewer of them lead to
+                designs that are new and distinct, further ascents begin at the next best ones.
             objective: What to climb: the members' mean (the default), their minimum, or a lower
                 confidence bound.
             num_iterations: Design iterations of the run, each of which goes on from the one before.
@@ -87,7 +87,7 @@ class GradientAscent(Search):
             raise ConfigurationError(f"search.step_size must be positive, not {step_size}")
         self.num_steps = num_steps
         self.step_size = step_size
-        self.num_starts = self.num_wanted = num_starts
+        self.num_starts = num_starts
         self.objective = Mean() if objective is None else objective
         self.num_iterations = num_iterations
         self.particles: Tensor | None = None
@@ -118,6 +118,7 @@ class GradientAscent(Search):
                 "no training design meets data.constraints, and the ascent needs one to start "
                 "from: relax them"
             )
+        self.num_wanted = min(self.num_starts, len(self._ranking))
         data.test_designs = {
             "search": self.last_samples,
             "starting designs": lambda: self._starts(self.num_starts),
