@@ -169,6 +169,31 @@ class _Grid:
         return numbers
 
 
+def held_laws(
+    laws: Sequence[LinearConstraint],
+    constraints: Sequence[LinearConstraint],
+    columns: Sequence[Column],
+) -> list[LinearConstraint]:
+    """The laws of a table that designs can be held to, beside the user's own constraints.
+
+    Args:
+        laws: In the table's columns.
+        constraints: The user's.
+        columns: Of the designs.
+    """
+    held: list[LinearConstraint] = []
+    own = [set(constraint.coefficients) for constraint in constraints]
+    for law in laws:
+        if set(law.coefficients) in own:
+            continue
+        try:
+            EqualityProjection([*held, law], columns)
+        except ConfigurationError:
+            continue
+        held.append(law)
+    return held
+
+
 def _nearest(numbers: Tensor, columns: Sequence[NumberColumn]) -> Tensor:
     return torch.cat([c.nearest(numbers[:, [j]]) for j, c in enumerate(columns)], dim=1)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from lightning_mbo.tabular.chance import (
     CERTAIN,
@@ -21,6 +22,7 @@ from lightning_mbo.tabular.chance import (
 
 _FEW_ROWS = 200
 _MOST_COLUMNS = 1000
+_NEARLY_ONE = 0.99
 _FEWEST_REPEATS = 2
 """Rows of each of a leader's levels, in the mean: what is never repeated determines everything."""
 
@@ -74,9 +76,7 @@ class Interpolated:
 
     def of(self, leading: Any) -> Any:
         """The column's values ``(m,)`` of the leader's ``(m,)``; beyond the table the last line."""
-        x, known, values = (
-            np.asarray(a, np.float64) for a in (leading, self.known, self.values)
-        )
+        x, known, values = (np.asarray(a, np.float64) for a in (leading, self.known, self.values))
         piece = np.clip(np.searchsorted(known, x) - 1, 0, len(known) - 2)
         slope = (values[piece + 1] - values[piece]) / (known[piece + 1] - known[piece])
         found = values[piece] + slope * (x - known[piece])
@@ -88,14 +88,14 @@ class Interpolated:
 Follower = LookedUp | Interpolated
 
 
-def find_followers(
+def find_determined(
     table: pd.DataFrame, numbers: Collection[str], settings: Collection[str]
 ) -> dict[str, str]:
-    """Which columns follow from which, as name of the follower: name of the leader.
+    """Which columns follow from the levels of which, as name of the follower: name of the leader.
 
     A leader has values that repeat, and to each of them belongs one value of the follower, more
-    often than by chance; or both are numbers, one rising or falling with the other. Of several
-    that say the same, the leader is the one with the most values, a category, the first.
+    often than by chance. Of several that say the same, the leader is the one with the most values,
+    a category, the first.
 
     Args:
         table: One row for each design.
@@ -108,72 +108,80 @@ def find_followers(
     codes = np.stack([pd.factorize(table[name].iloc[rows])[0] for name in table], axis=1)
     names = list(table.columns)
     num_levels = codes.max(0) + 1
-    order = sorted(
-        range(len(names)),
+    leaders = sorted(
+        np.flatnonzero((num_levels > 1) & (num_levels * _FEWEST_REPEATS <= len(codes))).tolist(),
         key=lambda j: (names[j] not in settings, -num_levels[j], names[j] in numbers, j),
     )
     strictness = CERTAIN - 2 * math.log(len(names))
     found: dict[str, str] = {}
-    few = codes[: max(_FEW_ROWS, len(codes) // 10)]
-    for a in order:
-        if names[a] in found or num_levels[a] < 2:
+    for a in leaders:
+        leader = names[a]
+        if leader in found:
             continue
-        if num_levels[a] * _FEWEST_REPEATS > len(codes):
-            continue
-        for b in np.flatnonzero(_determined(few, a)):
-            free = b != a and names[b] not in settings and names[b] not in found
-            leads = names[b] in found.values()
-            if not free or leads or num_levels[b] < 2 or not _determined(codes[:, [b]], codes[:, a]):
+        near = np.flatnonzero(_determined(codes[:_FEW_ROWS], codes[:_FEW_ROWS, a]))
+        for b in near[(near != a) & (num_levels[near] > 1)]:
+            name = names[b]
+            if name in settings or name in found or name in found.values():
                 continue
-            if log_chance_of_agreement(codes[:, a], codes[:, b]) < strictness and _determined(
-                pd.factorize(table[names[b]])[0][:, None], pd.factorize(table[names[a]])[0]
+            if (
+                _determined(codes[:, [b]], codes[:, a]).all()
+                and log_chance_of_agreement(codes[:, a], codes[:, b]) < strictness
+                and is_function(table, name, leader)
             ):
-                found[names[b]] = names[a]
-    return found | _monotone(table, [n for n in numbers if n not in found], settings, found)
+                found[name] = leader
+    return found
 
 
-def _determined(codes: NDArray[np.intp], by: int | NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which columns ``(d,)`` have one value for each of the leader's."""
-    leader = codes[:, by] if isinstance(by, int) else by
+def is_function(table: pd.DataFrame, name: str, leader: str) -> bool:
+    """Whether a column has one value for each of another's."""
+    codes = pd.factorize(table[name])[0]
+    return bool(_determined(codes[:, None], pd.factorize(table[leader])[0]).all())
+
+
+def _determined(codes: NDArray[np.intp], leader: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which columns ``(d,)`` of level numbers ``(n, d)`` have one for each of the leader's."""
     first = np.zeros(leader.max() + 1, np.intp)
     first[leader[::-1]] = np.arange(len(leader))[::-1]
     same: NDArray[np.bool_] = (codes == codes[first[leader]]).all(0)
     return same
 
 
-def _monotone(
-    table: pd.DataFrame,
-    numbers: list[str],
-    settings: Collection[str],
-    found: Mapping[str, str],
-) -> dict[str, str]:
-    """Numbers that rise or fall with those of a column before them, or after if that is given."""
+def find_monotone(table: pd.DataFrame, settings: Collection[str]) -> dict[str, str]:
+    """Which columns of numbers rise or fall with those of which, as follower: leader.
+
+    The leader is the one with the most values, the first. Two amounts that share a total are left
+    to be an equality.
+
+    Args:
+        table: Columns of numbers, one row for each design.
+        settings: Which follow from nothing.
+    """
+    names = list(table.columns)
     rows = sampled_rows(len(table))
-    if len(numbers) < 2 or len(rows) < 3:
+    if not 2 <= len(names) <= _MOST_COLUMNS or len(rows) < 3:
         return {}
-    values = table[numbers].to_numpy(np.float64)
-    ranks = np.stack([pd.Series(values[rows, j]).rank() for j in range(len(numbers))], axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        near = np.abs(np.corrcoef(ranks, rowvar=False)) > 0.99
-    more: dict[str, str] = {}
+    values = table.to_numpy(np.float64)
+    shown = values[rows]
+    ranks = np.stack([rankdata(column) for column in shown.T], axis=1)
+    ranks = (ranks - ranks.mean(0)) / ranks.std(0)
+    near = np.abs(ranks.T @ ranks) > _NEARLY_ONE * len(rows)
+    found: dict[str, str] = {}
     order = sorted(
-        range(len(numbers)),
-        key=lambda j: (numbers[j] not in settings, -len(np.unique(values[rows, j])), j),
+        range(len(names)),
+        key=lambda j: (names[j] not in settings, -len(np.unique(shown[:, j])), j),
     )
     for i, a in enumerate(order):
-        if numbers[a] in more:
-            continue
         for b in order[i + 1 :]:
-            free = numbers[b] not in settings and numbers[b] not in more
-            leads = numbers[b] in found.values() or numbers[b] in more.values()
-            if near[a, b] and free and not leads and _follows(values[:, a], values[:, b]):
-                more[numbers[b]] = numbers[a]
-    return more
+            taken = names[a] in found or names[b] in found or names[b] in settings
+            if near[a, b] and not taken and _follows(values[:, a], values[:, b]):
+                found[names[b]] = names[a]
+    return found
 
 
 def _follows(leader: NDArray[np.float64], follower: NDArray[np.float64]) -> bool:
-    level = level_numbers(leader)
-    _, first = np.unique(leader, return_index=True)
+    if np.ptp(leader + follower) <= 1e-9 * np.abs(leader).max():
+        return False
+    _, first, level = np.unique(leader, return_index=True, return_inverse=True)
     of_level = follower[first]
     if not (follower == of_level[level]).all():
         return False
@@ -184,24 +192,34 @@ def _follows(leader: NDArray[np.float64], follower: NDArray[np.float64]) -> bool
     return len(sizes) > 2 and log_chance_of_blocks(sizes, math.log(2)) < CERTAIN
 
 
-def follower(table: pd.DataFrame, name: str, leader: str, numbers: Mapping[str, bool]) -> Follower:
-    """How a column is worked out from another.
+def followers(
+    table: pd.DataFrame, leaders: Mapping[str, str], kinds: Mapping[str, str]
+) -> list[Follower]:
+    """How columns are worked out from others.
 
     Args:
-        table: With both columns.
-        name: Of the one that follows.
-        leader: Of the other one.
-        numbers: Which columns are designed or looked up as numbers, and whether as whole ones.
+        table: With all of them, without missing entries.
+        leaders: Of each that follows, from which.
+        kinds: Of the leaders: number, integer or category.
     """
-    pairs = table[[leader, name]].drop_duplicates(leader).sort_values(leader)
-    known, values = tuple(pairs[leader].tolist()), tuple(pairs[name].tolist())
-    if leader in numbers and name in numbers:
-        return Interpolated(name, leader, known, values, numbers[name])
-    return LookedUp(name, leader, known, values, leader in numbers)
+    return [_follower(table, name, leader, kinds[leader]) for name, leader in leaders.items()]
+
+
+def _follower(table: pd.DataFrame, name: str, leader: str, kind: str) -> Follower:
+    pairs = table[[leader, name]].drop_duplicates(leader)
+    if kind == "category":
+        return LookedUp(name, leader, tuple(pairs[leader].tolist()), tuple(pairs[name].tolist()))
+    known = pd.to_numeric(pairs[leader])
+    pairs, known = pairs.iloc[known.argsort()], tuple(known.sort_values().tolist())
+    numbers = pd.to_numeric(pairs[name], errors="coerce")
+    if numbers.isna().any() or pairs[name].dtype == bool or not numbers.is_unique:
+        return LookedUp(name, leader, known, tuple(pairs[name].tolist()), nearest=True)
+    whole = bool((numbers % 1 == 0).all())
+    return Interpolated(name, leader, known, tuple(numbers.tolist()), whole)
 
 
 def is_monotone(table: pd.DataFrame, name: str, leader: str) -> bool:
-    """Whether numbers rise or fall with another column's, level by level."""
+    """Whether numbers rise or fall with another column's, or stay."""
     pairs = table[[leader, name]].drop_duplicates(leader).sort_values(leader)
     steps = np.diff(pairs[name].to_numpy(np.float64))
-    return bool((steps > 0).all() or (steps < 0).all())
+    return bool((steps >= 0).all() or (steps <= 0).all())

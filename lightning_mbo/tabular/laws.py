@@ -164,7 +164,8 @@ def _held(
         )
     if np.abs(sums - bound).max() > slack:
         return None
-    return (-coefficients, -bound + 0.0) if coefficients.sum() < 0 else (coefficients, bound)
+    leads = bound if abs(bound) > slack else coefficients[np.flatnonzero(coefficients)[0]]
+    return (-coefficients, -bound + 0.0) if leads < 0 else (coefficients, bound)
 
 
 def _is_tested(values: NDArray[np.float64]) -> bool:
@@ -218,9 +219,7 @@ def _constraint(
     names: Collection[str], law: tuple[NDArray[np.float64], float], sense: str
 ) -> LinearConstraint:
     coefficients, bound = law
-    terms = {
-        str(name): float(c) for name, c in zip(names, coefficients, strict=True) if c != 0
-    }
+    terms = {str(name): float(c) for name, c in zip(names, coefficients, strict=True) if c != 0}
     text = f"{_text(terms)} {sense} {bound:g}"
     return LinearConstraint(text, terms, "==" if sense == "==" else "<=", bound)
 

@@ -161,8 +161,7 @@ def suspected_results(
     measured = [
         name
         for (name, alone), dependent in zip(strong.items(), by_others[1:], strict=True)
-        if 1 - alone <= _LEFT_UNEXPLAINED * (1 - by_others[0])
-        and dependent >= _EXPLAINED_BY_OTHERS
+        if 1 - alone <= _LEFT_UNEXPLAINED * (1 - by_others[0]) and dependent >= _EXPLAINED_BY_OTHERS
     ]
     return [name for name in numbers if name in alike or name in measured]
 
@@ -206,9 +205,7 @@ def _features(
     return np.stack(columns, axis=1) if columns else np.empty((num_rows, 0))
 
 
-def _explained(
-    features: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _explained(features: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shares of the variances of ``(n, k)``, that ridge regression explains in rows left out."""
     num_rows = len(features)
     fold = np.random.default_rng(0).permutation(num_rows) % _NUM_FOLDS

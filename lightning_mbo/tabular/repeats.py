@@ -78,15 +78,10 @@ def row_hashes(table: pd.DataFrame) -> NDArray[np.uint64]:
     return np.stack(columns, axis=1)
 
 
-def tells_apart(hashes: NDArray[np.uint64], without: int) -> bool:
-    """Whether most rows still differ from all others without one of the columns.
-
-    Args:
-        hashes: Of `row_hashes`.
-        without: The column's position.
-    """
-    others = _sampled(hashes.sum(axis=1) - hashes[:, without])
-    return len(np.unique(others)) > _REPEATED_SHARE * len(others)
+def tells_apart(hashes: NDArray[np.uint64]) -> bool:
+    """Whether most rows, of hashes ``(n, d)``, differ from all others."""
+    rows = _sampled(hashes.sum(axis=1))
+    return len(np.unique(rows)) > _REPEATED_SHARE * len(rows)
 
 
 def find_repeats(
@@ -124,7 +119,7 @@ def find_repeats(
                 and not _has_effect(value, design, properties)
             )
             counted.append(Repeats(str(name), certain))
-        elif _is_noise(level_numbers(pd.factorize(table[name])[0]), design, properties):
+        elif _is_noise_of_few(table[name], design, properties):
             asked.append(Repeats(str(name), False))
     found = counted if len(counted) == 1 else [one for one in counted if _named(one)]
     return found or (asked if len(asked) == 1 and not counted else [])
@@ -191,10 +186,13 @@ def _has_effect(
     return between > _LARGEST_EFFECT * within
 
 
-def _is_noise(
-    value: NDArray[np.intp], design: NDArray[np.intp], properties: NDArray[np.float64]
+def _is_noise_of_few(
+    column: pd.Series, design: NDArray[np.intp], properties: NDArray[np.float64]
 ) -> bool:
-    """Whether rows of one design hardly differ, and not by this column."""
+    """Whether rows of one design hardly differ, and not by one of a few values of the column."""
+    value = pd.factorize(column)[0]
+    if value.max() >= np.bincount(design).max():
+        return False
     within = _variances(None, design, properties)[1]
     small = within < _NOISE_SHARE * float(properties.var())
     return small and not _has_effect(value, design, properties)
