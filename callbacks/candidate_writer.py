@@ -31,7 +31,9 @@ _SAMPLES_PER_CANDIDATE = 20
 
 
 class CandidateWriter(DesignCallback):
-    """Writes the candidates, best first, each once, and none that is a training design.
+    """Writes the candidates, best first, each once, and none that is a design of the table.
+
+    Held-out rows are in the table too: they have been measured.
 
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far,
     and at the end of the run, when it writes `candidates.csv`. In `predict`, also of an
@@ -50,7 +52,7 @@ class CandidateWriter(DesignCallback):
         Args:
             num_candidates: Size of the batch, which is chosen from all samples where there are too
                 few candidates; None keeps all candidates in `fit` and is 100 in `predict`.
-            keep_known: Whether a candidate may be a training design.
+            keep_known: Whether a candidate may be a design of the table.
 
         Raises:
             ConfigurationError: If it is not positive.
@@ -161,7 +163,7 @@ class CandidateWriter(DesignCallback):
         """Row numbers of what is handed out, best first.
 
         Args:
-            data: Of the training designs.
+            data: Of the designs that are known.
             designs: The samples, shape ``(m, *design_shape)``.
             means: The oracle's, shape ``(m,)``.
             candidates: Which of the samples are candidates, bool, shape ``(m,)``.
@@ -179,7 +181,7 @@ class CandidateWriter(DesignCallback):
         return pool[batch.sort().values]
 
     def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:
-        return rows if self.keep_known else rows[~are_among(designs[rows], data.designs)]
+        return rows if self.keep_known else rows[~are_among(designs[rows], data.known_designs)]
 
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""
@@ -195,8 +197,8 @@ class CandidateWriter(DesignCallback):
 def _warn_of_none(number: int) -> None:
     if number == 0:
         rank_zero_warn(
-            "all samples are training designs, which are left out: there is no candidate. To hand "
-            "them out give --keep_known true"
+            "all samples are designs of the table, which are left out: there is no candidate. To "
+            "hand them out give --keep_known true"
         )
 
 

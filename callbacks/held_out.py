@@ -45,7 +45,7 @@ class HeldOut(DesignCallback):
         if len(data.held_out_designs) == 0 or search is None:
             return
         properties = data.held_out_properties.to(oracle.device)
-        prediction, _ = oracle.predict(data.held_out_designs)
+        prediction = data.label_distribution(oracle.predict(data.held_out_designs)[0])
         figures = held_out_figures(prediction, properties)
         if not self.original:
             self.original = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
@@ -96,7 +96,8 @@ def intervals(
         return {}
     held_out = data.held_out_designs.to(designs.device)
     properties = data.held_out_properties.to(designs.device)
-    residuals = normalized_residuals(oracle.predict(held_out)[0], properties)
+    of_labels = data.label_distribution(oracle.predict(held_out)[0])
+    residuals = normalized_residuals(of_labels, properties)
     quantiles = {"90": conformal_quantile(residuals).expand(len(designs))}
     if search.has_densities:
         quantiles["90_shifted"] = shifted_quantiles(

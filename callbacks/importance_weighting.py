@@ -26,11 +26,11 @@ class ImportanceWeighting(DesignCallback):
     """Weighs every training design by how likely the search model is to find it.
 
     Acts on `on_search_model_update`: recomputes w = (p_θ / p_0)^α on the training designs,
-    records the effective sample size n_e that the next fit has, hands the weights to the data and
-    asks for a refit of the oracle. When n_e is below its floor the oracle is left alone until a
-    later iteration. When off, the oracle stays as it is; n_e is recorded all the same, as it
-    tells how far the search has gone from the data. Saves nothing: the weights are in the data's
-    state.
+    records the effective sample size n_e that the next fit has, in which they multiply the base
+    weights, hands the weights to the data and asks for a refit of the oracle. When n_e is below
+    its floor the oracle is left alone until a later iteration. When off, the oracle stays as it
+    is; n_e is recorded all the same, as it tells how far the search has gone from the data. Saves
+    nothing: the weights are in the data's state.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, equation 6 and algorithm 2.
     """
@@ -51,9 +51,9 @@ class ImportanceWeighting(DesignCallback):
                 default: any fixed one leaves some searches with a handful of training designs.
             self_normalize: Scale the weights to a mean of one. Where designs are constrained, the
                 probabilities of feasibility under p_θ and p_0 cancel only then.
-            min_effective_sample_size: Least n_e, as a share of the training designs: what `auto`
-                keeps (default 0.25), or the floor below which the oracle is left alone (default
-                0.005).
+            min_effective_sample_size: Least n_e, as a share of the training designs (of their own
+                n_e, where they do not all count alike): what `auto` keeps (default 0.25), or the
+                floor below which the oracle is left alone (default 0.005).
             enabled: Whether the oracle is refitted at all; null: if alpha is given.
 
         Raises:
@@ -95,15 +95,17 @@ class ImportanceWeighting(DesignCallback):
         log_ratios = iteration.search_model.log_prob(
             designs
         ) - iteration.training_distribution.log_prob(designs)
-        floor = self.min_effective_sample_size * len(designs)
+        base_weights = data.base_weights.to(log_ratios)
+        total = effective_sample_size(base_weights).item()
+        floor = self.min_effective_sample_size * total
         if self.alpha != "auto":
             alpha = self.alpha
         elif self.enabled:
-            alpha = iteration.metrics["alpha"] = largest_alpha(log_ratios, floor)
+            alpha = iteration.metrics["alpha"] = largest_alpha(log_ratios, floor, base_weights)
         else:
             alpha = USUAL_ALPHA
         self.weights = importance_weights(log_ratios, alpha, self.self_normalize)
-        n_e = effective_sample_size(self.weights).item()
+        n_e = effective_sample_size(self.weights * base_weights).item()
         iteration.metrics["effective_sample_size"] = n_e
         iteration.metrics["oracle_refitted"] = 0.0
         if not self.enabled:
@@ -116,7 +118,7 @@ class ImportanceWeighting(DesignCallback):
         elif n_e < floor and self.alpha != "auto":
             rank_zero_warn(
                 f"design iteration {iteration.number}: the weighted training designs count for "
-                f"{n_e:.0f} of {len(designs)}, less than autofocus.min_effective_sample_size. The "
+                f"{n_e:.0f} of {total:.0f}, less than autofocus.min_effective_sample_size. The "
                 "oracle is left as it is; a smaller autofocus.alpha would keep more of them"
             )
         else:

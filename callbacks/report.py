@@ -58,6 +58,7 @@ class Report(DesignCallback):
             "others": disagreement.mean().item(),
         }
         if has_held_out:
+            prediction = data.label_distribution(prediction)
             self.held_out = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:

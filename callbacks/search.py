@@ -170,7 +170,7 @@ class Search(DesignCallback, ABC):
         data = design_data(trainer)
         designs = data.held_out_designs.to(oracle.device)
         properties = data.held_out_properties.to(oracle.device)
-        prediction, _ = oracle.predict(designs)
+        prediction = data.label_distribution(oracle.predict(designs)[0])
         return weighted_log_likelihood(prediction, properties, self.log_ratios(designs))
 
     def is_best(self, score: float) -> bool:

@@ -238,7 +238,7 @@ class MBOCommandLine(LightningCLI):
             "--keep_known",
             type=bool,
             default=False,
-            help="Whether a candidate may be one of the training designs.",
+            help="Whether a candidate may be a design of the table.",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

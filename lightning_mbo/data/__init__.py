@@ -2,6 +2,7 @@
 
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.csv import CSV
+from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.data.quadratic import Quadratic
 from lightning_mbo.data.superconductor import Superconductor
@@ -12,6 +13,7 @@ __all__ = [
     "CSV",
     "DesignBatch",
     "DesignDataModule",
+    "LabelNoise",
     "Quadratic",
     "Superconductor",
     "TFBind8",

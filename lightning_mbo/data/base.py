@@ -11,7 +11,9 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
+from lightning_mbo.data.label_noise import LabelNoise, of_labels
 from lightning_mbo.data.loading import (
     DesignBatch,
     DesignChunks,
@@ -43,9 +45,17 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         weights: Shape ``(n,)``, float64.
         base_weights: What each design counts before any importance weight, shape ``(n,)``,
             float64, positive; ones where `load` sets none.
-        held_out_designs: Kept from training and search alike, shape ``(h, *design_shape)``.
-        held_out_properties: Their labels, shape ``(h,)``.
-        training_rows: Which rows of what `load` gave are not held out, shape ``(n,)``.
+        noise: Of the labels, shapes ``(n,)``, float64; None where `load` sets none.
+        groups: Which rows are the same thing, although their designs differ, and are held out
+            together: equal integers, shape ``(n + h,)``, in the table's order; None where `load`
+            sets none. Rows of equal designs are held out together in any case.
+        held_out_designs: Those that no oracle and no search model is fitted to, shape
+            ``(h, *design_shape)``.
+        held_out_properties: Their labels, shape ``(h,)``, which are evidence and nothing else.
+        held_out_noise: Of these labels, or None.
+        known_designs: Those of all rows in the table's order, held-out ones included, shape
+            ``(n + h, *design_shape)``: no candidate is one of them.
+        known_properties: Their labels, shape ``(n + h,)``; only `nearest_known` reads them.
         property_name: What is maximised, with its unit.
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
@@ -62,9 +72,13 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     properties: Tensor
     weights: Tensor
     base_weights: Tensor
+    noise: LabelNoise | None = None
+    groups: Tensor | None = None
     held_out_designs: Tensor
     held_out_properties: Tensor
-    training_rows: Tensor
+    held_out_noise: LabelNoise | None = None
+    known_designs: Tensor
+    known_properties: Tensor
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
@@ -84,8 +98,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             batch_size: Points in a training batch of one ensemble member, over all processes.
             validation_fraction: Share of the points that a member validates on, drawn anew for
                 each member and each fit.
-            held_out_fraction: Share of the designs that neither oracles nor searches see, to judge
-                both by; 0 for none.
+            held_out_fraction: Share of the designs that no oracle and no search model is fitted
+                to, to judge both by; 0 for none. Their labels are evidence and nothing else, unless
+                the search selects its iteration by it. What the entries of a design can be (scales,
+                levels, bounds) is taken from all designs.
             held_out: Which: `random` ones, or those with the `top` labels, which shows how an
                 oracle extrapolates upwards.
 
@@ -139,8 +155,20 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         return self.property_name
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
+        """What the user may recognise each design ``(m, *design_shape)`` by; or no columns.
+
+        It is looked for in all rows of the table, held-out ones included.
+        """
         return pd.DataFrame(index=range(len(designs)))
+
+    def label_distribution(self, prediction: Normal) -> Normal:
+        """What a prediction of the held-out designs, batch shape ``(h,)``, says of their labels.
+
+        A label's own error adds to its variance.
+        """
+        if self.held_out_noise is None:
+            return prediction
+        return of_labels(prediction, self.held_out_noise.errors.to(prediction.loc))
 
     @property
     def design_shape(self) -> torch.Size:
@@ -273,10 +301,14 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             setattr(self, name, state_dict[name])
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
-        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out)
+        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out, self.groups)
+        self.known_designs, self.known_properties = designs, properties
         self.designs, self.properties = designs[~out], properties[~out]
         self.held_out_designs, self.held_out_properties = designs[out], properties[out]
-        self.training_rows = (~out).nonzero()[:, 0]
+        if self.noise is not None:
+            whole = self.noise
+            self.noise = whole.map(lambda of_all: of_all[~out])
+            self.held_out_noise = whole.map(lambda of_all: of_all[out])
         if hasattr(self, "base_weights"):
             self.base_weights = self.base_weights[~out]
         else:
@@ -297,7 +329,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         if self._digest is None:
             digest = hashlib.sha256()
             held_out = self.held_out_designs, self.held_out_properties
-            for tensor in (self.designs, self.properties, self.base_weights, *held_out):
+            noise = *(self.noise or ()), *(self.held_out_noise or ())
+            for tensor in (self.designs, self.properties, self.base_weights, *held_out, *noise):
                 digest.update(tensor.contiguous().numpy().data)
             self._digest = digest.hexdigest()
         return self._digest
@@ -312,12 +345,16 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     def _on_device(self) -> WeightedDesigns:
         if self._table is None:
+
+            def moved(tensor: Tensor) -> Tensor:
+                # A copy even on the CPU: the weights are updated in place.
+                return tensor.to(self._device(), torch.float32, copy=True)
+
             self._table = WeightedDesigns(
-                *(
-                    # A copy even on the CPU: the weights are updated in place.
-                    tensor.to(self._device(), torch.float32, copy=True)
-                    for tensor in (self.designs, self.properties, self.weights)
-                )
+                moved(self.designs),
+                moved(self.properties),
+                moved(self.weights),
+                None if self.noise is None else self.noise.map(moved),
             )
         return self._table
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
+from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, did_you_mean
 from lightning_mbo.space import DesignSpace
@@ -44,9 +45,13 @@ class CSV(DesignDataModule):
 
     Candidates have numbers without bounds, except that a column with nothing negative stays at 0
     or above, one of zeros and ones stays between them, and integers stay integers. They have the
-    levels and letters of the table only. Rows in which the same design was measured again become
-    one, with the mean and the weight of all. Constant columns, texts that differ from row to row
-    (names) and a column that counts the rows are left out.
+    levels and letters of the table only. All this, and what numbers are standardised by, is taken
+    from all rows, of which some may be held out. Rows in which the same design was measured again
+    become one, with the mean and the weight of all; where measurements have errors, with the mean
+    by their inverse squares and its own, smaller error. Constant columns, texts that differ from
+    row to row (names) and a column that counts the rows are left out. What else is found by their
+    values is printed: other results, columns that follow from another, and what holds in every row,
+    to which candidates are held.
 
     Distances count the places in which sequences differ; of other designs they are Euclidean in
     the columns' standard deviations, another category or letter being as far as one of them.
@@ -76,14 +81,18 @@ class CSV(DesignDataModule):
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
             columns: For columns that are not what their values suggest, a kind (number, integer,
-                category, sequence, ignore) or a mapping: `lower`, `upper` and `step` of numbers,
-                the `alphabet` of sequences, `fixed` for one value that all candidates have.
+                category, sequence; not designed: ignore, result, replicate, group for rows that are
+                held out together, follows for what another column determines) or a mapping:
+                `lower`, `upper` and `step` of numbers, the `alphabet` of sequences, `fixed` for
+                one value that all candidates have, `follows` for the column that determines it,
+                `missing` for the level that empty entries are, or drop.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
                 tells which of them can be made.
-            error_column: The standard deviation of each measurement: a row weighs its inverse
-                square.
+            error_column: The standard deviation of each measurement's error, in the target's
+                units. It is part of what the label may be off by; what the oracle says is of the
+                property without it.
             weight_column: The weight of each row.
             missing: Whether rows with missing entries are dropped or refused. Null: an entry of a
                 category that is often empty is a level, columns that are mostly empty are left out,
@@ -161,6 +170,11 @@ class CSV(DesignDataModule):
         else:
             self.distances = euclidean
         self.base_weights = torch.from_numpy(prepared.weights.copy())
+        if prepared.errors.any() or prepared.scatters.any():
+            of_rows = (prepared.errors.copy(), prepared.scatters.copy())
+            self.noise = LabelNoise(*map(torch.from_numpy, of_rows))
+        if prepared.groups is not None:
+            self.groups = torch.from_numpy(prepared.groups)
         designs = layout.encode(prepared.designs)
         self._row_numbers = prepared.row_numbers
         if self._chooses_batch_size:
@@ -174,20 +188,24 @@ class CSV(DesignDataModule):
         return self._layout.decode(designs)
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """The most similar design of the table: its first row, from 1, and what was measured."""
+        """The most similar design of the table: its first row, from 1, and what was measured.
+
+        Held-out rows are in the table too.
+        """
         if not len(designs):
             return pd.DataFrame({"nearest_row": [], f"nearest_{self.measured_name}": []})
         designs = designs.double().cpu()
         found = [
-            nearest(designs, chunk, self.distances) for chunk in self.designs.split(_CHUNK_SIZE)
+            nearest(designs, chunk, self.distances)
+            for chunk in self.known_designs.split(_CHUNK_SIZE)
         ]
         best = torch.stack([distances for distances, _ in found]).argmin(0)
         rows = torch.stack([rows + i * _CHUNK_SIZE for i, (_, rows) in enumerate(found)])
         rows = rows.gather(0, best[None])[0]
         return pd.DataFrame(
             {
-                "nearest_row": self._row_numbers[self.training_rows[rows].numpy()],
-                f"nearest_{self.measured_name}": (self.sign * self.properties[rows]).numpy(),
+                "nearest_row": self._row_numbers[rows.numpy()],
+                f"nearest_{self.measured_name}": (self.sign * self.known_properties[rows]).numpy(),
             }
         )
 
@@ -230,7 +248,7 @@ class CSV(DesignDataModule):
         if merged:
             say(
                 f"{merged:,} rows measure designs of other rows again: {prepared.num_rows:,} rows "
-                f"make {len(designs):,} designs, with the mean and the weight of all their rows"
+                f"make {len(designs):,} designs, with the mean of all their rows"
             )
         bounded = self._layout.nearest(designs)
         free = (c.fixed is None for c in self._layout.numbers)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.distributed import rank, shard, world_size
 from lightning_mbo.random import keyed_generator
 
@@ -23,24 +24,30 @@ class DesignBatch(NamedTuple):
             sees over all processes, divided by the number of processes. (Strategies average
             gradients over processes, so that the average is the global batch's gradient also
             where the shares are unequal.)
+        noise: Of the labels, shapes ``(k, b)``; None where nothing is known of any.
     """
 
     designs: Tensor
     properties: Tensor
     weights: Tensor
     size: float
+    noise: LabelNoise | None = None
 
 
 class WeightedDesigns(NamedTuple):
-    """The training table on one device: ``(n, *design_shape)``, ``(n,)`` and ``(n,)``."""
+    """The training table on one device: ``(n, *design_shape)``, and ``(n,)`` of all else."""
 
     designs: Tensor
     properties: Tensor
     weights: Tensor
+    noise: LabelNoise | None = None
 
     def batch(self, rows: Tensor, size: float) -> DesignBatch:
         """Gather the points with these row numbers, shape ``(k, b)``."""
-        return DesignBatch(self.designs[rows], self.properties[rows], self.weights[rows], size)
+        noise = None if self.noise is None else self.noise.map(lambda of_all: of_all[rows])
+        return DesignBatch(
+            self.designs[rows], self.properties[rows], self.weights[rows], size, noise
+        )
 
 
 def split_rows(
@@ -64,18 +71,24 @@ def split_rows(
 
 
 def held_out_rows(
-    designs: Tensor, properties: Tensor, fraction: float, which: Literal["random", "top"]
+    designs: Tensor,
+    properties: Tensor,
+    fraction: float,
+    which: Literal["random", "top"],
+    groups: Tensor | None = None,
 ) -> Tensor:
-    """Which rows of a table are kept from training and search.
+    """Which rows of a table no oracle and no search model is fitted to.
 
-    Rows of one and the same design are held out together: an oracle that has seen the design
-    elsewhere would be judged by what it remembers.
+    Rows of one and the same design, or of one and the same thing, are held out together: an oracle
+    that has seen it elsewhere would be judged by what it remembers.
 
     Args:
         designs: Shape ``(n, *design_shape)``.
         properties: Shape ``(n,)``.
-        fraction: Share of the rows, rounded up to whole designs.
-        which: Random designs, or those with the greatest label.
+        fraction: Share of the rows, rounded up to whole groups.
+        which: Random groups, or those with the greatest label.
+        groups: Rows with equal numbers are the same thing, also where their designs differ; of
+            integers, shape ``(n,)``. None: equal designs alone are.
 
     Returns:
         Bool, shape ``(n,)``.
@@ -83,7 +96,8 @@ def held_out_rows(
     num_rows = round(fraction * len(designs))
     if num_rows == 0:
         return torch.zeros(len(designs), dtype=torch.bool)
-    _, groups = designs.unique(dim=0, return_inverse=True)
+    _, same_design = designs.unique(dim=0, return_inverse=True)
+    groups = same_design if groups is None else joined_groups(same_design, groups)
     num_groups = int(groups.max()) + 1
     if which == "random":
         places = torch.randperm(num_groups, generator=keyed_generator("held-out designs"))
@@ -93,6 +107,30 @@ def held_out_rows(
         places = best.argsort(descending=True, stable=True).argsort()
     place = places[groups]
     return place <= place.sort().values[num_rows - 1]
+
+
+def joined_groups(one: Tensor, other: Tensor) -> Tensor:
+    """The finest groups in which rows are together that are so in either of two groupings.
+
+    Args:
+        one: Each row's group, of integers, shape ``(n,)``.
+        other: Likewise.
+
+    Returns:
+        Each row's group, from 0 without gaps, shape ``(n,)``.
+    """
+    parts = [part.unique(return_inverse=True)[1] for part in (one, other)]
+    first = torch.arange(len(one))
+    while True:
+        before = first
+        # The first row of its group, then of the groups that it shares a row with, and so on.
+        for part in parts:
+            least = first.new_full((len(first),), len(first)).scatter_reduce(0, part, first, "amin")
+            first = least[part]
+        if torch.equal(first, before):
+            break
+    joined: Tensor = first.unique(return_inverse=True)[1]
+    return joined
 
 
 STEPS_AT_ONCE = 32

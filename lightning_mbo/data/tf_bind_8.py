@@ -29,8 +29,9 @@ class TFBind8(DesignDataModule):
 
     The property is the measured E-score, normalised to [0, 1] over all sequences, and its own
     exact ground truth. A sequence and its reverse complement are the same DNA, read from either
-    strand: both are designs, so that a palindrome is there twice. Only the weaker half is visible.
-    Without a file the transcription factor is SIX6 (reference allele, first replicate).
+    strand: both are designs, so that a palindrome is there twice, and they are held out together.
+    Only the weaker half is visible. Without a file the transcription factor is SIX6 (reference
+    allele, first replicate).
 
     Reference: Barrera et al., "Survey of variation in human transcription factors reveals
     prevalent DNA binding changes", Science 351, 2016; Trabucco, Geng, Kumar and Levine,
@@ -80,6 +81,7 @@ class TFBind8(DesignDataModule):
         self.property_range = float(properties.min()), float(properties.max())
         visible = properties <= np.percentile(properties, self.visible_percentile)
         designs = one_hot(torch.from_numpy(sequences[visible]), len(ALPHABET))
+        self.groups = torch.from_numpy(molecule_numbers(sequences[visible]))
         return designs, torch.from_numpy(properties[visible])
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
@@ -87,12 +89,15 @@ class TFBind8(DesignDataModule):
         return pd.DataFrame({"sequence": letters(designs, ALPHABET)})
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """The visible sequence that differs in the fewest places, which may be the design."""
-        _, rows = nearest(designs, self.designs, hamming)
+        """The visible sequence that differs in the fewest places, which may be the design.
+
+        Held-out ones are visible too.
+        """
+        _, rows = nearest(designs, self.known_designs, hamming)
         return pd.DataFrame(
             {
-                "nearest_sequence": letters(self.designs[rows], ALPHABET),
-                "nearest_score": self.properties[rows].numpy(),
+                "nearest_sequence": letters(self.known_designs[rows], ALPHABET),
+                "nearest_score": self.known_properties[rows].numpy(),
             }
         )
 
@@ -177,8 +182,7 @@ def _check_complete(strands: NDArray[np.int64], path: Path) -> None:
             f"{path} has {num_rows:,} rows, which cannot be all sequences of {length} letters, "
             "each once with its reverse complement: the ground truth is looked up in it"
         )
-    pairs = np.minimum(sequence_numbers(strands), sequence_numbers(reverse_complements(strands)))
-    repeated = pd.Series(pairs).duplicated()
+    repeated = pd.Series(molecule_numbers(strands)).duplicated()
     if repeated.any():
         row = int(repeated.argmax())
         raise DataError(f"{path}, data row {row + 1}: {_word(strands[row])} was there before")
@@ -191,6 +195,17 @@ def _word(sequence: NDArray[np.int64]) -> str:
 def reverse_complements(sequences: NDArray[np.int64]) -> NDArray[np.int64]:
     """The other strands of sequences ``(m, l)``, read in their own direction."""
     return 3 - sequences[:, ::-1]
+
+
+def molecule_numbers(sequences: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number for each molecule, whichever strand of it is read: sequences ``(m, l)``: ``(m,)``.
+
+    It is the smaller one of the two strands' `sequence_numbers`.
+    """
+    numbers: NDArray[np.int64] = np.minimum(
+        sequence_numbers(sequences), sequence_numbers(reverse_complements(sequences))
+    )
+    return numbers
 
 
 def sequence_numbers(sequences: NDArray[np.int64]) -> NDArray[np.int64]:

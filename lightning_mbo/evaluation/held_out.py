@@ -14,11 +14,11 @@ from lightning_mbo.metrics import TopOverlap, rank_correlation
 
 
 def held_out_figures(prediction: Normal, properties: Tensor) -> dict[str, float]:
-    """Judge an oracle by designs that it has not seen.
+    """Judge an oracle by designs that it has not been fitted to.
 
     Args:
-        prediction: What it says of them, batch shape ``(h,)``.
-        properties: Their labels, shape ``(h,)``.
+        prediction: What it says of their labels, batch shape ``(h,)``.
+        properties: These labels, shape ``(h,)``.
 
     Returns:
         `rank_correlation` (Spearman's), `top_overlap` (which share of the best tenth is predicted

@@ -66,21 +66,26 @@ def normalized_weights(log_weights: Tensor) -> Tensor:
     return torch.where(weights >= NEGLIGIBLE, weights, 0.0)
 
 
-def largest_alpha(log_ratios: Tensor, min_effective_sample_size: float) -> float:
+def largest_alpha(
+    log_ratios: Tensor, min_effective_sample_size: float, base_weights: Tensor | None = None
+) -> float:
     """The largest α in [0, 1] whose weights keep the effective sample size at a given one.
 
-    n_e falls as α rises, so that bisection finds it.
+    n_e of equal base weights falls as α rises, so that bisection finds it. That of unequal ones
+    may rise again; then it is an α beyond which n_e falls below.
 
     Args:
         log_ratios: As in `importance_weights`, shape ``(n,)``.
         min_effective_sample_size: The least n_e, a number of points.
+        base_weights: What the importance weights multiply, shape ``(n,)``; None: ones.
 
     Returns:
-        α; 0 where even equal weights have too small an n_e.
+        α; 0 where even the base weights alone have too small an n_e.
     """
+    base = torch.ones_like(log_ratios) if base_weights is None else base_weights
 
     def enough(alpha: float) -> bool:
-        size = effective_sample_size(importance_weights(log_ratios, alpha))
+        size = effective_sample_size(importance_weights(log_ratios, alpha) * base)
         return size.item() >= min_effective_sample_size
 
     if enough(1.0):

@@ -11,6 +11,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.distributions import Normal
 
+from lightning_mbo.data.label_noise import LabelNoise, negative_log_likelihoods
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.distributed import all_reduce_sum, world_size
 from lightning_mbo.errors import CheckpointError, ConfigurationError
@@ -86,15 +87,22 @@ class Oracle(pl.LightningModule, ABC):
     def point_losses(self, batch: DesignBatch) -> Tensor:
         """The loss of each point before weighting, shape ``(k, b)``: negative log-likelihood.
 
+        Of the label, with the noise that is known of it: see `LabelNoise`.
+
         Reference: Lakshminarayanan, Pritzel and Blundell, NeurIPS 2017, equation 1.
         """
         targets = self.standardized(batch.properties)
-        losses: Tensor = -self.member_outputs(batch.designs).log_prob(targets)
-        return losses
+        outputs = self.member_outputs(batch.designs)
+        return negative_log_likelihoods(outputs, targets, self.standardized_noise(batch))
 
     def standardized(self, properties: Tensor) -> Tensor:
         """Properties as the network knows them, with mean 0 and standard deviation 1."""
         return (properties - self.property_mean) / self.property_std
+
+    def standardized_noise(self, batch: DesignBatch) -> LabelNoise | None:
+        """The noise of a batch's labels, of the standardised property."""
+        noise = batch.noise
+        return None if noise is None else noise.map(lambda values: values / self.property_std)
 
     def member_losses(self, batch: DesignBatch) -> Tensor:
         """Each member's weighted loss of a batch, shape ``(k,)``: every point by its own weight."""
@@ -188,12 +196,12 @@ class Oracle(pl.LightningModule, ABC):
 
     def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
         """Accumulate the members' weighted losses."""
-        self.add_validation_losses(self.point_losses(batch), batch)
+        self.add_validation_losses(self.point_losses(batch), batch.weights)
 
-    def add_validation_losses(self, losses: Tensor, batch: DesignBatch) -> None:
-        """Accumulate the points' losses ``(k, b)``, weighted."""
-        _add(self._sums, "loss", (batch.weights * losses).sum(1))
-        _add(self._sums, "weight", batch.weights.sum(1))
+    def add_validation_losses(self, losses: Tensor, weights: Tensor) -> None:
+        """Accumulate the points' losses ``(k, b)`` by their weights ``(k, b)``."""
+        _add(self._sums, "loss", (weights * losses).sum(1))
+        _add(self._sums, "weight", weights.sum(1))
 
     def epoch_figures(self) -> dict[str, Tensor]:
         """Further figures ``(k,)`` of an epoch that has been validated, by name.

@@ -84,7 +84,7 @@ class ConservativeObjectiveModel(RegressionEnsemble):
         adversarial, adversarial_weights = self.adversary.find(self.values, inputs, batch.weights)
         both = self.values(torch.cat([inputs, adversarial], dim=1))
         values, adversarial_values = both.tensor_split([inputs.shape[1]], dim=1)
-        errors = (batch.weights * (values - self.standardized(batch.properties)).square()).sum(1)
+        errors = (batch.weights * self.squared_errors(values, batch)).sum(1)
         overestimation = weighted_mean(adversarial_values, adversarial_weights) - weighted_mean(
             values, batch.weights
         )

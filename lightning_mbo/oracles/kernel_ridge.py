@@ -6,19 +6,25 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from lightning_mbo.data.label_noise import SMALLEST_BESIDE_ERRORS, LabelNoise, noise_share
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.random import keyed_generator
+
+_SMALLEST_VARIANCE = 1e-6
+_ROUNDS = 4
+"""Fits, each with what the one before makes the labels' errors count for."""
 
 
 class KernelRidge(Oracle):
     """Kernel ridge regression with an RBF kernel, fitted in closed form to all weighted designs.
 
     The mean minimises Σ w_i (y_i - μ(x_i))² + λ‖μ‖²; far from all designs it goes to zero. The
-    variance is the same everywhere: the squared error under the weights, cross-validated. A fit
-    needs one epoch (`convergence.max_epochs` 1): further ones repeat it. Its memory grows with
-    the square of the number of designs.
+    variance is the same everywhere: the squared error under the weights, cross-validated. A label
+    with an error of its own weighs its `noise_share` beside one without, and the errors' variance
+    is not part of the oracle's. A fit needs one epoch (`convergence.max_epochs` 1): further ones
+    repeat it. Its memory grows with the square of the number of designs.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, sections 5.1 and S3; Sugiyama, Krauledat
     and Müller, "Covariate shift adaptation by importance weighted cross validation", JMLR 2007.
@@ -76,24 +82,48 @@ class KernelRidge(Oracle):
         mean = torch.atleast_2d(rbf_kernel(flat, self.designs, self.gamma) @ self.coefficients)
         return Normal(mean, self.variance.sqrt().expand_as(mean), validate_args=False)
 
-    def fit(self, properties: Tensor, weights: Tensor, generator: torch.Generator) -> None:
+    def fit(
+        self,
+        properties: Tensor,
+        weights: Tensor,
+        generator: torch.Generator,
+        noise: LabelNoise | None = None,
+    ) -> None:
         """Fit to the designs.
 
         Args:
             properties: Shape ``(n,)``.
             weights: Shape ``(n,)``, not negative, not all zero.
             generator: Draws the folds.
+            noise: Of the properties, or None.
         """
         properties, weights = properties.to(self.designs), weights.to(self.designs)
         kernel = rbf_kernel(self.designs, self.designs, self.gamma)
         folds = balanced_folds(weights.cpu(), self.num_folds, generator).to(weights.device)
         held_out = folds == torch.arange(self.num_folds, device=folds.device)[:, None]
+        if noise is None:
+            errors = self._errors_of_fit(kernel, properties, weights, held_out)
+            self.variance.copy_(weighted_error(errors, weights * held_out))
+            return
+        noise = noise.map(lambda values: values.to(properties))
+        added = noise.scatters.square() - noise.errors.square()
+        variance = whole = properties.var(correction=0)
+        # What the labels count for hangs on the variance, and the variance on what they count for.
+        for _ in range(_ROUNDS):
+            shares = noise_share(noise.errors, variance.clamp(min=SMALLEST_BESIDE_ERRORS * whole))
+            errors = self._errors_of_fit(kernel, properties, weights * shares, held_out) + added
+            variance = weighted_error(errors, weights * shares.square() * held_out)
+        self.variance.copy_(variance.clamp(min=_SMALLEST_VARIANCE * whole))
+
+    def _errors_of_fit(
+        self, kernel: Tensor, properties: Tensor, weights: Tensor, held_out: Tensor
+    ) -> Tensor:
+        """Fit to all designs; and to each fold's complement, for squared errors ``(k, n)``."""
         # A weight of zero leaves a design out: the fit to all and those to the folds' complements.
         fits = torch.cat([weights[None], weights * ~held_out])
         coefficients = dual_coefficients(kernel, properties, fits, self.ridge)
         self.coefficients.copy_(coefficients[0])
-        errors = (properties - coefficients[1:] @ kernel).square()
-        self.variance.copy_(weighted_error(errors, weights * held_out))
+        return (properties - coefficients[1:] @ kernel).square()
 
     def configure_model(self) -> None:
         """Keep the trainer's designs.
@@ -115,7 +145,8 @@ class KernelRidge(Oracle):
         """Fit, where a fit is wanted."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if data.fitting:
-            self.fit(data.properties, data.weights, keyed_generator("folds", data.num_fits))
+            generator = keyed_generator("folds", data.num_fits)
+            self.fit(data.properties, data.weights, generator, data.noise)
 
     def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
         """Nothing: the epoch began with the fit."""

@@ -12,6 +12,7 @@ from torch.distributions import Normal
 from torch.nn import functional
 from torchmetrics import MetricCollection
 
+from lightning_mbo.data.label_noise import SMALLEST_BESIDE_ERRORS, LabelNoise, noise_share
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.metrics import TopDrift, TopOverlap, rank_correlation
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
@@ -25,9 +26,11 @@ class RegressionEnsemble(DifferentiableOracle):
     """Networks trained by squared error, each on its own split, as gradient ascent uses them.
 
     As a distribution, a member's view of any design is a normal whose variance is the weighted
-    mean squared error on the member's held-out points: it does not grow away from the data. Logs
-    for each member the rank correlation on its held-out points and what it makes of the best
-    tenth of them; these count every point once, whatever its weight.
+    mean squared error on the member's held-out points: it does not grow away from the data. Of
+    labels with errors of their own each squared error counts by its `noise_share`, and the errors'
+    variance is not part of the member's. Logs for each member the rank correlation on its held-out
+    points and what it makes of the best tenth of them; these count every point once, whatever its
+    weight.
 
     Reference: Trabucco, Geng, Kumar and Levine, "Design-Bench", ICML 2022 (gradient ascent).
     """
@@ -81,14 +84,32 @@ class RegressionEnsemble(DifferentiableOracle):
 
     def point_losses(self, batch: DesignBatch) -> Tensor:
         """Squared errors of the standardised property, shape ``(k, b)``."""
-        values = self.values(self.representation.encode(batch.designs))
-        return (values - self.standardized(batch.properties)).square()
+        return self.squared_errors(self.values(self.representation.encode(batch.designs)), batch)
+
+    def squared_errors(self, values: Tensor, batch: DesignBatch) -> Tensor:
+        """Of values ``(k, b)`` of the standardised property; a noisy label's counts for less."""
+        errors = (values - self.standardized(batch.properties)).square()
+        noise = self.standardized_noise(batch)
+        if noise is None:
+            return errors
+        return self._shares(noise) * errors
+
+    def _shares(self, noise: LabelNoise) -> Tensor:
+        """What labels of the standardised property count for, ``(k, b)``."""
+        variance = self.residual_variance.clamp(min=SMALLEST_BESIDE_ERRORS)
+        return noise_share(noise.errors, variance[:, None])
 
     def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
         """Accumulate the members' squared errors and what they say of the best points."""
         outputs = self.member_outputs(batch.designs)
-        errors = outputs.loc - self.standardized(batch.properties)
-        self.add_validation_losses(errors.square(), batch)
+        errors = (outputs.loc - self.standardized(batch.properties)).square()
+        weights, noise = batch.weights, self.standardized_noise(batch)
+        if noise is not None:
+            # What is left of the variance without the errors', by maximum likelihood: a squared
+            # error's own variance goes with the square of its expectation.
+            errors = errors + noise.scatters.square() - noise.errors.square()
+            weights = weights * self._shares(noise).square()
+        self.add_validation_losses(errors, weights)
         means = self.in_property_units(outputs).loc
         for metrics, *member in zip(self._metrics(), means, batch.properties, strict=True):
             metrics.update(*member)

@@ -209,8 +209,8 @@ def _follower(table: pd.DataFrame, name: str, leader: str, kind: str) -> Followe
     pairs = table[[leader, name]].drop_duplicates(leader)
     if kind == "category":
         return LookedUp(name, leader, tuple(pairs[leader].tolist()), tuple(pairs[name].tolist()))
-    known = pd.to_numeric(pairs[leader])
-    pairs, known = pairs.iloc[known.argsort()], tuple(known.sort_values().tolist())
+    pairs = pairs.iloc[pd.to_numeric(pairs[leader]).argsort()]
+    known = tuple(pd.to_numeric(pairs[leader]).tolist())
     numbers = pd.to_numeric(pairs[name], errors="coerce")
     if numbers.isna().any() or pairs[name].dtype == bool or not numbers.is_unique:
         return LookedUp(name, leader, known, tuple(pairs[name].tolist()), nearest=True)

@@ -51,7 +51,8 @@ def find_equalities(table: pd.DataFrame) -> list[LinearConstraint]:
                 law = _tidied(vector, shown, values, resolutions, spread == _SPREADS[0])
                 if law is not None and _is_new(law[0], [one for one, _ in found]):
                     found.append(law)
-    found += [] if found else _near_totals(values)
+    if not found:
+        found = _near_totals(values)
     return [_constraint(table.columns, law, "==") for law in found]
 
 
@@ -70,8 +71,9 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
             if table[name].min() >= 0 and table[name].max() <= total and not _binary(table[name])
         ]
         while len(amounts) > 1:
-            sums, group = np.zeros(len(rows)), []
-            for name in amounts:
+            sums = np.zeros(len(rows))
+            group: list[str] = []
+            for name in map(str, amounts):
                 more = sums + table[name].to_numpy(np.float64)[rows]
                 if more.max() > total * (1 + 1e-9):
                     break
@@ -105,11 +107,11 @@ def _echelon(rows: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
     """The reduced row echelon form, by the largest pivot of each row in turn."""
     rows = rows.copy()
     for k in range(len(rows)):
-        i, j = np.unravel_index(np.abs(rows[k:]).argmax(), rows[k:].shape)
+        i, j = divmod(int(np.abs(rows[k:]).argmax()), rows.shape[1])
         rows[[k, k + i]] = rows[[k + i, k]]
         rows[k] /= rows[k, j]
         others = np.arange(len(rows)) != k
-        rows[others] -= rows[others][:, [j]] * rows[k]
+        rows[others] -= rows[others, j, None] * rows[k]
     rows[np.abs(rows) < 10 * spread] = 0.0
     return rows
 
@@ -149,7 +151,7 @@ def _held(
     bound: float | None = None,
 ) -> tuple[NDArray[np.float64], float] | None:
     sums = values @ coefficients
-    slack = np.abs(coefficients) @ (resolutions / 2)
+    slack = float(np.abs(coefficients) @ (resolutions / 2))
     slack += 1e-9 * float(np.abs(values * coefficients).max())
     if bound is None:
         middle = (sums.max() + sums.min()) / 2
@@ -165,15 +167,16 @@ def _held(
     if np.abs(sums - bound).max() > slack:
         return None
     leads = bound if abs(bound) > slack else coefficients[np.flatnonzero(coefficients)[0]]
-    return (-coefficients, -bound + 0.0) if leads < 0 else (coefficients, bound)
+    sign = -1.0 if leads < 0 else 1.0
+    return sign * coefficients, sign * bound + 0.0
 
 
 def _is_tested(values: NDArray[np.float64]) -> bool:
     """Whether enough rows say something of a sum of these columns, of which most may be 0."""
     distinct, counts = np.unique(values, axis=0, return_counts=True)
-    return len(distinct) > values.shape[1] and len(values) - counts.max() >= (
-        values.shape[1] + _SPARE_ROWS // 2
-    )
+    num_terms = values.shape[1]
+    num_telling = len(values) - counts.max()
+    return bool(min(len(distinct) - 1, num_telling - _SPARE_ROWS // 2) >= num_terms)
 
 
 def _resolution(column: NDArray[np.float64]) -> float:
@@ -196,7 +199,7 @@ def _near_totals(values: NDArray[np.float64]) -> list[tuple[NDArray[np.float64],
         sums = values[:, amounts].sum(1)
         near = np.abs(sums - total).max() <= _NEAR_TOTAL * total
         if near and amounts.sum() > 2 and values[:, amounts].std(0).max() > _NEAR_TOTAL * total:
-            return [(amounts.astype(np.float64), total)]
+            return [(np.where(amounts, 1.0, 0.0), total)]
     return []
 
 

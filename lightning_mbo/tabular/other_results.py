@@ -61,11 +61,11 @@ def copies_of(
     rows = sampled_rows(len(properties))
     num_labels = len(np.unique(properties[rows]))
     found = Copies([], [])
-    for name, values in (numbers | levels).items():
+    for name, values in {**numbers, **levels}.items():
         ordered = name in numbers
         if not _are_blocks(properties[rows], values[rows], ordered):
             continue
-        value = level_numbers(values) if ordered else values
+        value = level_numbers(values)
         if not _are_blocks(properties, values, ordered):
             continue
         sizes = np.bincount(value)
@@ -174,8 +174,9 @@ def _share_names(name: str, target: str) -> bool:
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = values - values.mean()
-    scale = centred.std()
-    return centred / scale if scale > 0 else centred
+    scale = float(centred.std()) or 1.0
+    standard: NDArray[np.float64] = centred / scale
+    return standard
 
 
 def _powers(ranks: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -186,7 +187,7 @@ def _powers(ranks: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
 def _features(
     numbers: Mapping[str, NDArray[np.float64]], levels: Mapping[str, NDArray[np.intp]]
 ) -> NDArray[np.float64]:
-    num_rows = len(next(iter((numbers | levels).values()), np.empty(0)))
+    num_rows = len(next(iter({**numbers, **levels}.values()), np.empty(0)))
     standard = [_standard(values) for values in numbers.values()]
     squares = [values**2 for values in standard]
     products = [

@@ -23,7 +23,7 @@ from lightning_mbo.tabular.empties import with_empties
 from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.layout import TableLayout
-from lightning_mbo.tabular.replicates import merged, row_weights
+from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
 from lightning_mbo.tabular.understanding import LAWS, law_note, understand
 
 _LEFT_OUT = {
@@ -47,7 +47,7 @@ class Roles:
 
     Attributes:
         target: What is measured.
-        error_column: The standard deviation of each measurement.
+        error_column: The standard deviation of each measurement's error.
         weight_column: The weight of each row.
     """
 
@@ -65,6 +65,9 @@ class PreparedTable:
         designs: The columns of the layout, in the user's units, n rows.
         properties: As measured, ``(n,)``.
         weights: Shape ``(n,)``.
+        errors: Of the properties, ``(n,)``; zero where none are known.
+        scatters: Of the measurements around the property that is their mean, ``(n,)``.
+        groups: Equal integers for designs that are held out together, ``(n,)``; or None.
         row_numbers: Of each design's first row in the user's table, from 1, ``(n,)``.
         num_rows: Rows that the designs were merged from.
         shown: A row for each column of the user's table: its kind, values, and missing entries.
@@ -77,6 +80,9 @@ class PreparedTable:
     designs: pd.DataFrame
     properties: NDArray[np.float64]
     weights: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    scatters: NDArray[np.float64]
+    groups: NDArray[np.intp] | None
     row_numbers: NDArray[np.intp]
     num_rows: int
     shown: Table
@@ -144,14 +150,16 @@ def prepare(
     kinds |= found.kinds
     for group in found.dummies:
         rows = rows.assign(**{group.name: group.collapsed(rows)})
-    designed = [name for name, kind in kinds.items() if kind in SETTINGS]
+    designed = _of_kind(kinds, *SETTINGS)
     columns = [
         build_column(rows[name], kinds[name], options.get(name, ColumnOptions()), source)
         for name in designed
     ]
     _check_columns(columns, kinds, source)
-    weights = row_weights(rows, roles.error_column, roles.weight_column, source)
-    replicates = merged(rows[designed], properties.to_numpy(), weights)
+    weights = row_weights(rows, roles.weight_column, source)
+    errors = None if roles.error_column is None else positive(rows[roles.error_column], source)
+    replicates = merged(rows[designed], properties.to_numpy(), weights, errors)
+    groups = grouped(rows[designed], whole.loc[rows.index, _of_kind(kinds, "group")])
     layout = TableLayout(
         columns,
         followers(rows, found.leaders, found.kinds),
@@ -164,6 +172,9 @@ def prepare(
         rows[designed].iloc[replicates.rows],
         replicates.properties,
         replicates.weights,
+        replicates.errors,
+        replicates.scatters,
+        groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
         _shown(table, roles, kinds, layout),
@@ -171,6 +182,10 @@ def prepare(
         [*notes, *found.notes, *(law_note(law, held, laws) for law in found.laws)],
         found.questions,
     )
+
+
+def _of_kind(kinds: Mapping[str, str], *wanted: str) -> list[str]:
+    return [name for name, kind in kinds.items() if kind in wanted]
 
 
 def _check_names(

@@ -93,7 +93,7 @@ def find_repeats(
 
     Without such a column most rows have others that are equal to them. Of those it has the values
     1 to k (or 0 to k-1), without an effect of its own; or its name says so. Where the other columns
-    are a full grid, that could be a factor of the grid as well, and where several columns are like
+    are a full grid, it could be a factor of the grid as well, and where several columns are like
     this, all are.
 
     Args:
@@ -112,14 +112,14 @@ def find_repeats(
             continue
         design = level_numbers(others)
         is_named = last_word(str(name)) in _NAMES_OF_REPEATS
+        is_grid = _is_grid(table.drop(columns=name), design)
         value = level_numbers(numbers[name]) if name in numbers else None
         if is_named or (value is not None and _counts_within(numbers[name], value, design)):
-            certain = is_named or (
-                not _is_grid(table.drop(columns=name), design)
-                and not _has_effect(value, design, properties)
-            )
-            counted.append(Repeats(str(name), certain))
-        elif _is_noise_of_few(table[name], design, properties):
+            has_effect = not is_named and _has_effect(value, design, properties)
+            if not (is_grid and has_effect):
+                certain = is_named or not (is_grid or has_effect)
+                counted.append(Repeats(str(name), certain))
+        elif not is_grid and _is_noise_of_few(table[name], design, properties):
             asked.append(Repeats(str(name), False))
     found = counted if len(counted) == 1 else [one for one in counted if _named(one)]
     return found or (asked if len(asked) == 1 and not counted else [])
@@ -132,7 +132,8 @@ def _named(found: Repeats) -> bool:
 def _sampled(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Some of the designs, each with all its rows."""
     every = max(len(hashes) // 5000, 1)
-    return hashes[(hashes >> np.uint64(7)) % np.uint64(every) == 0]
+    sampled: NDArray[np.uint64] = hashes[(hashes >> np.uint64(7)) % np.uint64(every) == 0]
+    return sampled
 
 
 def _repeats(hashes: NDArray[np.uint64]) -> bool:

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.tabular.entries import bad_entry
 
 
-def row_weights(
-    table: pd.DataFrame, error_column: str | None, weight_column: str | None, source: str
-) -> NDArray[np.float64]:
-    """What the rows count, ``(n,)``: 1, their weight, or the inverse variance of their error.
+def row_weights(table: pd.DataFrame, weight_column: str | None, source: str) -> NDArray[np.float64]:
+    """What the rows count, ``(n,)``, of mean 1.
 
     Args:
         table: Labelled by row numbers from 0.
-        error_column: Of the measurements' standard deviations; or None.
-        weight_column: Of weights; or None.
+        weight_column: Of weights; or None: all rows count alike.
         source: What to call the table in messages.
 
     Raises:
         DataError: Naming the first entry that is no positive number.
     """
     weights = np.ones(len(table))
-    for name, power in ((error_column, -2), (weight_column, 1)):
-        if name is not None:
-            values = _positive(table[name], source)
-            # Relative to the geometric mean: powers of tiny errors overflow.
-            weights *= (values / np.exp(np.log(values).mean())) ** power
+    if weight_column is not None:
+        values = positive(table[weight_column], source)
+        # Relative to the geometric mean: the sum of huge ones overflows.
+        weights = values / np.exp(np.log(values).mean())
     mean: float = weights.mean()
     return weights / mean
 
 
-def _positive(column: pd.Series, source: str) -> NDArray[np.float64]:
+def positive(column: pd.Series, source: str) -> NDArray[np.float64]:
+    """A column's numbers, ``(n,)``.
+
+    Args:
+        column: Labelled by row numbers from 0.
+        source: What to call the table in messages.
+
+    Raises:
+        DataError: Naming the first entry that is no positive number.
+    """
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
     if len(bad):
@@ -50,32 +57,86 @@ class Replicates(NamedTuple):
 
     Attributes:
         rows: Positions of each design's first row, ascending, ``(n,)``.
-        properties: Weighted means, ``(n,)``.
-        weights: Sums, ``(n,)``.
+        properties: Means, ``(n,)``.
+        weights: Sums of the rows' weights; where measurements have errors, means. ``(n,)``.
+        errors: Standard deviations of the means that come from the measurements' errors, ``(n,)``;
+            zero where these are not known.
+        scatters: Standard deviations of measurements without errors around their mean, ``(n,)``.
     """
 
     rows: NDArray[np.intp]
     properties: NDArray[np.float64]
     weights: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    scatters: NDArray[np.float64]
 
 
 def merged(
-    designs: pd.DataFrame, properties: NDArray[np.float64], weights: NDArray[np.float64]
+    designs: pd.DataFrame,
+    properties: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    errors: NDArray[np.float64] | None = None,
 ) -> Replicates:
     """Merge the rows that measure the same design.
+
+    Measurements with errors e are averaged by e⁻², and the error of their mean is (Σ e⁻²)^(-1/2).
+    Without errors they are averaged by their weights.
 
     Args:
         designs: Of N rows.
         properties: Shape ``(N,)``.
         weights: Shape ``(N,)``.
+        errors: Standard deviations of the properties, positive, ``(N,)``; None: not known.
     """
     repeated = designs.duplicated().to_numpy()
     rows = np.flatnonzero(~repeated)
+    none = np.zeros(len(rows))
     if len(rows) == len(designs):
-        return Replicates(rows, properties, weights)
+        return Replicates(rows, properties, weights, none if errors is None else errors, none)
     # In order of appearance, as `rows` are.
     design = designs.groupby(list(designs.columns), sort=False).ngroup().to_numpy()
+    numbers = np.bincount(design)
     totals = np.bincount(design, weights).astype(np.float64)
-    means = np.bincount(design, weights * properties) / totals
-    single = np.bincount(design) == 1
-    return Replicates(rows, np.where(single, properties[rows], means), totals)
+    if errors is None:
+        means, scatters = _means(design, properties, weights)
+        properties = np.where(numbers == 1, properties[rows], means)
+        return Replicates(rows, properties, totals, none, scatters)
+    # Relative to the design's least error: inverse squares of tiny errors overflow.
+    least = pd.Series(errors).groupby(design).min().to_numpy()
+    precisions = (least[design] / errors) ** 2
+    means, _ = _means(design, properties, precisions)
+    of_means = least / np.sqrt(np.bincount(design, precisions))
+    properties = np.where(numbers == 1, properties[rows], means)
+    return Replicates(rows, properties, totals / numbers, of_means, none)
+
+
+def grouped(designs: pd.DataFrame, columns: pd.DataFrame) -> NDArray[np.intp] | None:
+    """Equal integers for rows that belong together, ``(N,)``, or None where all are by themselves.
+
+    Args:
+        designs: Of N rows: equal ones belong together.
+        columns: Those by which rows belong together, of N rows; an empty entry says nothing.
+    """
+    if columns.empty:
+        return None
+    design = designs.groupby(list(designs.columns), sort=False).ngroup().to_numpy()
+    num_nodes = int(design.max()) + 1
+    edges = []
+    for name in columns:
+        group = pd.factorize(columns[name])[0]
+        edges.append(np.stack([design, num_nodes + group])[:, group >= 0])
+        num_nodes += int(group.max()) + 1
+    one, other = np.concatenate(edges, axis=1)
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(num_nodes, num_nodes))
+    numbers: NDArray[np.intp] = connected_components(graph, directed=False)[1][design]
+    return numbers.astype(np.intp)
+
+
+def _means(
+    design: NDArray[np.integer[Any]], values: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each design's weighted mean, and the weighted standard deviation around it."""
+    totals = np.bincount(design, weights)
+    means = np.bincount(design, weights * values) / totals
+    squares = np.bincount(design, weights * (values - means[design]) ** 2) / totals
+    return means, np.sqrt(squares)

@@ -106,22 +106,26 @@ class _Reader:
         self.target, self.properties = target, properties
         self.given = set(settings)
         self.source = source
-        varying = [name for name in table if len(pd.unique(table[name].iloc[:100])) > 1]
-        varying = [n for n in table if n in set(varying) or table[n].nunique() > 1]
+        varying = [name for name in kinds if _varies(table[name])]
         self.numbers = {
             name: as_numbers(table[name], source).to_numpy()
             for name in varying
             if kinds[name] in ("number", "integer")
         }
-        self.table = table[varying].assign(
-            **{name: pd.Series(values, table.index) for name, values in self.numbers.items()}
-        )
+        self.table = table[varying].copy(deep=False)
+        for name, numbers in self.numbers.items():
+            self.table[name] = numbers
         self.suspected: list[str] = []
         self.found = Understanding(dict(kinds))
 
+    @property
+    def names(self) -> list[str]:
+        """The columns that are still settings."""
+        return list(self.table.columns)
+
     def _open(self, *kinds: str) -> list[str]:
         """Columns of some kinds of which the user says nothing."""
-        return [n for n in self.table if self.found.kinds[n] in kinds and n not in self.given]
+        return [n for n in self.names if self.found.kinds[n] in kinds and n not in self.given]
 
     def _leave_out(self, names: Sequence[str], kind: str) -> None:
         self.found.kinds |= dict.fromkeys(names, kind)
@@ -132,12 +136,10 @@ class _Reader:
         """Leave out what counts the rows."""
         counters = {n: counting(n, self.numbers[n]) for n in self._open("integer")}
         counters = {name: how for name, how in counters.items() if how is not None}
-        if not counters:
+        others = self.table.drop(columns=list(counters))
+        if not counters or others.empty or not tells_apart(row_hashes(others)):
             return
         possible = [name for name, how in counters.items() if how == "may count"]
-        hashes = row_hashes(self.table.drop(columns=list(counters)))
-        if not hashes.shape[1] or not tells_apart(hashes):
-            return
         for name, how in counters.items():
             if how == "counts":
                 self._leave_out([name], "count")
@@ -220,7 +222,7 @@ class _Reader:
         ]
         self.found.dummies = find_dummies(self.table, binary)
         for group in self.found.dummies:
-            place = self.table.columns.get_loc(group.names[0])
+            place = self.names.index(group.names[0])
             category = group.collapsed(self.table)
             self._leave_out(group.names, "dummy")
             self.table.insert(place, group.name, category)
@@ -235,15 +237,18 @@ class _Reader:
         found = self.found
         table = self.table.drop(columns=self.suspected)
         followers = {name: self._leader(name, leader) for name, leader in given.items()}
-        settings = {n for n in table if n in self.given} | {*followers.values()}
-        numbers = [n for n in table if n in self.numbers and n not in followers]
+        names = list(table.columns)
+        settings = self.given.intersection(names) | {*followers.values()}
+        numbers = [n for n in names if n in self.numbers and n not in followers]
         followers |= find_monotone(table[numbers], settings)
         numbers = [n for n in numbers if n not in followers]
         if "equalities" in laws:
             found.laws = find_equalities(table[numbers])
         held = {name for law in found.laws for name in law.coefficients}
         table = table.drop(columns=self._names_of(table, held))
-        rest = [n for n in table if n not in followers and found.kinds[n] != "sequence"]
+        rest = [
+            n for n in names if n in table and n not in followers and found.kinds[n] != "sequence"
+        ]
         followers |= find_determined(
             table[rest], self.numbers, settings | held | {*followers.values()}
         )
@@ -263,7 +268,11 @@ class _Reader:
                 )
 
     def _leader(self, name: str, leader: str | None) -> str:
-        others = [n for n in self.table if self.found.kinds[n] not in ("follows", "sequence")]
+        others = [
+            n
+            for n in self.names
+            if n != name and self.found.kinds[n] not in ("follows", "sequence")
+        ]
         others.sort(key=lambda n: n in self.numbers)
         possible = [n for n in others if leader in (None, n) and is_function(self.table, name, n)]
         if not possible:
@@ -298,6 +307,10 @@ class _Reader:
             both = leader in self.numbers and name in self.numbers
             if both and not is_monotone(table, name, leader):
                 self.found.kinds[leader] = "category"
+
+
+def _varies(column: pd.Series) -> bool:
+    return column.iloc[:100].nunique() > 1 or column.nunique() > 1
 
 
 def law_note(law: LinearConstraint, held: Sequence[LinearConstraint], laws: Collection[str]) -> str:

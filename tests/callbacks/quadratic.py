@@ -182,7 +182,7 @@ def run(
     folder: Path,
     *used: pl.Callback,
     oracle: Oracle | None = None,
-    data: Quadratic | None = None,
+    data: DesignDataModule | None = None,
     algorithm: Algorithm | None = None,
     search_model: SearchModel | None = None,
     num_iterations: int = 3,

@@ -14,6 +14,7 @@ from scipy.spatial import distance
 from torch import Tensor
 
 from lightning_mbo.batch import diverse_batch
+from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import MultivariateNormal
 from tests.callbacks.quadratic import (
@@ -131,6 +132,34 @@ def test_what_has_been_measured_is_left_out(
     # A predicted hundred is taken from all samples, as the lattice has no hundred candidates.
     if num_candidates is None:
         assert bool(measured & set(points)) == keep_known
+
+
+@pytest.mark.parametrize("keep_known", [False, True])
+def test_held_out_rows_are_known(keep_known: bool, tmp_path: Path) -> None:
+    """Of a grid of 8 x 8 x 8 designs, most were measured, and a fifth of them held out."""
+    grid = np.stack(np.unravel_index(np.arange(512), (8, 8, 8)), axis=1)
+    rows = np.random.default_rng(0).permutation(512)[:400]
+    frame = pd.DataFrame(grid[rows], columns=["a", "b", "c"])
+    frame["y"] = -((frame[["a", "b", "c"]] - [5, 4, 3]) ** 2).sum(axis=1)
+    limits = {name: {"upper": 7} for name in "abc"}
+    data = CSV(frame, "y", columns=limits, held_out_fraction=0.2)
+    writer = callbacks.CandidateWriter(12, keep_known)
+    run(tmp_path, writer, data=data, num_iterations=1, algorithm=Indifferent())
+    assert len(data.held_out_designs) == 80
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    measured, held_out = (
+        set(data.to_user_units(designs).itertuples(index=False, name=None))
+        for designs in (data.designs, data.held_out_designs)
+    )
+    found = set(candidates[["a", "b", "c"]].itertuples(index=False, name=None))
+    assert len(found) == 12
+    assert bool(found & (held_out | measured)) == keep_known
+    # Of what is known, a held-out row is named like any other.
+    table, given = (f[["a", "b", "c"]] / frame[["a", "b", "c"]].std() for f in (frame, candidates))
+    distances = distance.cdist(given, table)
+    rows = candidates["nearest_row"].to_numpy() - 1
+    np.testing.assert_allclose(distances[np.arange(12), rows], distances.min(1), atol=1e-9)
+    np.testing.assert_array_equal(frame["y"].iloc[rows], candidates["nearest_y"])
 
 
 def test_where_all_has_been_measured_nothing_is_left(tmp_path: Path) -> None:

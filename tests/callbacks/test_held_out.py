@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CbAS
-from lightning_mbo.data import DesignDataModule
+from lightning_mbo.data import CSV, DesignDataModule, LabelNoise
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
 from lightning_mbo.search_models import MultivariateNormal
@@ -24,6 +24,7 @@ from tests.callbacks.quadratic import (
     SCALE,
     callbacks,
     ensemble,
+    equal_states,
     find,
     height,
     read_table,
@@ -80,7 +81,9 @@ def search(select: Any = "promise", num_iterations: int = 3) -> Any:
     )
 
 
-def fitted(folder: Path, *used: Any, select: Any = "promise", **data: Any) -> tuple[Any, Witness]:
+def fitted(
+    folder: Path, *used: Any, select: Any = "promise", kind: type[Split] = Split, **data: Any
+) -> tuple[Any, Witness]:
     witness = Witness()
     trainer = trainer_with(
         folder,
@@ -92,7 +95,7 @@ def fitted(folder: Path, *used: Any, select: Any = "promise", **data: Any) -> tu
         callbacks.Trajectory(),
         *used,
     )
-    trainer.fit(ensemble(), datamodule=Split(**data))
+    trainer.fit(ensemble(), datamodule=kind(**data))
     return trainer, witness
 
 
@@ -149,6 +152,72 @@ def test_metrics_of_a_run(tmp_path: Path) -> None:
     # The samples of the first iteration come from p_0, and the oracle is the original one.
     assert rows["held_out_effective_sample_size"][0] == pytest.approx(30)
     assert rows["held_out_weighted_log_likelihood"][0] == pytest.approx(first.mean())
+
+
+class Measured(Split):
+    """The same, whose labels have errors."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        designs, properties = super().load()
+        errors = torch.linspace(0.1, 5, 90, dtype=torch.float64)
+        self.noise = LabelNoise(errors, torch.zeros(90, dtype=torch.float64))
+        return designs, properties
+
+
+@pytest.mark.parametrize("select", ["promise", "held_out_likelihood"])
+def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> None:
+    used = callbacks.CandidateWriter(), callbacks.Report()
+    trainer, witness = fitted(tmp_path, *used, select=select, kind=Measured)
+    data, rows = trainer.datamodule, read_table(tmp_path / "trajectory.csv")
+    labels, errors = data.held_out_properties.numpy(), data.held_out_noise.errors.numpy()
+    stds = [np.sqrt(std**2 + errors**2) for _, std, _ in witness.seen]
+    scores = []
+    for t, (mean, _, log_ratios) in enumerate(witness.seen):
+        log_likelihoods = stats.norm(mean, stds[t]).logpdf(labels)
+        scores.append(weighted(log_likelihoods, log_ratios))
+        assert rows["held_out_log_likelihood"][t] == pytest.approx(log_likelihoods.mean())
+        assert rows["held_out_weighted_log_likelihood"][t] == pytest.approx(scores[-1])
+    if select == "held_out_likelihood":
+        found = find(trainer, callbacks.SearchModelUpdate)
+        assert found.best_score == pytest.approx(max(scores), rel=1e-5)
+    chosen = find(trainer, callbacks.CandidateWriter).iteration
+    mean = witness.seen[chosen][0]
+    report = find(trainer, callbacks.Report)
+    np.testing.assert_allclose(report.held_out["std"], stds[chosen])
+    candidates = read_table(tmp_path / "candidates.csv")
+    quantile = np.sort(np.abs(labels - mean) / stds[chosen])[28 - 1]  # ⌈0.9 · 31⌉ of 30
+    margin = quantile * candidates["oracle_std"]
+    np.testing.assert_allclose(candidates["upper_90"], candidates["oracle_mean"] + margin)
+
+
+def test_no_label_of_a_held_out_row_decides_anything(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=90), "b": rng.integers(0, 5, 90), "y": 0.0})
+    frame["y"], frame["sd"] = frame["a"] + frame["b"] + rng.normal(size=90), 0.3
+    frame = pd.concat([frame, frame[:5].assign(y=1.0)], ignore_index=True)
+    found = []
+    for offset, error in ((0.0, 0.3), (1e6, 50.0)):
+        if found:
+            before = found[0][0]
+            rows = before.nearest_known(before.held_out_designs)["nearest_row"] - 1
+            changed = frame["a"].isin(frame["a"].iloc[rows])
+            frame.loc[changed, "y"] += offset
+            frame.loc[changed, "sd"] = error
+        data = CSV(frame, "y", error_column="sd", held_out_fraction=1 / 3)
+        used = callbacks.HeldOut(), callbacks.CandidateWriter()
+        trainer, recorder = run(tmp_path, *used, data=data)
+        found.append((data, recorder, trainer))
+    (one, first, _), (other, second, _) = found
+    assert one.batch_size == other.batch_size
+    assert not torch.equal(one.held_out_properties, other.held_out_properties)
+    for name in ("designs", "properties", "weights", "held_out_designs"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    for t in range(3):
+        assert equal_states(first.oracles[t], second.oracles[t])
+        for mine, theirs in zip(first.numpy(t), second.numpy(t), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert first.iterations[t].threshold == second.iterations[t].threshold
+        assert first.iterations[t].is_best == second.iterations[t].is_best
 
 
 def test_nothing_is_added_without_held_out_designs(tmp_path: Path) -> None:

@@ -213,6 +213,35 @@ def test_auto_keeps_the_effective_sample_size(share: float, data: Quadratic) -> 
     np.testing.assert_allclose(data.weights.numpy(), weights / weights.mean(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("alpha", ["auto", 0.3])
+def test_n_e_is_that_of_what_is_fitted(alpha: Any, data: Quadratic) -> None:
+    base = torch.from_numpy(np.random.default_rng(0).gamma(0.5, size=NUM_DESIGNS))
+    data.base_weights = base / base.mean()
+    weighting = weighting_with(alpha, min_effective_sample_size=0.75)
+    metrics = announce(weighting, data, half(-5.0))
+    weights = data.weights.numpy()
+    n_e = weights.sum() ** 2 / (weights**2).sum()
+    assert metrics["effective_sample_size"] == pytest.approx(n_e)
+    if alpha == "auto":
+        total = (base.sum() ** 2 / (base**2).sum()).item()
+        assert total < NUM_DESIGNS / 2
+        assert n_e == pytest.approx(0.75 * total, rel=1e-6)
+    np.testing.assert_allclose(
+        weights[0] / weights[20],
+        base[0] / base[20] * np.exp(5 * metrics.get("alpha", alpha)),
+    )
+
+
+def test_the_floor_is_a_share_of_what_the_designs_count_for(data: Quadratic) -> None:
+    # All but 20 designs count for next to nothing, 15 of them where the search is.
+    data.base_weights = torch.where(torch.arange(NUM_DESIGNS) < 20, 3.0, 1e-12).double()
+    weighting = weighting_with(1.0, min_effective_sample_size=0.7)
+    assert announce(weighting, data, half(-1000.0))["oracle_refitted"] == 1
+    weighting = weighting_with(1.0, min_effective_sample_size=0.8)
+    with pytest.warns(UserWarning, match="count for 15 of 20, less than"):
+        announce(weighting, data, half(-1000.0))
+
+
 def test_auto_goes_no_further_than_1(data: Quadratic) -> None:
     metrics = announce(weighting_with("auto"), data, half(-0.1))
     assert metrics["alpha"] == 1

@@ -199,17 +199,38 @@ def test_replicates_become_one(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_replicates_are_weighted_by_precision() -> None:
-    frame = pd.DataFrame({"x": np.arange(12.0), "y": np.arange(12.0), "sd": 1.0, "w": 1.0})
-    frame = pd.concat([frame, frame.iloc[[2]].assign(y=6.0, sd=0.5, w=2.0)])
-    by_error = loaded(frame.drop(columns="w"), "y", error_column="sd")
-    assert by_error.properties[2].item() == pytest.approx((2 + 4 * 6) / 5)
-    weights = np.ones(12)
-    weights[2] = 5
-    np.testing.assert_allclose(by_error.weights, weights / weights.mean())
-    by_weight = loaded(frame.drop(columns="sd"), "y", weight_column="w")
-    assert by_weight.properties[2].item() == pytest.approx((2 + 2 * 6) / 3)
-    assert list(by_weight.to_user_units(by_weight.designs)) == ["x"]
+@pytest.mark.parametrize("maximize", [True, False])
+def test_measurements_have_errors(maximize: bool) -> None:
+    frame = pd.DataFrame({"x": np.arange(12.0), "y": np.arange(12.0), "sd": 1.0, "w": 2.0})
+    frame = pd.concat([frame, frame.iloc[[2]].assign(y=6.0, sd=0.5, w=6.0)])
+    sign = 1 if maximize else -1
+    by_error = loaded(frame.drop(columns="w"), "y", error_column="sd", maximize=maximize)
+    assert by_error.properties[2].item() == pytest.approx(sign * (2 + 4 * 6) / 5)
+    assert by_error.weights.tolist() == [1.0] * 12
+    assert by_error.noise is not None
+    errors = np.ones(12)
+    errors[2] = 5**-0.5
+    np.testing.assert_allclose(by_error.noise.errors, errors)
+    assert not by_error.noise.scatters.any()
+    both = loaded(frame, "y", error_column="sd", weight_column="w", maximize=maximize)
+    assert both.properties[2].item() == pytest.approx(sign * (2 + 4 * 6) / 5)
+    weights = np.full(12, 2.0)
+    weights[2] = 4
+    np.testing.assert_allclose(both.weights, weights / weights.mean())
+    assert list(both.to_user_units(both.designs)) == ["x"]
+
+
+def test_replicates_have_a_scatter() -> None:
+    frame = pd.DataFrame({"x": np.arange(12.0), "y": np.arange(12.0), "w": 1.0})
+    assert loaded(frame, "y", weight_column="w").noise is None
+    frame = pd.concat([frame, frame.iloc[[2]].assign(y=6.0, w=2.0)])
+    data = loaded(frame, "y", weight_column="w")
+    assert data.properties[2].item() == pytest.approx((2 + 2 * 6) / 3)
+    assert data.noise is not None
+    assert not data.noise.errors.any()
+    expected = np.zeros(12)
+    expected[2] = np.std([2, 6, 6])
+    np.testing.assert_allclose(data.noise.scatters, expected)
 
 
 @pytest.mark.parametrize(
@@ -223,10 +244,10 @@ def test_errors_and_weights_must_be_positive(option: str, entry: float, shown: s
         loaded(frame, **{option: "w"})
 
 
-def test_tiny_and_huge_errors_do_not_overflow() -> None:
-    frame = table().assign(sd=[1e-180, 2e-180] * 15)
-    data = loaded(frame, error_column="sd")
-    np.testing.assert_allclose(data.weights[0] / data.weights[1], 4)
+def test_huge_weights_do_not_overflow() -> None:
+    frame = table().assign(w=[1e300, 2e300] * 15)
+    data = loaded(frame, weight_column="w")
+    np.testing.assert_allclose(data.weights[1] / data.weights[0], 2)
     assert data.weights.mean().item() == pytest.approx(1)
 
 

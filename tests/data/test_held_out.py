@@ -1,15 +1,20 @@
-"""Designs that neither oracles nor searches see."""
+"""Designs that no oracle and no search model is fitted to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from torch import Tensor
+from torch.distributions import Normal
 
-from lightning_mbo.data import DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
-from lightning_mbo.data.loading import held_out_rows
+from lightning_mbo.data import CSV, DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
+from lightning_mbo.data.loading import held_out_rows, joined_groups
+from lightning_mbo.designs import are_among
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 
 
@@ -74,6 +79,65 @@ def test_a_design_is_not_on_both_sides(which: Any) -> None:
         assert held == {15.0, 16.0, 17.0, 18.0, 19.0}
 
 
+@pytest.mark.parametrize("which", ["random", "top"])
+def test_a_group_is_not_on_both_sides(which: Any) -> None:
+    # Rows 3 i to 3 i + 2 belong together, and each design is also the first row of the next ten.
+    designs = torch.arange(90, dtype=torch.float64)
+    designs[30::3] = designs[:60:3]
+    groups = torch.arange(90).div(3, rounding_mode="floor") * 7 - 1000
+    out = held_out_rows(designs[:, None], designs, 0.3, which, groups)
+    assert out.sum() == 27
+    # Groups 1, 11 and 21 are joined by their first design.
+    joined = torch.arange(90).div(3, rounding_mode="floor") % 10
+    held = set(joined[out].tolist())
+    assert len(held) == 3
+    assert not held & set(joined[~out].tolist())
+    if which == "top":
+        assert held == {7, 8, 9}
+
+
+def test_groups_are_joined_along_chains() -> None:
+    one = torch.tensor([5, 5, 3, 3, -1, -1, 8, 9])
+    other = torch.tensor([0, 1, 1, 2, 2, 4, 4, 6])
+    assert joined_groups(one, other).tolist() == [0] * 7 + [1]
+    assert joined_groups(one, torch.arange(8)).tolist() == [0, 0, 1, 1, 2, 2, 3, 4]
+
+
+class Batches(CSV):
+    """A table whose rows were made in batches of four."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        designs, properties = super().load()
+        self.groups = torch.arange(len(designs)) // 4
+        return designs, properties
+
+
+@pytest.mark.parametrize("held_out", ["random", "top"])
+def test_a_table_has_groups(held_out: Any) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=80), "y": rng.normal(size=80)})
+    data = loaded(Batches(frame, "y", held_out_fraction=0.2, held_out=held_out))
+    sides = [
+        {(row - 1) // 4 for row in data.nearest_known(designs)["nearest_row"]}
+        for designs in (data.designs, data.held_out_designs)
+    ]
+    assert [len(side) for side in sides] == [16, 4]
+    assert not sides[0] & sides[1]
+
+
+@pytest.mark.parametrize("held_out", ["random", "top"])
+def test_strands_of_one_molecule_are_held_out_together(held_out: Any) -> None:
+    data = loaded(TFBind8(held_out_fraction=0.1, held_out=held_out))
+    seen, unseen = (
+        set(data.to_user_units(designs)["sequence"])
+        for designs in (data.designs, data.held_out_designs)
+    )
+    complements = {word[::-1].translate(str.maketrans("ACGT", "TGCA")) for word in unseen}
+    assert complements == unseen
+    assert not seen & unseen
+    assert len(data.held_out_designs) == pytest.approx(0.1 * 32_898, abs=2)
+
+
 def test_sequences_are_held_out() -> None:
     data = loaded(TFBind8(held_out_fraction=0.05, held_out="top"))
     assert data.held_out_designs.shape[1:] == (8, 4)
@@ -100,6 +164,53 @@ def small_superconductors(tmp_path: Path) -> Path:
     rows = [f"Mg{i}B{(i * 7) % 11 + 1},{10 + (i * 13) % 29}" for i in range(1, 80)]
     path.write_text("\n".join(["formula,critical_temp", *rows]) + "\n")
     return path
+
+
+@pytest.mark.parametrize("held_out", ["random", "top"])
+def test_held_out_rows_are_known(held_out: Any) -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+    sequences = loaded(TFBind8(held_out_fraction=0.01, held_out=held_out))
+    data = loaded(CSV(frame, "y", held_out_fraction=0.5, held_out=held_out))
+    for problem in (data, sequences):
+        known = problem.nearest_known(problem.held_out_designs)
+        assert torch.equal(torch.tensor(known.iloc[:, 1]), problem.held_out_properties)
+        assert torch.equal(
+            are_among(problem.known_designs, problem.held_out_designs),
+            ~are_among(problem.known_designs, problem.designs),
+        )
+    rows = data.to_user_units(data.held_out_designs)["x"] + 1
+    assert data.nearest_known(data.held_out_designs)["nearest_row"].tolist() == rows.tolist()
+    assert data.nearest_known(data.known_designs)["nearest_row"].tolist() == [*range(1, 61)]
+
+
+def test_labels_have_their_errors_on_both_sides() -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+    frame["sd"] = 1 + frame["x"]
+    data = loaded(CSV(frame, "y", error_column="sd", held_out_fraction=0.5))
+    for designs, noise in (
+        (data.designs, data.noise),
+        (data.held_out_designs, data.held_out_noise),
+    ):
+        assert noise is not None
+        np.testing.assert_allclose(noise.errors, data.to_user_units(designs)["x"] + 1)
+    assert data.held_out_noise is not None
+    prediction = Normal(torch.zeros(30).double(), torch.full((30,), 5.0).double())
+    expected = (25 + data.held_out_noise.errors**2).sqrt()
+    torch.testing.assert_close(data.label_distribution(prediction).scale, expected)
+    plain = loaded(CSV(frame[["x", "y"]], "y", held_out_fraction=0.5))
+    assert plain.label_distribution(prediction) is prediction
+
+
+def test_other_errors_are_another_table() -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7, "sd": 1.0})
+    options: Any = {"target": "y", "error_column": "sd", "held_out_fraction": 0.5}
+    data = loaded(CSV(frame, **options))
+    loaded(CSV(frame, **options)).load_state_dict(data.state_dict())
+    for row in (0, int(data.to_user_units(data.held_out_designs)["x"].iloc[0])):
+        other = frame.copy()
+        other.loc[row, "sd"] = 2.0
+        with pytest.raises(CheckpointError, match="other training data"):
+            loaded(CSV(other, **options)).load_state_dict(data.state_dict())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo import distributed
-from lightning_mbo.data import loading
+from lightning_mbo.data import LabelNoise, loading
 from lightning_mbo.data.loading import (
     STEPS_AT_ONCE,
     DesignBatch,
@@ -27,6 +27,16 @@ def table(n: int = N) -> WeightedDesigns:
     """A table whose every entry tells its row."""
     rows = torch.arange(n, dtype=torch.float32)
     return WeightedDesigns(torch.stack([rows, -rows], 1), rows * 10, rows + 0.5)
+
+
+def test_the_noise_of_labels_goes_with_them() -> None:
+    rows = torch.arange(N, dtype=torch.float32)
+    noisy = table()._replace(noise=LabelNoise(rows + 0.25, -rows))
+    batch = noisy.batch(torch.tensor([[3, 1], [0, 3]]), 2)
+    assert batch.noise is not None
+    assert batch.noise.errors.tolist() == [[3.25, 1.25], [0.25, 3.25]]
+    assert batch.noise.scatters.tolist() == [[-3, -1], [0, -3]]
+    assert table().batch(torch.tensor([[3]]), 1).noise is None
 
 
 def training(

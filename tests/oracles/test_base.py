@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.data import DesignBatch
+from lightning_mbo.data import DesignBatch, LabelNoise
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 from lightning_mbo.oracles import Oracle, base
 from lightning_mbo.oracles.base import mixture
@@ -99,6 +99,16 @@ def test_point_losses_are_standardised_negative_log_likelihoods() -> None:
     # Standardised residuals -2, 0, 0.
     constant = 0.5 * np.log(2 * np.pi) + np.log(0.5)
     expected = [[constant + 8.0], [constant], [constant]]
+    np.testing.assert_allclose(losses.detach().numpy(), expected, rtol=1e-6)
+
+
+def test_point_losses_know_the_noise_of_labels() -> None:
+    noise = LabelNoise(torch.full((3, 1), 4.8), torch.full((3, 1), 2.0))
+    batch = DesignBatch(torch.ones(3, 1, 2), torch.full((3, 1), 26.0), torch.ones(3, 1), 1, noise)
+    losses = linear_oracle().point_losses(batch)
+    # Of the standardised property, the error is 1.2 beside a deviation of 0.5, the scatter 0.5.
+    constant = 0.5 * np.log(2 * np.pi) + np.log(1.3) + 0.5**2 / (2 * 1.3**2)
+    expected = [[constant + (z / 1.3) ** 2 / 2] for z in (2, 0, 2)]
     np.testing.assert_allclose(losses.detach().numpy(), expected, rtol=1e-6)
 
 

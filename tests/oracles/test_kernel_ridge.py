@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_mbo.data import LabelNoise
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import KernelRidge
 from lightning_mbo.oracles.kernel_ridge import (
@@ -31,13 +32,18 @@ def table(n: int = 40, d: int = 2, seed: int = 0) -> tuple[Array, Array, Array]:
 
 
 def fitted(
-    designs: Array, properties: Array, weights: Array, seed: int = 0, **options: float
+    designs: Array,
+    properties: Array,
+    weights: Array,
+    seed: int = 0,
+    noise: LabelNoise | None = None,
+    **options: float,
 ) -> KernelRidge:
     oracle = KernelRidge(**options)  # type: ignore[arg-type]
     oracle.build(torch.Size(designs.shape[1:]))
     oracle.start(torch.from_numpy(designs), torch.from_numpy(properties))
     generator = torch.Generator().manual_seed(seed)
-    oracle.fit(torch.from_numpy(properties), torch.from_numpy(weights), generator)
+    oracle.fit(torch.from_numpy(properties), torch.from_numpy(weights), generator, noise)
     return oracle
 
 
@@ -78,6 +84,40 @@ def test_mean(shape: tuple[int, ...], gamma: float, ridge: float) -> None:
     np.testing.assert_allclose(prediction.loc.numpy(), expected, rtol=1e-8, atol=1e-9)
     assert (prediction.scale == prediction.scale[0]).all()
     np.testing.assert_allclose(prediction.variance.numpy(), oracle.variance.item())
+
+
+def test_errors_of_labels_are_no_part_of_the_variance() -> None:
+    rng = np.random.default_rng(0)
+    designs, _, weights = table(600)
+    errors = np.where(np.arange(600) % 2, 2.0, 0.1)
+    truth = np.sin(designs).sum(1)
+    labels = truth + rng.normal(size=600) * np.sqrt(0.3**2 + errors**2)
+    noise = LabelNoise(torch.from_numpy(errors), torch.zeros(600).double())
+    oracle = fitted(designs, labels, weights, noise=noise, gamma=0.3)
+    assert oracle.variance.sqrt().item() == pytest.approx(0.3, abs=0.06)
+    # The mean is that of the labels' shares at the variance of the round before the last.
+    shares = 0.3**2 / (0.3**2 + errors**2)
+    at = rng.normal(size=(50, 2))
+    expected = solution(designs, labels, weights * shares, at, 0.3, 1.0)
+    np.testing.assert_allclose(means(oracle, at), expected, atol=0.05)
+    without = fitted(designs, labels, weights, gamma=0.3)
+    error, other = (np.mean((means(o, at) - np.sin(at).sum(1)) ** 2) for o in (oracle, without))
+    assert error < other / 2
+    # No label is so noisy that its fit fails.
+    noise = LabelNoise(torch.full((600,), 1e9).double(), noise.scatters)
+    assert fitted(designs, labels, weights, noise=noise).variance > 0
+
+
+def test_the_scatter_of_measurements_is_part_of_the_variance() -> None:
+    designs, truth, _ = table(400)
+    measured = truth + 0.5 * np.random.default_rng(0).normal(size=(9, 400))
+    weights = np.full(400, 9.0)
+    noise = LabelNoise(torch.zeros(400).double(), torch.from_numpy(measured.std(0)))
+    oracle = fitted(designs, measured.mean(0), weights, noise=noise, gamma=0.3)
+    assert oracle.variance.sqrt().item() == pytest.approx(0.5, abs=0.05)
+    alone = fitted(designs, measured.mean(0), weights, gamma=0.3)
+    np.testing.assert_array_equal(oracle.coefficients, alone.coefficients)
+    assert alone.variance.sqrt().item() < 0.3
 
 
 def test_one_design_in_closed_form() -> None:
