@@ -110,7 +110,7 @@ def find_determined(
     num_levels = codes.max(0) + 1
     leaders = sorted(
         np.flatnonzero((num_levels > 1) & (num_levels * _FEWEST_REPEATS <= len(codes))).tolist(),
-        key=lambda j: (names[j] not in settings, -num_levels[j], names[j] in numbers, j),
+        key=lambda j: (-num_levels[j], names[j] not in settings, names[j] in numbers, j),
     )
     strictness = CERTAIN - 2 * math.log(len(names))
     found: dict[str, str] = {}

@@ -168,8 +168,7 @@ def suspected_results(
 
 def _share_names(name: str, target: str) -> bool:
     short, long = sorted((name.casefold().strip(), target.casefold().strip()), key=len)
-    starts_alike = long.startswith(short) and not long[len(short) :][:1].isalnum()
-    return starts_alike and len(short) >= 3
+    return long.startswith(short) and not long[len(short) :][:1].isalnum()
 
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,10 @@ from lightning_mbo.tabular.chance import level_numbers
 
 _NAMES_OF_REPEATS = ("replicate", "replicates", "rep", "repeat", "repetition", "duplicate")
 _NAMES_OF_GROUPS = ("batch", "plate", "block", "lot", "run", "day", "operator", "well", "campaign")
-_NAMES_OF_COUNTERS = ("index", "id", "row", "no", "nr", "number", "entry", "experiment", "sample")
+_NAMES_OF_COUNTERS = (
+    *("index", "id", "row", "no", "nr", "number", "n", "entry", "experiment", "sample"),
+    *("trial", "measurement"),
+)
 _REPEATED_SHARE = 0.5
 """Of the rows that must have another of the same design, for a column to count repeats."""
 _LARGEST_EFFECT = 6.0
@@ -93,8 +96,8 @@ def find_repeats(
 
     Without such a column most rows have others that are equal to them. Of those it has the values
     1 to k (or 0 to k-1), without an effect of its own; or its name says so. Where the other columns
-    are a full grid, it could be a factor of the grid as well, and where several columns are like
-    this, all are.
+    are a full grid, it is a factor of the grid unless its name says otherwise, and where several
+    columns are like this, all are.
 
     Args:
         numbers: The columns of whole numbers among the table's.
@@ -105,6 +108,8 @@ def find_repeats(
         return []
     hashes = row_hashes(table)
     total = hashes.sum(axis=1)
+    if _repeats(_sampled(total)):
+        return []
     counted, asked = [], []
     for j, name in enumerate(table.columns):
         others = total - hashes[:, j]
@@ -116,7 +121,7 @@ def find_repeats(
         value = level_numbers(numbers[name]) if name in numbers else None
         if is_named or (value is not None and _counts_within(numbers[name], value, design)):
             has_effect = not is_named and _has_effect(value, design, properties)
-            if not (is_grid and has_effect):
+            if is_named or not is_grid or last_word(str(name)) in _NAMES_OF_COUNTERS:
                 certain = is_named or not (is_grid or has_effect)
                 counted.append(Repeats(str(name), certain))
         elif not is_grid and _is_noise_of_few(table[name], design, properties):

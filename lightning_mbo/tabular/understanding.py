@@ -116,6 +116,7 @@ class _Reader:
         for name, numbers in self.numbers.items():
             self.table[name] = numbers
         self.suspected: list[str] = []
+        """Columns of which a question is asked, by which nothing else is found."""
         self.found = Understanding(dict(kinds))
 
     @property
@@ -186,7 +187,6 @@ class _Reader:
     def find_repeats(self) -> None:
         """Leave out what tells apart the rows of one design, and ask of what may."""
         table = self.table.drop(columns=self.suspected)
-        asked = []
         for name, certain in find_repeats(self.numbers, table, self.properties):
             if name in self.given:
                 continue
@@ -198,18 +198,17 @@ class _Reader:
                     f"a setting: {pasted(name, kind)}"
                 )
             else:
-                asked.append(name)
+                self.suspected.append(name)
                 self.found.questions.append(
                     f"without {name!r} most rows measure a design again. If it is no setting: "
                     f"{pasted(name, 'replicate')}"
                 )
         for name in self._open("integer", "category"):
-            if is_named_as_group(name) and name not in asked:
+            if is_named_as_group(name) and name not in self.suspected:
                 self.found.questions.append(
                     f"{name!r} is designed as a setting. If rows only belong together by it: "
                     f"{pasted(name, 'group')}"
                 )
-        self.table = self.table.drop_duplicates()
 
     def find_dummies(self, laws: Collection[str]) -> None:
         """Make one category of columns of which exactly one is 1."""
@@ -235,7 +234,7 @@ class _Reader:
     def find_followers(self, given: Mapping[str, str | None], laws: Collection[str]) -> None:
         """Find what holds among the columns in every row."""
         found = self.found
-        table = self.table.drop(columns=self.suspected)
+        table = self.table.drop(columns=self.suspected).drop_duplicates()
         followers = {name: self._leader(name, leader) for name, leader in given.items()}
         names = list(table.columns)
         settings = self.given.intersection(names) | {*followers.values()}
@@ -249,9 +248,10 @@ class _Reader:
         rest = [
             n for n in names if n in table and n not in followers and found.kinds[n] != "sequence"
         ]
-        followers |= find_determined(
+        determined = find_determined(
             table[rest], self.numbers, settings | held | {*followers.values()}
         )
+        followers |= self._certain(table, determined)
         if "totals" in laws:
             free = [n for n in numbers if n not in held and n not in followers]
             found.laws += find_totals(table[free])
@@ -301,11 +301,28 @@ class _Reader:
             )
         return [name for name in names if name not in self.table]
 
+    def _certain(self, table: pd.DataFrame, determined: Mapping[str, str]) -> dict[str, str]:
+        """What goes with a category, or rises or falls with numbers; the rest is asked for."""
+        certain = {}
+        for name, leader in determined.items():
+            of_number, is_number = leader in self.numbers, name in self.numbers
+            if not of_number or (is_number and is_monotone(table, name, leader)):
+                certain[name] = leader
+        for leader in dict.fromkeys(determined.values()):
+            names = [n for n, by in determined.items() if by == leader and n not in certain]
+            if names:
+                self.found.questions.append(
+                    f"{_listed(names)} {_verb(names, 'has', 'have')} one value for each of "
+                    f"{leader!r}, and {_verb(names, 'is', 'are')} designed all the same. What only "
+                    f"describes it: {pasted(names[0], f'{{follows: {json.dumps(leader)}}}')}"
+                )
+        return certain
+
     def _choose_categories(self, table: pd.DataFrame, followers: Mapping[str, str]) -> None:
         """Numbers with which others go, without rising or falling, are those of the table."""
         for name, leader in followers.items():
             both = leader in self.numbers and name in self.numbers
-            if both and not is_monotone(table, name, leader):
+            if leader in self.numbers and not (both and is_monotone(table, name, leader)):
                 self.found.kinds[leader] = "category"
 
 

@@ -110,6 +110,7 @@ def test_what_follows_is_looked_up(fit: Fit, capsys: pytest.CaptureFixture[str])
     assert "'base_SMILES' and 'base_pKa' follow from 'base'" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:the covariance of the search model had lost rank")
 def test_sums_and_dummies_hold(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(7)
     shares = rng.dirichlet(np.ones(5), 120).round(3)
