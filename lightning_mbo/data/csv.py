@@ -20,13 +20,14 @@ from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import parse_columns
-from lightning_mbo.tabular.constraints import parse_constraints, with_columns
+from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
 from lightning_mbo.tabular.reading import plain, read_table
+from lightning_mbo.tabular.understanding import LAWS
 
 Predicate = Callable[[pd.DataFrame], Any]
 """Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
@@ -48,7 +49,9 @@ class CSV(DesignDataModule):
     from all rows, of which some may be held out. Rows in which the same design was measured again
     become one, with the mean and the weight of all; where measurements have errors, with the mean
     by their inverse squares and its own, smaller error. Constant columns, texts that differ from
-    row to row (names) and a column that counts the rows are left out.
+    row to row (names) and a column that counts the rows are left out. What else is found by their
+    values is printed: other results, columns that follow from another, and what holds in every row,
+    to which candidates are held.
 
     Distances count the places in which sequences differ; of other designs they are Euclidean in
     the columns' standard deviations, another category or letter being as far as one of them.
@@ -64,7 +67,9 @@ class CSV(DesignDataModule):
         feasible_if: str | Predicate | None = None,
         error_column: str | None = None,
         weight_column: str | None = None,
-        missing: Literal["drop", "refuse"] = "drop",
+        missing: Literal["drop", "refuse"] | None = None,
+        other_results: str | list[str] | None = None,
+        laws: bool | list[str] = True,
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -76,8 +81,11 @@ class CSV(DesignDataModule):
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
             columns: For columns that are not what their values suggest, a kind (number, integer,
-                category, sequence, ignore) or a mapping: `lower`, `upper` and `step` of numbers,
-                the `alphabet` of sequences, `fixed` for one value that all candidates have.
+                category, sequence; not designed: ignore, result, replicate, group for rows that are
+                held out together, follows for what another column determines) or a mapping:
+                `lower`, `upper` and `step` of numbers, the `alphabet` of sequences, `fixed` for
+                one value that all candidates have, `follows` for the column that determines it,
+                `missing` for the level that empty entries are, or drop.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
@@ -86,7 +94,13 @@ class CSV(DesignDataModule):
                 units. It is part of what the label may be off by; what the oracle says is of the
                 property without it.
             weight_column: The weight of each row.
-            missing: Whether rows with missing entries are dropped or refused.
+            missing: Whether rows with missing entries are dropped or refused. Null: an entry of a
+                category that is often empty is a level, columns that are mostly empty are left out,
+                and the rows that lack others are dropped if they are at most a tenth.
+            other_results: Columns that were measured with the target and are no settings, a list
+                or separated by commas.
+            laws: Whether candidates are held to what holds in every row of the table, or to what of
+                it: equalities, dummies, totals.
             batch_size: As in `DesignDataModule`; null: a twentieth of the designs, between 8 and
                 100.
             **kwargs: Of `DesignDataModule`.
@@ -99,14 +113,18 @@ class CSV(DesignDataModule):
             raise ConfigurationError("give --data.path, the file of your table")
         if target is None:
             raise ConfigurationError("give --data.target, the column of what is measured")
-        if missing not in ("drop", "refuse"):
+        if missing not in (None, "drop", "refuse"):
             raise ConfigurationError(f"data.missing must be drop or refuse, not {missing!r}")
+        self.laws = (LAWS if laws else ()) if isinstance(laws, bool) else tuple(laws)
+        for law in self.laws:
+            if law not in LAWS:
+                raise ConfigurationError(f"data.laws: there is no {law}{did_you_mean(law, LAWS)}")
         self.path = path if isinstance(path, pd.DataFrame) else Path(path)
         self.source = "the data frame" if isinstance(path, pd.DataFrame) else str(path)
         self.roles = Roles(target, error_column, weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
-        self.options = parse_columns(columns or {})
+        self.options = parse_columns(columns or {}) | parse_columns(_results(other_results))
         self.constraints = parse_constraints(constraints or [])
         self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
@@ -129,9 +147,21 @@ class CSV(DesignDataModule):
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
-        prepared = prepare(self._read(), self.source, self.roles, self.options, self.missing)
+        prepared = prepare(
+            self._read(),
+            self.source,
+            self.roles,
+            self.options,
+            self.missing,
+            self.constraints,
+            self.laws,
+        )
         layout = self._layout = prepared.layout
-        self.constraints = with_columns(self.constraints, layout.columns)
+        constraints = with_columns(self.constraints, layout.columns)
+        fixed = {name for name, options in self.options.items() if options.fixed is not None}
+        free = [c for c in constraints if not fixed.intersection(c.coefficients)]
+        check_met(free, prepared.designs)
+        self.constraints = [*constraints, *prepared.laws]
         self._project = EqualityProjection(self.constraints, layout.columns)
         if layout.space.is_sequences:
             self.distances = hamming
@@ -143,6 +173,8 @@ class CSV(DesignDataModule):
         if prepared.errors.any() or prepared.scatters.any():
             of_rows = (prepared.errors.copy(), prepared.scatters.copy())
             self.noise = LabelNoise(*map(torch.from_numpy, of_rows))
+        if prepared.groups is not None:
+            self.groups = torch.from_numpy(prepared.groups)
         designs = layout.encode(prepared.designs)
         self._row_numbers = prepared.row_numbers
         if self._chooses_batch_size:
@@ -220,6 +252,8 @@ class CSV(DesignDataModule):
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         show(prepared.shown)
+        for line in (*prepared.notes, *(f"question: {line}" for line in prepared.questions)):
+            say(line)
         merged = prepared.num_rows - len(designs)
         if merged:
             say(
@@ -240,6 +274,11 @@ class CSV(DesignDataModule):
                 f"{self._row_numbers[outside.argmax()]}",
                 stacklevel=4,
             )
+
+
+def _results(names: str | list[str] | None) -> dict[str, str]:
+    listed = names.split(",") if isinstance(names, str) else names or []
+    return {name.strip(): "result" for name in listed if name.strip()}
 
 
 def _imported(path: str) -> Predicate:

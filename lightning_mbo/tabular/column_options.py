@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,11 +13,18 @@ from lightning_mbo.errors import ConfigurationError, did_you_mean
 KINDS = {
     "number": ("lower", "upper", "step", "fixed"),
     "integer": ("lower", "upper", "step", "fixed"),
-    "category": ("fixed",),
+    "category": ("fixed", "missing"),
     "sequence": ("alphabet",),
+    "follows": ("follows",),
+    "group": (),
+    "replicate": (),
+    "result": (),
     "ignore": (),
 }
 """The kinds that can be given, and what can be said of each."""
+
+SETTINGS = ("number", "integer", "category", "sequence")
+"""The kinds of what is designed."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class ColumnOptions:
         step: Candidates' numbers are `lower` (or 0) plus whole multiples of it.
         alphabet: The letters of a sequence.
         fixed: The value that all candidates have.
+        follows: The column from which it follows.
+        missing: The level that empty entries are, or `drop` for leaving out their rows.
     """
 
     kind: str | None = None
@@ -37,6 +48,14 @@ class ColumnOptions:
     step: float | None = None
     alphabet: str | None = None
     fixed: Any = None
+    follows: str | None = None
+    missing: str | None = None
+
+    @property
+    def is_setting(self) -> bool:
+        """Whether the user says that the column is designed."""
+        said = (self.lower, self.upper, self.step, self.alphabet, self.fixed)
+        return self.kind in SETTINGS or any(value is not None for value in said)
 
     @property
     def is_fractional(self) -> bool:
@@ -57,6 +76,12 @@ class ColumnOptions:
                 f"data.columns.{column}: {wrong[0]} does not go with the kind {kind}. Leave it "
                 f"out, or give another kind: {', '.join(KINDS)}"
             )
+
+
+def pasted(column: str, kind: str) -> str:
+    """The option that gives a column a kind, for the command line."""
+    word = column if re.fullmatch(r"[^\W\d]\w*", column) else json.dumps(column)
+    return f"--data.columns '{{{word}: {kind}}}'"
 
 
 def parse_columns(columns: Mapping[str, Any]) -> dict[str, ColumnOptions]:
@@ -103,6 +128,8 @@ def _parse(column: str, given: Any) -> ColumnOptions:
     parsed = ColumnOptions(**options)
     if kind is None and alphabet is not None:
         parsed = ColumnOptions(**options | {"kind": "sequence"})
+    if kind is None and parsed.follows is not None:
+        parsed = ColumnOptions(**options | {"kind": "follows"})
     if parsed.kind is not None:
         parsed.check_kind(column, parsed.kind)
     return parsed

@@ -177,6 +177,31 @@ def with_columns(
     return found
 
 
+def named_columns(constraints: Sequence[LinearConstraint], columns: Sequence[str]) -> set[str]:
+    """Which of the table's columns stand in a constraint."""
+    named = {unicodedata.normalize("NFKC", n) for c in constraints for n in c.coefficients}
+    return {name for name in columns if unicodedata.normalize("NFKC", name) in named}
+
+
+def check_met(constraints: Sequence[LinearConstraint], table: pd.DataFrame) -> None:
+    """Refuse a constraint that no row of the table meets.
+
+    Args:
+        constraints: With all their columns in the table.
+        table: In the user's units.
+
+    Raises:
+        ConfigurationError: Naming it.
+    """
+    for constraint in constraints:
+        if not constraint.holds(table).any():
+            raise ConfigurationError(
+                f"data.constraints: {constraint.text!r} holds in none of the {len(table):,} rows "
+                "of the table, so that nothing is known of designs that meet it. Correct it, or "
+                "leave it out"
+            )
+
+
 def _has_numbers(column: Column) -> bool:
     constant = isinstance(column, ConstantColumn) and isinstance(column.value, (int, float))
     return constant or isinstance(column, NumberColumn)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +22,9 @@ class EqualityProjection:
     """Moves numbers to where all equalities hold, within their bounds.
 
     Projects in turn on the equalities and on the bounds, in units of the columns' standard
-    deviations. Where both cannot be had the bounds are kept.
+    deviations. Where both cannot be had the bounds are kept. In an equality between whole numbers
+    or steps these are then rounded so that it still holds; where other numbers stand in it too,
+    those make up for the rounding.
     """
 
     def __init__(self, constraints: Sequence[LinearConstraint], columns: Sequence[Column]) -> None:
@@ -31,14 +35,13 @@ class EqualityProjection:
             columns: Of the table.
 
         Raises:
-            ConfigurationError: If an equality is to hold for whole numbers or steps.
+            ConfigurationError: If an equality cannot hold for the whole numbers or steps in it.
         """
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
         constants = {c.name: c.value for c in columns if isinstance(c, ConstantColumn)}
         equalities = [constraint for constraint in constraints if constraint.sense == "=="]
         rows, bounds = [], []
         for equality in equalities:
-            _check_continuous(equality, self.numbers)
             terms = dict(equality.coefficients)
             bound = equality.bound - sum(
                 terms.pop(name) * value for name, value in constants.items() if name in terms
@@ -51,32 +54,163 @@ class EqualityProjection:
         self.matrix = torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(shape)
         self.bounds = torch.tensor(bounds, dtype=torch.float64, device="cpu")
         self.inverse = torch.linalg.pinv(self.matrix)
+        on_grid = torch.tensor([_is_on_grid(column) for column in self.numbers], dtype=torch.bool)
+        self._stays = on_grid & (self.matrix != 0).any(0)
+        self._free = [
+            replace(column, whole=False, step=None) if stays else column
+            for column, stays in zip(self.numbers, self._stays.tolist(), strict=True)
+        ]
+        self._others = torch.linalg.pinv(self.matrix * ~self._stays)
+        whole = [not (row[~on_grid] != 0).any() for row in self.matrix]
+        self._grids = [
+            _Grid.of(equality, self.numbers, row, bound)
+            for equality, row, bound, is_whole in zip(
+                equalities, self.matrix, self.bounds, whole, strict=True
+            )
+            if is_whole and (row != 0).any()
+        ]
+        taken = [place for grid in self._grids for place in grid.places.tolist()]
+        for grid in self._grids:
+            if any(taken.count(place) > 1 for place in grid.places.tolist()):
+                raise _unrounded(grid.equality, "one of them is in another such equality too")
 
     def __call__(self, designs: Tensor) -> Tensor:
         """Designs ``(m, d)`` whose first entries are the columns' numbers, these moved."""
         if not len(self.bounds):
             return designs
-        matrix, inverse, bounds = (t.to(designs) for t in (self.matrix, self.inverse, self.bounds))
         numbers, rest = designs.tensor_split([len(self.numbers)], dim=1)
+        numbers = self._projected(numbers, self.inverse, self._free)
+        if self._stays.any():
+            for grid in self._grids:
+                numbers = grid.rounded(numbers)
+            stays = self._stays.to(numbers.device)
+            nearest = _nearest(numbers, self.numbers)
+            numbers = torch.where(stays, nearest, numbers)
+            numbers = self._projected(numbers, self._others, self.numbers)
+        return torch.cat([numbers, rest], dim=1)
+
+    def _projected(
+        self, numbers: Tensor, inverse: Tensor, columns: Sequence[NumberColumn]
+    ) -> Tensor:
+        matrix, inverse, bounds = (t.to(numbers) for t in (self.matrix, inverse, self.bounds))
         for _ in range(_MAX_ROUNDS):
-            numbers = self._in_bounds(numbers)
+            numbers = _nearest(numbers, columns)
             missing = bounds - numbers @ matrix.mT
             if not (missing.abs() > _SETTLED).any():
                 break
             numbers = numbers + missing @ inverse.mT
-        return torch.cat([numbers, rest], dim=1)
-
-    def _in_bounds(self, numbers: Tensor) -> Tensor:
-        nearest = [c.nearest(numbers[:, [j]]) for j, c in enumerate(self.numbers)]
-        return torch.cat(nearest, dim=1)
+        return numbers
 
 
-def _check_continuous(equality: LinearConstraint, numbers: Sequence[NumberColumn]) -> None:
-    for column in numbers:
-        free = column.name in equality.coefficients and column.fixed is None
-        if free and (column.whole or column.step is not None):
-            raise ConfigurationError(
-                f"data.constraints: {equality.text!r} must hold exactly, and {column.name!r} has "
-                "whole numbers or steps only: give its kind as number in data.columns, or leave "
-                "one of the columns out and work it out from the others"
+@dataclass(frozen=True)
+class _Grid:
+    """An equality between numbers on grids, all of the same stride in it.
+
+    Attributes:
+        equality: In the user's units.
+        columns: Of the numbers.
+        places: Among all numbers.
+        signs: Which way each counts, ``(k,)``.
+        stride: Of each in the equality, in the user's units.
+        row: The equality's coefficients of all numbers, standardised.
+        bound: Its bound for these.
+    """
+
+    equality: LinearConstraint
+    columns: Sequence[NumberColumn]
+    places: Tensor
+    signs: Tensor
+    stride: float
+    row: Tensor
+    bound: Tensor
+
+    @classmethod
+    def of(
+        cls, equality: LinearConstraint, numbers: Sequence[NumberColumn], row: Tensor, bound: Tensor
+    ) -> _Grid:
+        """The grid of an equality, or a ConfigurationError where nothing on it meets it."""
+        places = row.nonzero()[:, 0]
+        columns = [numbers[j] for j in places.tolist()]
+        terms = torch.tensor([equality.coefficients[c.name] for c in columns], dtype=torch.float64)
+        strides = terms.abs() * torch.tensor([_unit(column) for column in columns])
+        stride = float(strides[0])
+        if not torch.allclose(strides, strides[:1]):
+            raise _unrounded(equality, "their strides differ in it")
+        # Any point of the grid will do: here that of the means.
+        means = torch.tensor([c.mean for c in columns], dtype=torch.float64)
+        shift = torch.zeros(1, len(numbers), dtype=torch.float64)
+        missing = float(bound - _nearest(shift, numbers)[0] @ row) / stride
+        if abs(missing - round(missing)) > 1e-6 * (1 + float((terms * means).abs().max()) / stride):
+            raise _unrounded(equality, "none of them meets it")
+        return cls(equality, columns, places, terms.sign(), stride, row, bound)
+
+    def rounded(self, numbers: Tensor) -> Tensor:
+        """Numbers ``(m, d)``, those of the grid on it and as near as can be in the equality."""
+        places, signs = self.places.to(numbers.device), self.signs.to(numbers)
+        drawn = numbers[:, places]
+        units = torch.tensor([_unit(c) / c.std for c in self.columns]).to(numbers)
+        numbers = numbers.clone()
+        numbers[:, places] = _nearest(drawn, self.columns)
+        for _ in range(_MAX_ROUNDS):
+            missing = (self.bound.to(numbers) - numbers @ self.row.to(numbers)) / self.stride
+            missing = missing.round()
+            if not missing.any():
+                break
+            now = numbers[:, places]
+            moved = now + missing.sign()[:, None] * signs * units
+            allowed = (_nearest(moved, self.columns) - moved).abs() < 1e-6 * units
+            cost = (moved - drawn).abs() - (now - drawn).abs()
+            cost = torch.where(allowed, cost, math.inf)
+            best = cost.argmin(1, keepdim=True)
+            can = (missing != 0)[:, None] & cost.gather(1, best).isfinite()
+            if not can.any():
+                break
+            numbers[:, places] = now.scatter(
+                1, best, torch.where(can, moved.gather(1, best), now.gather(1, best))
             )
+        return numbers
+
+
+def held_laws(
+    laws: Sequence[LinearConstraint],
+    constraints: Sequence[LinearConstraint],
+    columns: Sequence[Column],
+) -> list[LinearConstraint]:
+    """The laws of a table that designs can be held to, beside the user's own constraints.
+
+    Args:
+        laws: In the table's columns.
+        constraints: The user's.
+        columns: Of the designs.
+    """
+    held: list[LinearConstraint] = []
+    own = [set(constraint.coefficients) for constraint in constraints]
+    for law in laws:
+        if set(law.coefficients) in own:
+            continue
+        try:
+            EqualityProjection([*held, law], columns)
+        except ConfigurationError:
+            continue
+        held.append(law)
+    return held
+
+
+def _nearest(numbers: Tensor, columns: Sequence[NumberColumn]) -> Tensor:
+    return torch.cat([c.nearest(numbers[:, [j]]) for j, c in enumerate(columns)], dim=1)
+
+
+def _is_on_grid(column: NumberColumn) -> bool:
+    return column.fixed is None and (column.whole or column.step is not None)
+
+
+def _unit(column: NumberColumn) -> float:
+    return 1.0 if column.step is None else column.step
+
+
+def _unrounded(equality: LinearConstraint, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"data.constraints: {equality.text!r} cannot hold for whole numbers or steps: {reason}. "
+        "Give their kind as number in data.columns, or leave one of the columns out and work it "
+        "out from the others"
+    )

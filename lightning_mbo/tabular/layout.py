@@ -10,6 +10,8 @@ from torch import Tensor
 
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.columns import CategoryColumn, Column, NumberColumn, SequenceColumn
+from lightning_mbo.tabular.dummies import Dummies
+from lightning_mbo.tabular.following import Follower
 
 
 class TableLayout:
@@ -17,16 +19,29 @@ class TableLayout:
 
     Attributes:
         columns: Of the table, in its order.
+        followers: What is looked up for a design.
+        dummies: Which of the columns stand for several of the user's.
         space: Of the designs; of nothing but a sequence, ``(l, v)``.
     """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        followers: Sequence[Follower] = (),
+        dummies: Sequence[Dummies] = (),
+        names: Sequence[str] | None = None,
+    ) -> None:
         """Lay out the columns.
 
         Args:
             columns: In the table's order, at most one of them a sequence.
+            followers: Of these columns.
+            dummies: Whose categories are among the columns.
+            names: The user's columns in their order; None for those of the design.
         """
         self.columns = list(columns)
+        self.followers, self.dummies = list(followers), list(dummies)
+        self._names = [column.name for column in columns] if names is None else list(names)
         held = [column for column in columns if column.num_entries]
         self._ordered = sorted(held, key=_place)
         self.numbers = [column for column in held if isinstance(column, NumberColumn)]
@@ -40,6 +55,9 @@ class TableLayout:
 
     def encode(self, table: pd.DataFrame) -> Tensor:
         """Designs ``(m, *shape)``, float64, of rows without missing entries."""
+        for group in self.dummies:
+            if group.name not in table:
+                table = table.assign(**{group.name: group.collapsed(table)})
         entries = [column.encode(table[column.name]) for column in self._ordered]
         designs: Tensor = torch.cat(entries, dim=1).unflatten(1, self.space.shape)
         return designs
@@ -53,12 +71,22 @@ class TableLayout:
         """
         entries = self._split(designs.detach().double().cpu())
         none = torch.empty(len(designs), 0, device="cpu")
+        wanted = set(self._names if names is None else names)
+        needed = wanted | {f.leader for f in self.followers if f.name in wanted}
+        needed |= {group.name for group in self.dummies if wanted.intersection(group.names)}
         values = {
             column.name: column.decode(entries.get(column.name, none))
             for column in self.columns
-            if names is None or column.name in names
+            if column.name in needed
         }
-        return pd.DataFrame(values, index=range(len(designs)))
+        for follower in self.followers:
+            if follower.name in wanted:
+                values[follower.name] = follower.of(values[follower.leader])
+        for group in self.dummies:
+            if group.name in values:
+                values |= group.expanded(values[group.name])
+        shown = {name: values[name] for name in self._names if name in wanted}
+        return pd.DataFrame(shown, index=range(len(designs)))
 
     def nearest(self, designs: Tensor) -> Tensor:
         """The nearest designs ``(m, *shape)`` of which each entry can be made."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,17 +16,29 @@ from lightning_mbo.data.base import FEWEST_DESIGNS
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
-from lightning_mbo.tabular.column_options import ColumnOptions
+from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 from lightning_mbo.tabular.columns import Column, ConstantColumn
+from lightning_mbo.tabular.constraints import LinearConstraint, named_columns
+from lightning_mbo.tabular.empties import with_empties
+from lightning_mbo.tabular.equalities import held_laws
+from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.layout import TableLayout
-from lightning_mbo.tabular.replicates import merged, positive, row_weights
+from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
+from lightning_mbo.tabular.understanding import LAWS, law_note, understand
 
 _LEFT_OUT = {
     "ignore": "left out",
     "identifier": "left out: differs from row to row",
     "count": "left out: counts the rows",
     "empty": "left out: empty",
+    "mostly empty": "left out: mostly empty",
+    "replicate": "left out: tells apart rows of the same design",
+    "group": "left out: rows that belong together",
+    "result": "left out: another result",
+    "name": "left out: names what other columns say",
 }
+_MOST_LOST = 0.1
+"""Of the measured rows, for missing entries."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +67,13 @@ class PreparedTable:
         weights: Shape ``(n,)``.
         errors: Of the properties, ``(n,)``; zero where none are known.
         scatters: Of the measurements around the property that is their mean, ``(n,)``.
+        groups: Equal integers for designs that are held out together, ``(n,)``; or None.
         row_numbers: Of each design's first row in the user's table, from 1, ``(n,)``.
         num_rows: Rows that the designs were merged from.
         shown: A row for each column of the user's table: its kind, values, and missing entries.
+        laws: What the designs' numbers satisfy in every row.
+        notes: What was found of the columns and done for it, a sentence each.
+        questions: What is uncertain of them.
     """
 
     layout: TableLayout
@@ -66,9 +82,13 @@ class PreparedTable:
     weights: NDArray[np.float64]
     errors: NDArray[np.float64]
     scatters: NDArray[np.float64]
+    groups: NDArray[np.intp] | None
     row_numbers: NDArray[np.intp]
     num_rows: int
     shown: Table
+    laws: list[LinearConstraint]
+    notes: list[str]
+    questions: list[str]
 
 
 def prepare(
@@ -76,7 +96,9 @@ def prepare(
     source: str,
     roles: Roles,
     options: Mapping[str, ColumnOptions],
-    missing: Literal["drop", "refuse"],
+    missing: Literal["drop", "refuse"] | None,
+    constraints: Sequence[LinearConstraint] = (),
+    laws: Collection[str] = LAWS,
 ) -> PreparedTable:
     """Prepare a table.
 
@@ -85,7 +107,9 @@ def prepare(
         source: What to call it in messages.
         roles: Of the columns that are no part of a design.
         options: What the user says of the others.
-        missing: What happens to rows with missing entries.
+        missing: What happens to rows with missing entries; None drops them if they are few.
+        constraints: The user's, of which the columns are settings.
+        laws: Which of `LAWS` candidates are held to where they hold in every row.
 
     Raises:
         DataError: If the table cannot be used.
@@ -99,37 +123,69 @@ def prepare(
         )
     properties = as_numbers(table[roles.target], source)
     kinds = _kinds(table, source, roles, options)
+    whole, kinds, notes = with_empties(table, kinds, options, missing is None)
     used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
     if not used:
         raise DataError(f"{source} has no column to design beside {roles.target!r}")
-    complete = _complete(table, source, [*used, roles.target], missing)
-    rows = table[complete]
+    complete = _complete(whole, source, used, roles.target, missing)
+    rows = whole[complete]
     properties = properties[complete]
     if properties.min() == properties.max():
         raise DataError(
             f"{source}, column {roles.target!r}: all {len(properties)} entries are "
             f"{properties.iloc[0]:g}, there is nothing to learn"
         )
+    settings = {name for name, given in options.items() if given.is_setting}
+    settings |= named_columns(constraints, used)
+    found = understand(
+        rows[used],
+        {name: kinds[name] for name in used},
+        roles.target,
+        properties.to_numpy(),
+        settings,
+        {name: options[name].follows for name in used if kinds[name] == "follows"},
+        laws,
+        source,
+    )
+    kinds |= found.kinds
+    for group in found.dummies:
+        rows = rows.assign(**{group.name: group.collapsed(rows)})
+    designed = _of_kind(kinds, *SETTINGS)
     columns = [
         build_column(rows[name], kinds[name], options.get(name, ColumnOptions()), source)
-        for name in used
+        for name in designed
     ]
     _check_columns(columns, kinds, source)
     weights = row_weights(rows, roles.weight_column, source)
     errors = None if roles.error_column is None else positive(rows[roles.error_column], source)
-    replicates = merged(rows[used], properties.to_numpy(), weights, errors)
-    layout = TableLayout(columns)
+    replicates = merged(rows[designed], properties.to_numpy(), weights, errors)
+    groups = grouped(rows[designed], whole.loc[rows.index, _of_kind(kinds, "group")])
+    layout = TableLayout(
+        columns,
+        followers(rows, found.leaders, found.kinds),
+        found.dummies,
+        [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy")],
+    )
+    held = held_laws(found.laws, constraints, columns)
     return PreparedTable(
         layout,
-        rows[used].iloc[replicates.rows],
+        rows[designed].iloc[replicates.rows],
         replicates.properties,
         replicates.weights,
         replicates.errors,
         replicates.scatters,
+        groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
         _shown(table, roles, kinds, layout),
+        held,
+        [*notes, *found.notes, *(law_note(law, held, laws) for law in found.laws)],
+        found.questions,
     )
+
+
+def _of_kind(kinds: Mapping[str, str], *wanted: str) -> list[str]:
+    return [name for name, kind in kinds.items() if kind in wanted]
 
 
 def _check_names(
@@ -143,13 +199,14 @@ def _check_names(
             )
     if len(set(own.values())) < len(own):
         raise ConfigurationError(f"{' and '.join(own)} must be different columns")
-    for name in options:
+    for name, given in options.items():
+        option = "data.other_results" if given.kind == "result" else "data.columns"
         if name not in table.columns:
             raise ConfigurationError(
-                f"data.columns: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
+                f"{option}: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
             )
         if name in own.values():
-            raise ConfigurationError(f"data.columns: {name!r} is no part of the designs")
+            raise ConfigurationError(f"{option}: {name!r} is no part of the designs")
 
 
 def _kinds(
@@ -183,10 +240,14 @@ def _warn_of(name: str, kind: str, source: str) -> None:
 
 
 def _complete(
-    table: pd.DataFrame, source: str, names: list[str], missing: Literal["drop", "refuse"]
+    table: pd.DataFrame,
+    source: str,
+    names: list[str],
+    target: str,
+    missing: Literal["drop", "refuse"] | None,
 ) -> NDArray[np.bool_]:
     """Which rows have all entries, ``(N,)``."""
-    absent = table[names].isna()
+    absent = table[[*names, target]].isna()
     complete: NDArray[np.bool_] = ~absent.any(axis=1).to_numpy()
     if complete.all():
         return complete
@@ -205,7 +266,15 @@ def _complete(
         raise DataError(
             f"{source}: only {complete.sum()} of {len(table):,} rows have all entries, and at "
             f"least {FEWEST_DESIGNS} are needed. Empty are: {shown}. Leave such columns out with "
-            f"--data.columns '{{{counts.index[0]}: ignore}}'"
+            f"{pasted(counts.index[0], 'ignore')}"
+        )
+    measured = int((~absent[target]).sum())
+    worst = counts.index.drop(target, errors="ignore")
+    if missing is None and measured - complete.sum() > _MOST_LOST * measured:
+        raise DataError(
+            f"{source}: {measured - complete.sum():,} of {measured:,} measured rows lack an entry "
+            f"(empty entries: {shown}). Leave the column out with {pasted(worst[0], 'ignore')}, or "
+            "give --data.missing drop to do without these rows"
         )
     warnings.warn(
         f"{source}: {(~complete).sum():,} of {len(table):,} rows are left out for missing entries: "
@@ -236,6 +305,9 @@ def _shown(
     table: pd.DataFrame, roles: Roles, kinds: Mapping[str, str], layout: TableLayout
 ) -> Table:
     described = {c.name: (c.kind, c.describe()) for c in layout.columns}
+    described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
+    for group in layout.dummies:
+        described |= dict.fromkeys(group.names, ("category", f"a level of {group.name}"))
     named = {roles.target: "target", roles.error_column: "error", roles.weight_column: "weight"}
     shown = Table(title="Columns")
     for header in ("column", "kind", "values"):
@@ -246,7 +318,11 @@ def _shown(
             numbers = pd.to_numeric(table[name], errors="coerce")
             entry = named[name], f"{numbers.min():g} to {numbers.max():g}"
         else:
-            entry = described.get(name) or ("", _LEFT_OUT[kinds[name]])
+            entry = described.get(name) or (_role(kinds[name]), _LEFT_OUT[kinds[name]])
         absent = int(table[name].isna().sum())
         shown.add_row(name, *entry, f"{absent:,}" if absent else "")
     return shown
+
+
+def _role(kind: str) -> str:
+    return kind if kind in ("group", "replicate", "result") else ""

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.tabular.entries import bad_entry
@@ -106,6 +108,28 @@ def merged(
     of_means = least / np.sqrt(np.bincount(design, precisions))
     properties = np.where(numbers == 1, properties[rows], means)
     return Replicates(rows, properties, totals / numbers, of_means, none)
+
+
+def grouped(designs: pd.DataFrame, columns: pd.DataFrame) -> NDArray[np.intp] | None:
+    """Equal integers for rows that belong together, ``(N,)``, or None where all are by themselves.
+
+    Args:
+        designs: Of N rows: equal ones belong together.
+        columns: Those by which rows belong together, of N rows; an empty entry says nothing.
+    """
+    if columns.empty:
+        return None
+    design = designs.groupby(list(designs.columns), sort=False).ngroup().to_numpy()
+    num_nodes = int(design.max()) + 1
+    edges = []
+    for name in columns:
+        group = pd.factorize(columns[name])[0]
+        edges.append(np.stack([design, num_nodes + group])[:, group >= 0])
+        num_nodes += int(group.max()) + 1
+    one, other = np.concatenate(edges, axis=1)
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(num_nodes, num_nodes))
+    numbers: NDArray[np.intp] = connected_components(graph, directed=False)[1][design]
+    return numbers.astype(np.intp)
 
 
 def _means(

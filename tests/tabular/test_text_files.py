@@ -203,8 +203,8 @@ def with_row(number: int, row: str) -> Callable[[list[str]], list[str]]:
         (lambda rows: [f"{i + 1}/3/26 10:30,{i},3" for i in range(20)], ["'x' holds dates"]),
         (lambda rows: [f"n{i // 1.7:.0f},{i},3" for i in range(20)], ["'x'", "12 different texts"]),
         (
-            lambda rows: [f",{i},3" for i in range(11)] + rows[:5],
-            ["only 5 of 16", "x 11"],
+            lambda rows: [f",{i},3" for i in range(8)] + rows[:9],
+            ["only 9 of 17", "x 8"],
         ),
         (lambda rows: [f"abc{i},{i},3" for i in range(20)], ["all columns are constant"]),
     ],
@@ -260,7 +260,11 @@ def test_dates_that_are_no_text() -> None:
         ({"batch_size": 0}, ["data.batch_size", "at least 1"]),
         ({"constraints": ["x + y <= 3"]}, ["'x + y <= 3'", "no column 'y'"]),
         ({"constraints": ["solvent <= 3"]}, ["'solvent'", "category", "data.feasible_if"]),
-        ({"constraints": ["x == 3"]}, ["'x'", "whole numbers", "kind as number"]),
+        ({"constraints": ["2*x == 5"]}, ["'2*x == 5' holds in none of the 20 rows"]),
+        (
+            {"constraints": ["x == 3"], "columns": {"x": {"lower": 4, "step": 2}}},
+            ["'x == 3'", "whole numbers or steps", "kind as number"],
+        ),
         ({"feasible_if": "nowhere.check"}, ["data.feasible_if", "nowhere.check"]),
         ({"feasible_if": "check"}, ["data.feasible_if", "module.function"]),
         ({"feasible_if": "math.pi"}, ["data.feasible_if", "is no function"]),
