@@ -196,7 +196,7 @@ class CandidateWriter(DesignCallback):
             return samples
         wanted = self.num_candidates or search.num_wanted
         further = search.further_samples()
-        while (found := self._count(data, samples.designs)) < wanted:
+        while (found := self._count(data, samples)) < wanted:
             draws = next(further, None)
             if draws is None:
                 rank_zero_warn(
@@ -209,7 +209,8 @@ class CandidateWriter(DesignCallback):
             )
         return samples
 
-    def _count(self, data: DesignDataModule, designs: Tensor) -> int:
+    def _count(self, data: DesignDataModule, samples: JudgedDesigns) -> int:
+        designs = samples.designs[~samples.prediction.loc.isnan()]
         return len(self._unknown(data, designs, first_occurrences(designs)))
 
     def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ from .importance_weighting import ImportanceWeighting
 from .search import Search
 
 _PERCENTILE = 0.8
+_FURTHER_STARTS = 128
+"""At least so many go on together, where candidates are too few."""
 
 
 class GradientAscent(Search):
@@ -177,9 +179,9 @@ class GradientAscent(Search):
     def further_samples(self) -> Iterator[Draws]:
         """Where as long an ascent on the present oracle leads from the next best training designs.
 
-        As many at a time as the search has particles, until there is no training design left.
+        Many at a time, until there is no training design left.
         """
-        for rows in self._ranking[self.num_starts :].split(self.num_starts):
+        for rows in self._ranking[self.num_starts :].split(max(self.num_starts, _FURTHER_STARTS)):
             designs = self._data.designs[rows].to(self._oracle.device, torch.float32)
             start = self._oracle.representation.encode(designs)
             yield self._feasible(self._climb(start, self.num_done * self.num_steps)[-1])
