@@ -254,13 +254,13 @@ def test_persistent_particles_are_saved() -> None:
             oracle.member_losses(batch_of(seed=seed)).sum().backward()
             optimizer.step()
 
-    train(one, optimizer, range(3))
+    train(one, optimizer, range(4))  # a generation takes 3 steps: in the midst of one
     other = built(adversary=PersistentParticles(6, 1, 3))
     other.load_state_dict(copy.deepcopy(one.state_dict()))
     other_optimizer = other.configure_optimizers()
     other_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    train(one, optimizer, range(3, 6))
-    train(other, other_optimizer, range(3, 6))
+    train(one, optimizer, range(4, 10))
+    train(other, other_optimizer, range(4, 10))
     assert one.state_dict().keys() == other.state_dict().keys()
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
@@ -280,6 +280,37 @@ def test_conservatism_holds_the_model_down() -> None:
             optimizer.step()
         gaps.append(lagrangian(oracle, batch, 0, 5, 0.2)[1])
     assert gaps[0] < 0.3 < 2.0 < gaps[1]
+
+
+def test_persistent_particles_hold_the_end_of_the_ascent_down() -> None:
+    torch.manual_seed(0)
+    oracle = ConservativeObjectiveModel(
+        hidden_sizes=(32, 32),
+        learning_rate=0.003,
+        alpha_learning_rate=0.03,
+        overestimation_limit=0.5,
+        adversary=PersistentParticles(64, 2, 10, 0.05),
+    )
+    oracle.build(torch.Size([4]))
+    optimizer = oracle.configure_optimizers()
+    generator = torch.Generator().manual_seed(1)
+    designs = torch.randn(512, 4, generator=generator)
+    properties = designs[:, 0] * designs[:, 1] + designs[:, 2].sin()
+    properties = (properties - properties.mean()) / properties.std()
+    gaps = []
+    for step in range(1200):
+        rows = torch.randint(512, (1, 64), generator=generator)
+        batch = DesignBatch(designs[rows], properties[rows], torch.ones(1, 64), 64)
+        optimizer.zero_grad()
+        oracle.member_losses(batch).sum().backward()
+        optimizer.step()
+        if step >= 600 and step % 50 == 7:
+            # Whole ascents from all points on the model as it is.
+            found = BatchAscent(10, 0.05).find(oracle.values, designs[None], torch.ones(1, 512))
+            with torch.no_grad():
+                ends, starts = oracle.values(found[0]), oracle.values(designs[None])
+            gaps.append((ends - starts).mean().item())
+    assert np.mean(gaps) == pytest.approx(0.5, rel=0.25)
 
 
 def test_the_loss_is_float32_under_autocast() -> None:
