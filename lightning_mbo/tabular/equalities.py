@@ -170,22 +170,16 @@ class _Grid:
 
 
 def held_laws(
-    laws: Sequence[LinearConstraint],
-    constraints: Sequence[LinearConstraint],
-    columns: Sequence[Column],
+    laws: Sequence[LinearConstraint], columns: Sequence[Column]
 ) -> list[LinearConstraint]:
-    """The laws of a table that designs can be held to, beside the user's own constraints.
+    """The laws of a table that designs can be held to, whole numbers and steps included.
 
     Args:
         laws: In the table's columns.
-        constraints: The user's.
         columns: Of the designs.
     """
     held: list[LinearConstraint] = []
-    own = [set(constraint.coefficients) for constraint in constraints]
     for law in laws:
-        if set(law.coefficients) in own:
-            continue
         try:
             EqualityProjection([*held, law], columns)
         except ConfigurationError:

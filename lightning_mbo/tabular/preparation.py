@@ -166,7 +166,9 @@ def prepare(
         found.dummies,
         [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy")],
     )
-    held = held_laws(found.laws, constraints, columns)
+    own = [named_columns([constraint], used) for constraint in constraints]
+    more = [law for law in found.laws if set(law.coefficients) not in own]
+    held = held_laws(more, columns)
     return PreparedTable(
         layout,
         rows[designed].iloc[replicates.rows],
@@ -179,7 +181,7 @@ def prepare(
         len(rows),
         _shown(table, roles, kinds, layout),
         held,
-        [*notes, *found.notes, *(law_note(law, held, laws) for law in found.laws)],
+        [*notes, *found.notes, *(law_note(law, held, laws) for law in more)],
         found.questions,
     )
 

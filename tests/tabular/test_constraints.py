@@ -148,6 +148,67 @@ def test_projection_around_fixed_and_constant_columns() -> None:
     np.testing.assert_allclose(moved["x1"] + moved["x2"], 75)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("integer", {}),
+        ("integer", {"lower": 10, "upper": 60}),
+        ("number", {"step": 5}),
+        ("number", {"lower": 0, "upper": 50, "step": 5}),
+        ("integer", {"lower": 10, "upper": 70, "step": 10}),
+    ],
+)
+def test_sums_on_a_grid(kind: str, options: dict[str, float]) -> None:
+    amounts = (np.random.default_rng(0).dirichlet(np.ones(3), 60) * 10).round() * 10
+    amounts[:, 2] = 100 - amounts[:, 0] - amounts[:, 1]
+    table = pd.DataFrame(amounts, columns=["a", "b", "c"])
+    grids = [build_column(table[n], kind, ColumnOptions(**options), "the table") for n in table]
+    layout = TableLayout(grids)
+    project = EqualityProjection(parse_constraints(["a + b + c == 100"]), layout.columns)
+    outside = 2 * torch.randn(300, 3, dtype=torch.float64)
+    moved = layout.decode(layout.nearest(project(outside)))
+    assert (moved.sum(axis=1) == 100).all()
+    assert (moved % options.get("step", 1) == 0).all(axis=None)
+    assert (moved >= options.get("lower", 0)).all(axis=None)
+    assert (moved <= options.get("upper", 100)).all(axis=None)
+    # No unit less in one column and more in another would be nearer.
+    inside = layout.encode(table[(table >= 10).all(axis=1) & (table <= 50).all(axis=1)])
+    torch.testing.assert_close(layout.nearest(project(inside)), inside)
+
+
+def test_other_numbers_make_up_for_a_grid() -> None:
+    table = simplex(3)
+    table["x0"] = table["x0"].round()
+    whole = build_column(table["x0"], "integer", ColumnOptions(), "the table")
+    layout = TableLayout([whole, *columns(table[["x1", "x2"]])])
+    project = EqualityProjection(parse_constraints(["x0 + x1 + x2 == 100"]), layout.columns)
+    outside = 2 * torch.randn(200, 3, dtype=torch.float64)
+    moved = layout.decode(layout.nearest(project(outside)))
+    assert (moved["x0"] % 1 == 0).all()
+    np.testing.assert_allclose(moved.sum(axis=1), 100, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("2*a + b == 100", "their strides differ"),
+        ("2*a + 2*b == 101", "none of them meets it"),
+    ],
+)
+def test_a_grid_that_meets_no_equality(text: str, part: str) -> None:
+    table = pd.DataFrame({"a": np.arange(20), "b": np.arange(20)[::-1]})
+    grids = [build_column(table[n], "integer", ColumnOptions(), "the table") for n in table]
+    with pytest.raises(ConfigurationError, match=part):
+        EqualityProjection(parse_constraints([text]), grids)
+
+
+def test_two_equalities_on_one_grid() -> None:
+    table = pd.DataFrame(np.random.default_rng(0).integers(0, 9, (20, 3)), columns=["a", "b", "c"])
+    grids = [build_column(table[n], "integer", ColumnOptions(), "the table") for n in table]
+    with pytest.raises(ConfigurationError, match="in another such equality too"):
+        EqualityProjection(parse_constraints(["a + b == 9", "b + c == 9"]), grids)
+
+
 def test_what_follows_the_numbers_stays() -> None:
     project = EqualityProjection(parse_constraints(["a + b == 1"]), columns(TABLE[["a", "b"]]))
     designs = torch.randn(5, 6, dtype=torch.float64)
