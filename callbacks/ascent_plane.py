@@ -93,7 +93,7 @@ def _plane(data: DesignDataModule, oracle: Oracle, paths: Tensor, candidates: Te
         optimum = _inner_maximum(grid, views["ground truth"])
 
     def as_known(designs: Tensor) -> Tensor:
-        points = torch.tensor(data.to_user_units(designs.flatten(0, -2)).to_numpy())
+        points = torch.tensor(data.to_user_units(designs.flatten(0, -2)).to_numpy(), device="cpu")
         return points.reshape(designs.shape)
 
     names = data.to_user_units(data.designs[:1]).columns
@@ -117,7 +117,7 @@ def _grid(designs: Tensor, others: Tensor) -> Tensor:
     lower = torch.maximum(torch.minimum(lower, others.amin(0)), lower - reach)
     upper = torch.minimum(torch.maximum(upper, others.amax(0)), upper + reach)
     margin = _MARGIN * (upper - lower)
-    shares = torch.linspace(0, 1, _NUM_NODES, dtype=designs.dtype)[:, None]
+    shares = torch.linspace(0, 1, _NUM_NODES, dtype=designs.dtype, device=designs.device)[:, None]
     coordinates = (lower - margin) + shares * (upper - lower + 2 * margin)
     return torch.stack(torch.meshgrid(*coordinates.mT, indexing="xy"), dim=-1)
 

@@ -28,6 +28,7 @@ class DesignIteration:
         candidate_threshold: The least oracle mean of a candidate.
         search_model: The updated search model, p_θ; None for a search without densities.
         training_distribution: p_0; None likewise.
+        log_ratios: log p_θ - log p_0 of the training designs, shape ``(n,)``; None likewise.
         metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
         is_best: Whether the search's rule prefers it to all before; set before it is announced.
     """
@@ -38,6 +39,7 @@ class DesignIteration:
     candidate_threshold: float
     search_model: SearchModel | None = None
     training_distribution: SearchModel | None = None
+    log_ratios: Tensor | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     is_best: bool = False
 

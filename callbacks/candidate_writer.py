@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import Samples
+from lightning_mbo.algorithms import JudgedDesigns, Samples
 from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.batch import diverse_batch
 from lightning_mbo.console import say
@@ -72,9 +72,12 @@ class CandidateWriter(DesignCallback):
         if stage == "predict":
             search = _needed_search(trainer)
             least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
-            design_data(trainer).predict_designs = lambda: search.more_samples(
-                max(least, len(search.last_samples()))
-            )
+
+            def draw() -> Tensor:
+                self._draws = search.more_samples(max(least, len(search.last_samples())))
+                return self._draws.designs
+
+            design_data(trainer).predict_designs = draw
             self._predictions: list[tuple[Tensor, Normal]] = []
 
     def on_search_model_update(
@@ -83,14 +86,13 @@ class CandidateWriter(DesignCallback):
         """Keep the candidates of the best iteration."""
         if not iteration.is_best:
             return
-        samples = iteration.samples
-        order = self._chosen(
-            design_data(trainer),
-            samples.designs,
-            samples.prediction.loc,
-            iteration.candidates,
-            self.num_candidates,
-        )
+        data, search = design_data(trainer), _needed_search(trainer)
+        samples = self._enough(data, search, oracle, iteration.samples)
+        means = samples.prediction.loc
+        candidates = means >= iteration.candidate_threshold
+        order = self._chosen(data, samples.designs, means, candidates, self.num_candidates)
+        if self.num_candidates is None:
+            order = order[: search.num_wanted]
         self.iteration = iteration.number
         self.designs = samples.designs[order].cpu()
         figures = _figures(
@@ -98,13 +100,17 @@ class CandidateWriter(DesignCallback):
             torch.tensor(iteration.threshold, dtype=torch.float64),
         )
         if isinstance(samples, Samples):
-            figures |= {
+            densities = {
                 "log_prob_search_model": samples.log_prob,
                 "log_prob_training_distribution": samples.log_prob_training,
             }
-        data, search = design_data(trainer), _needed_search(trainer)
-        figures |= intervals(data, search, oracle, samples.designs, samples.prediction)
-        self.figures = {name: values[order].cpu() for name, values in figures.items()}
+        else:
+            densities = search.log_densities(samples.drawn)
+        figures = {name: values[order] for name, values in (figures | densities).items()}
+        figures |= intervals(
+            data, oracle, _rows(samples.prediction, order), *_log_ratios(search, figures)
+        )
+        self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
@@ -141,12 +147,14 @@ class CandidateWriter(DesignCallback):
         order = self._chosen(design_data(trainer), designs, means, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
-        prediction = Normal(means[order], stds[order], validate_args=False)
+        prediction = _rows(Normal(means, stds, validate_args=False), order)
         figures = _figures(prediction, search.present_threshold)
-        figures |= search.log_densities(designs)
+        drawn = self._draws.drawn.to(designs.device)
+        figures |= search.log_densities(drawn[order])
         assert isinstance(oracle, Oracle)
-        figures |= intervals(design_data(trainer), search, oracle, designs, prediction)
-        table = self.predicted = candidate_table(design_data(trainer), designs, figures)
+        data = design_data(trainer)
+        figures |= intervals(data, oracle, prediction, *_log_ratios(search, figures))
+        table = self.predicted = candidate_table(data, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
             write_text(path, table.to_csv(index=False))
@@ -180,6 +188,30 @@ class CandidateWriter(DesignCallback):
         batch = diverse_batch(designs[pool], means[pool], data.distances, number)
         return pool[batch.sort().values]
 
+    def _enough(
+        self, data: DesignDataModule, search: Search, oracle: Oracle, samples: JudgedDesigns
+    ) -> JudgedDesigns:
+        """The samples, and further ones while fewer can be handed out than are wanted."""
+        if search.num_wanted is None:
+            return samples
+        wanted = self.num_candidates or search.num_wanted
+        further = search.further_samples()
+        while (found := self._count(data, samples.designs)) < wanted:
+            draws = next(further, None)
+            if draws is None:
+                rank_zero_warn(
+                    f"from all training designs together the search leads to {found} different "
+                    f"designs that can be handed out, where {wanted} are wanted"
+                )
+                break
+            samples = samples.with_further(
+                JudgedDesigns(draws.designs, *oracle.predict(draws.designs), draws.drawn)
+            )
+        return samples
+
+    def _count(self, data: DesignDataModule, designs: Tensor) -> int:
+        return len(self._unknown(data, designs, first_occurrences(designs)))
+
     def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:
         return rows if self.keep_known else rows[~are_among(designs[rows], data.known_designs)]
 
@@ -209,12 +241,26 @@ def _needed_search(trainer: pl.Trainer) -> Search:
     return search
 
 
+def _rows(prediction: Normal, rows: Tensor) -> Normal:
+    return Normal(prediction.loc[rows], prediction.scale[rows], validate_args=False)
+
+
 def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
     return {
         "oracle_mean": prediction.loc,
         "oracle_std": prediction.scale,
         "probability_above_threshold": log_survival(threshold, prediction).exp(),
     }
+
+
+def _log_ratios(
+    search: Search, figures: dict[str, Tensor]
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Of the held-out designs, and of those with these figures; None without densities."""
+    held_out = search.held_out_log_ratios()
+    if held_out is None:
+        return None, None
+    return held_out, (figures["log_prob_search_model"] - figures["log_prob_training_distribution"])
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:

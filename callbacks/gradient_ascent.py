@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from torch import Tensor
 from lightning_mbo.algorithms import JudgedDesigns
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.importance import log_density_ratios
 from lightning_mbo.oracles import (
     DifferentiableOracle,
     EnsembleObjective,
@@ -19,7 +21,7 @@ from lightning_mbo.oracles import (
     Oracle,
     ascent_path,
 )
-from lightning_mbo.search_models import SearchModel, fit_to_particles, search_model_for
+from lightning_mbo.search_models import Draws, SearchModel, fit_to_particles, search_model_for
 
 from .base import DesignIteration, callback_of, design_data
 from .importance_weighting import ImportanceWeighting
@@ -65,7 +67,9 @@ class GradientAscent(Search):
             num_steps: Steps of a design iteration, T.
             step_size: s; a step is s √(number of inputs) times the gradient of the standardised
                 property.
-            num_starts: How many of the best training designs to start from, m.
+            num_starts: How many of the best training designs to start from, m; and how many
+                candidates are wanted, if the table has so many. Where fewer of them lead to
+                designs that are new and distinct, further ascents begin at the next best ones.
             objective: What to climb: the members' mean (the default), their minimum, or a lower
                 confidence bound.
             num_iterations: Design iterations of the run, each of which goes on from the one before.
@@ -114,6 +118,7 @@ class GradientAscent(Search):
                 "no training design meets data.constraints, and the ascent needs one to start "
                 "from: relax them"
             )
+        self.num_wanted = min(self.num_starts, len(self._ranking))
         data.test_designs = {
             "search": self.last_samples,
             "starting designs": lambda: self._starts(self.num_starts),
@@ -124,23 +129,32 @@ class GradientAscent(Search):
 
     def iterate(self, oracle: Oracle) -> DesignIteration | None:
         """Climb one segment further."""
-        start = self._encoded(self.num_starts) if self.particles is None else self.particles
+        # Particles that a checkpoint holds are the CPU's.
+        start = (
+            self._encoded(self.num_starts)
+            if self.particles is None
+            else self.particles.to(oracle.device)
+        )
         self.path = torch.stack([start, *self._climb(start, self.num_steps)])
         self.particles = self.path[-1]
-        designs = self.last_samples()
+        drawn, designs, share = self._feasible(self.particles)
         if len(designs) == 0:
             return None
-        samples = JudgedDesigns(designs, *oracle.predict(designs))
+        samples = JudgedDesigns(designs, *oracle.predict(designs), drawn)
+        density = self._density()
+        log_ratios = None
+        if density is not None and self.training_distribution is not None:
+            log_ratios = log_density_ratios(density, self.training_distribution, self.training_rows)
         score = samples.prediction.loc.nanquantile(_PERCENTILE).item()
         threshold = self.present_threshold.item()
-        share = len(designs) / len(self.particles)
         return DesignIteration(
             number=self.num_done,
             samples=samples,
             threshold=threshold,
             candidate_threshold=-float("inf"),
-            search_model=self._density(designs),
+            search_model=density,
             training_distribution=self.training_distribution,
+            log_ratios=log_ratios,
             metrics={
                 "oracle_p80": score,
                 "threshold": threshold,
@@ -153,12 +167,22 @@ class GradientAscent(Search):
         """Where the particles are, decoded, ``(m, *design_shape)``; at first, where they start."""
         if self.particles is None:
             return self._starts(self.num_starts)
-        return self._feasible(self.particles)
+        return self._feasible(self.particles).designs
 
-    def more_samples(self, num_samples: int) -> Tensor:
-        """Where as long an ascent leads from the best training designs, ``(m, *design_shape)``."""
+    def more_samples(self, num_samples: int) -> Draws:
+        """Where as long an ascent leads from the best training designs."""
         start = self._encoded(num_samples)
         return self._feasible([start, *self._climb(start, self.num_done * self.num_steps)][-1])
+
+    def further_samples(self) -> Iterator[Draws]:
+        """Where as long an ascent on the present oracle leads from the next best training designs.
+
+        As many at a time as the search has particles, until there is no training design left.
+        """
+        for rows in self._ranking[self.num_starts :].split(self.num_starts):
+            designs = self._data.designs[rows].to(self._oracle.device, torch.float32)
+            start = self._oracle.representation.encode(designs)
+            yield self._feasible(self._climb(start, self.num_done * self.num_steps)[-1])
 
     @property
     def present_threshold(self) -> Tensor:
@@ -166,19 +190,12 @@ class GradientAscent(Search):
         return self._data.properties.max()
 
     @property
-    def has_densities(self) -> bool:
-        """Where it is autofocused."""
-        return self.training_distribution is not None
-
-    def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
-        """Under the density around the particles and the training distribution, where wanted."""
-        density = self._density(self.last_samples())
+    def densities(self) -> tuple[SearchModel, SearchModel] | None:
+        """That around the particles and the training distribution, where it is autofocused."""
+        density = self._density()
         if density is None or self.training_distribution is None:
-            return {}
-        return {
-            "log_prob_search_model": density.log_prob(designs),
-            "log_prob_training_distribution": self.training_distribution.log_prob(designs),
-        }
+            return None
+        return density, self.training_distribution
 
     def state_dict(self) -> dict[str, Any]:
         """How far the search has come, and where its particles are."""
@@ -198,14 +215,19 @@ class GradientAscent(Search):
             )
         model = search_model_for(data.space)
         model.build(data.space)
-        model.fit(data.designs, torch.ones(len(data.designs)))
+        model.fit(data.designs, torch.ones_like(data.properties))
         self.training_distribution = model.requires_grad_(False).to(device)
+        self.find_preimages(data, device)
 
-    def _density(self, particles: Tensor) -> SearchModel | None:
-        """p_θ, fitted afresh to the decoded particles ``(m, *design_shape)``, if it is wanted."""
+    def _density(self) -> SearchModel | None:
+        """p_θ, fitted afresh to the feasible particles before they are moved, if it is wanted."""
         if self.training_distribution is None:
             return None
         model = copy.deepcopy(self.training_distribution)
+        if self.particles is None:
+            particles = self._starts(self.num_starts).to(self._oracle.device)
+        else:
+            particles = self._feasible(self.particles).drawn
         fit_to_particles(
             model, particles, self._data.designs.to(particles.device), self._data.space
         )
@@ -218,10 +240,12 @@ class GradientAscent(Search):
         designs = self._starts(number).to(self._oracle.device, torch.float32)
         return self._oracle.representation.encode(designs)
 
-    def _feasible(self, inputs: Tensor) -> Tensor:
-        designs = self._oracle.representation.decode(inputs.to(self._oracle.device)).double()
-        designs = self._data.nearest_allowed(designs)
-        return designs[self._data.feasible(designs)]
+    def _feasible(self, inputs: Tensor) -> Draws:
+        """What particles ``(m, inputs)`` stand for, and the designs that can be made of it."""
+        drawn = self._oracle.representation.decode(inputs.to(self._oracle.device)).double()
+        designs = self._data.nearest_allowed(drawn)
+        held = self._data.feasible(designs)
+        return Draws(drawn[held], designs[held], held.double().mean().item())
 
     def _climb(self, inputs: Tensor, num_steps: int) -> list[Tensor]:
         oracle = self._oracle

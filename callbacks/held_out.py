@@ -12,6 +12,7 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.importance.conformal import (
+    as_promising,
     conformal_quantile,
     normalized_residuals,
     shifted_quantiles,
@@ -19,7 +20,7 @@ from lightning_mbo.importance.conformal import (
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
-from .search import Search, search_of
+from .search import search_of
 
 
 class HeldOut(DesignCallback):
@@ -49,8 +50,8 @@ class HeldOut(DesignCallback):
         figures = held_out_figures(prediction, properties)
         if not self.original:
             self.original = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
-        if search.has_densities:
-            log_ratios = search.log_ratios(data.held_out_designs.to(oracle.device))
+        log_ratios = search.held_out_log_ratios()
+        if log_ratios is not None:
             weights = importance_weights(log_ratios, alpha=1.0)
             mean, std = (self.original[name].to(properties) for name in ("mean", "std"))
             figures |= {
@@ -74,37 +75,53 @@ class HeldOut(DesignCallback):
 
 
 def intervals(
-    data: DesignDataModule, search: Search, oracle: Oracle, designs: Tensor, prediction: Normal
+    data: DesignDataModule,
+    oracle: Oracle,
+    prediction: Normal,
+    held_out_log_ratios: Tensor | None,
+    log_ratios: Tensor | None,
 ) -> dict[str, Tensor]:
-    """Conformal intervals of the property, in the user's units, where designs were held out.
+    """Conformal intervals of what is handed out, in the user's units, where designs were held out.
 
-    `lower_90` and `upper_90` hold for designs that come as the held-out ones came. Where the search
-    has densities, `lower_90_shifted` and `upper_90_shifted` hold for designs that come from the
-    search model; they are infinite where nothing can be promised.
+    They are calibrated on the held-out designs that are `as_promising`, and infinite where these
+    are too few. `lower_90` and `upper_90` hold for nine in ten of designs that come as the table's
+    came and whose prediction is as good as the worst of those handed out; where ratios are given,
+    `lower_90_shifted` and `upper_90_shifted` for nine in ten of those that come from the search
+    model and whose prediction is as good. Where the designs with the `top` labels were held out,
+    both speak only of designs that are better than all that the oracle was trained on.
+
+    Nothing is promised of a choice among these: a batch that prefers the best of them has
+    intervals that hold a little less often.
 
     Args:
         data: Of the held-out designs.
-        search: With the search model that the designs come from.
         oracle: That made the prediction.
-        designs: Shape ``(m, *design_shape)``.
-        prediction: Of them, batch shape ``(m,)``.
+        prediction: Of what is handed out, all of it, batch shape ``(c,)``.
+        held_out_log_ratios: log p_θ(x) - log p_0(x) of the held-out designs, shape ``(h,)``; None
+            where the search has no densities.
+        log_ratios: Those of what is handed out, shape ``(c,)``; None likewise.
 
     Returns:
-        Shape ``(m,)`` each; empty where no designs were held out.
+        Shape ``(c,)`` each; empty where no designs were held out.
     """
     if len(data.held_out_designs) == 0:
         return {}
-    held_out = data.held_out_designs.to(designs.device)
-    properties = data.held_out_properties.to(designs.device)
-    of_labels = data.label_distribution(oracle.predict(held_out)[0])
-    residuals = normalized_residuals(of_labels, properties)
-    quantiles = {"90": conformal_quantile(residuals).expand(len(designs))}
-    if search.has_densities:
-        quantiles["90_shifted"] = shifted_quantiles(
-            residuals, search.log_ratios(held_out), search.log_ratios(designs)
+    device = prediction.loc.device
+    held_out, _ = oracle.predict(data.held_out_designs.to(device))
+    of_labels = data.label_distribution(held_out)
+    residuals = normalized_residuals(of_labels, data.held_out_properties.to(device))
+    passed = as_promising(held_out.loc, prediction.loc)
+    quantile = conformal_quantile(residuals[passed])
+    quantiles = {"90": quantile.expand(len(prediction.loc))}
+    if held_out_log_ratios is not None and log_ratios is not None:
+        # Fewer than the plain quantile needs say nothing of a shift either.
+        quantiles["90_shifted"] = (
+            quantiles["90"]
+            if quantile.isinf()
+            else shifted_quantiles(residuals[passed], held_out_log_ratios[passed], log_ratios)
         )
     found: dict[str, Tensor] = {}
-    for name, quantile in quantiles.items():
-        middle, margin = data.sign * prediction.loc, quantile * prediction.scale
+    for name, margins in quantiles.items():
+        middle, margin = data.sign * prediction.loc, margins * prediction.scale
         found |= {f"lower_{name}": middle - margin, f"upper_{name}": middle + margin}
     return found

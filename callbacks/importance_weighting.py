@@ -9,7 +9,11 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.importance import effective_sample_size, importance_weights, largest_alpha
+from lightning_mbo.importance import (
+    effective_sample_size,
+    importance_weights,
+    largest_alpha,
+)
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, design_data
@@ -82,7 +86,8 @@ class ImportanceWeighting(DesignCallback):
         Raises:
             ConfigurationError: If a refit is wanted after a search whose densities are not known.
         """
-        if iteration.search_model is None or iteration.training_distribution is None:
+        log_ratios = iteration.log_ratios
+        if log_ratios is None:
             if not self.enabled:
                 return
             raise ConfigurationError(
@@ -91,10 +96,6 @@ class ImportanceWeighting(DesignCallback):
                 "--autofocus.enabled false"
             )
         data = design_data(trainer)
-        designs = data.designs.to(oracle.device)
-        log_ratios = iteration.search_model.log_prob(
-            designs
-        ) - iteration.training_distribution.log_prob(designs)
         base_weights = data.base_weights.to(log_ratios)
         total = effective_sample_size(base_weights).item()
         floor = self.min_effective_sample_size * total

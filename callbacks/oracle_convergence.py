@@ -57,14 +57,13 @@ class OracleConvergence(DesignCallback):
     def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Restore which members are frozen."""
         assert isinstance(oracle, Oracle)
-        if self.epochs_since_best is not None:
-            oracle.frozen.copy_(self.epochs_since_best >= self.patience)
+        oracle.frozen.copy_(self._frozen(oracle))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Keep the frozen members' parameters: Adam's momentum would go on moving them."""
         assert isinstance(oracle, Oracle)
-        if oracle.frozen.any():
-            self._kept = [p[oracle.frozen].clone() for p in member_parameters(oracle)]
+        if self._frozen(oracle).any():
+            self._kept = [parameter.clone() for parameter in member_parameters(oracle)]
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Put the frozen members' parameters back."""
@@ -79,7 +78,7 @@ class OracleConvergence(DesignCallback):
         if data.fitting:
             self._judge(oracle)
             limit = self.max_epochs if data.num_fits == 1 else self.max_refit_epochs
-            if not (oracle.frozen.all() or self.num_epochs >= limit):
+            if not (self._frozen(oracle).all() or self.num_epochs >= limit):
                 return
             data.end_fit()
             self._log(trainer, oracle, data.num_fits)
@@ -113,14 +112,17 @@ class OracleConvergence(DesignCallback):
 
     def _put_back(self, oracle: Oracle) -> None:
         for parameter, kept in zip(member_parameters(oracle), self._kept, strict=False):
-            parameter[oracle.frozen] = kept
+            frozen = oracle.frozen.view(-1, *[1] * (parameter.dim() - 1))
+            parameter.copy_(torch.where(frozen, kept, parameter))
         self._kept = []
 
     def _judge(self, oracle: Oracle) -> None:
         losses = oracle.validation_losses.detach().cpu()
         if self.best_losses is None or self.epochs_since_best is None:
             self.best_losses = torch.full_like(losses, torch.inf)
-            self.epochs_since_best = torch.zeros(len(losses), dtype=torch.long)
+            self.epochs_since_best = torch.zeros(
+                len(losses), dtype=torch.long, device=losses.device
+            )
         improved = losses < self.best_losses
         self.best_losses = torch.where(improved, losses, self.best_losses)
         running = self.epochs_since_best < self.patience
@@ -128,7 +130,13 @@ class OracleConvergence(DesignCallback):
             running & improved, 0, self.epochs_since_best + running.long()
         )
         self.num_epochs += 1
-        oracle.frozen.copy_(self.epochs_since_best >= self.patience)
+        oracle.frozen.copy_(self._frozen(oracle))
+
+    def _frozen(self, oracle: Oracle) -> Tensor:
+        """Which members are frozen, bool, ``(k,)``, where the host knows it: on the CPU."""
+        if self.epochs_since_best is None:
+            return torch.zeros(oracle.num_members, dtype=torch.bool, device="cpu")
+        return self.epochs_since_best >= self.patience
 
     def _start_over(self, trainer: pl.Trainer, oracle: Oracle) -> None:
         self.num_epochs = 0

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.evaluation.report import Evidence, render
 from lightning_mbo.files import run_folder, write_text, writes_files
-from lightning_mbo.importance import effective_sample_size, importance_weights
+from lightning_mbo.importance import effective_sample_size, importance_weights, log_density_ratios
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, callback_of, design_data
@@ -41,8 +41,8 @@ class Report(DesignCallback):
         """Record one iteration."""
         data, search = design_data(trainer), search_of(trainer)
         row = {"design_iteration": float(iteration.number), **iteration.metrics}
-        if search is not None and search.has_densities:
-            log_ratios = search.log_ratios(data.designs.to(oracle.device))
+        if search is not None and search.densities is not None:
+            log_ratios = log_density_ratios(*search.densities, search.training_rows)
             weights = importance_weights(log_ratios, alpha=1.0)
             row["overlap"] = effective_sample_size(weights).item()
         self.iterations.append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -10,9 +11,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.evaluation.held_out import weighted_log_likelihood
+from lightning_mbo.importance import Preimages, log_density_ratios, preimages_of
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.random import keyed_generator
+from lightning_mbo.search_models import Draws, SearchModel
 
 from .base import DesignCallback, DesignIteration, announce, callback_of, design_data
 
@@ -39,11 +44,17 @@ class Search(DesignCallback, ABC):
         best_score: What the rule goes by: the greatest so far.
         best_iteration: The design iteration that had it.
         exhausted: Whether there is nothing to go on from.
+        training_rows: The training designs, and draws that become them; where it has densities.
+        held_out_rows: The held-out designs likewise.
+        num_wanted: How many candidates are expected of it, or None for whatever it finds.
         candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
     """
 
     num_iterations: int
+    num_wanted: int | None = None
     candidate_quantile: float
+    training_rows: Preimages
+    held_out_rows: Preimages
 
     def __init__(self, select: Literal["promise", "held_out_likelihood"] = "promise") -> None:
         """Start with nothing done.
@@ -86,8 +97,15 @@ class Search(DesignCallback, ABC):
         """The samples of the last design iteration again, ``(m, *design_shape)``."""
 
     @abstractmethod
-    def more_samples(self, num_samples: int) -> Tensor:
-        """Further designs of the same kind, ``(num_samples, *design_shape)`` at most."""
+    def more_samples(self, num_samples: int) -> Draws:
+        """Further designs of the same kind, and what they were made of, as many at most."""
+
+    def further_samples(self) -> Iterator[Draws]:
+        """More designs of the last iteration, while candidates are too few, in several lots.
+
+        By default none: what the search has found is what there is to choose from.
+        """
+        return iter(())
 
     @property
     @abstractmethod
@@ -95,25 +113,38 @@ class Search(DesignCallback, ABC):
         """γ of the last design iteration, a scalar in the property's units."""
 
     @property
-    def has_densities(self) -> bool:
-        """Whether it has a search model and a training distribution, so that ratios are known."""
-        return False
+    def densities(self) -> tuple[SearchModel, SearchModel] | None:
+        """p_θ of the last design iteration and p_0; None for a search without densities."""
+        return None
 
-    def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
-        """Named log-densities of designs ``(m, *design_shape)``, ``(m,)`` each; or none."""
-        return {}
+    def log_densities(self, drawn: Tensor) -> dict[str, Tensor]:
+        """Named log-densities of draws ``(m, *design_shape)``, ``(m,)`` each; or none."""
+        if self.densities is None:
+            return {}
+        search_model, training_distribution = self.densities
+        return {
+            "log_prob_search_model": search_model.log_prob(drawn),
+            "log_prob_training_distribution": training_distribution.log_prob(drawn),
+        }
 
-    def log_ratios(self, designs: Tensor) -> Tensor:
-        """The logarithms of p_θ/p_0, with the search model of the last design iteration.
+    def held_out_log_ratios(self) -> Tensor | None:
+        """Log p_θ - log p_0 of the held-out designs ``(h,)``, nats; None without densities."""
+        if self.densities is None:
+            return None
+        return log_density_ratios(*self.densities, self.held_out_rows)
 
-        Args:
-            designs: Shape ``(m, *design_shape)``.
-
-        Returns:
-            Shape ``(m,)``, nats.
-        """
-        search_model, training_distribution = self.log_densities(designs).values()
-        return search_model - training_distribution
+    def find_preimages(self, data: DesignDataModule, device: torch.device) -> None:
+        """Draw what the rows of the table may have been made of, for their density ratios."""
+        self.training_rows, self.held_out_rows = (
+            preimages_of(
+                designs,
+                data.cells(designs),
+                data.space,
+                data.designs,
+                keyed_generator("preimages", number),
+            ).to(device)
+            for number, designs in enumerate((data.designs, data.held_out_designs))
+        )
 
     @property
     def finished(self) -> bool:
@@ -150,7 +181,10 @@ class Search(DesignCallback, ABC):
         # For callbacks that monitor; `Trajectory` hands the figures to the loggers. To `log` them,
         # which prepares for sums over batches and processes, takes longer than a small iteration.
         trainer.callback_metrics.update(
-            {f"design/{name}": torch.tensor(value) for name, value in iteration.metrics.items()}
+            {
+                f"design/{name}": torch.tensor(value, dtype=torch.float32)
+                for name, value in iteration.metrics.items()
+            }
         )
         trainer.should_stop = trainer.should_stop or self.finished
 
@@ -171,7 +205,9 @@ class Search(DesignCallback, ABC):
         designs = data.held_out_designs.to(oracle.device)
         properties = data.held_out_properties.to(oracle.device)
         prediction = data.label_distribution(oracle.predict(designs)[0])
-        return weighted_log_likelihood(prediction, properties, self.log_ratios(designs))
+        log_ratios = self.held_out_log_ratios()
+        assert log_ratios is not None
+        return weighted_log_likelihood(prediction, properties, log_ratios)
 
     def is_best(self, score: float) -> bool:
         """Whether the present iteration's score is the greatest so far; remembers it if so."""

@@ -15,12 +15,18 @@ from lightning_mbo.algorithms import CMAES, Algorithm, Samples
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import gather_shards, shard
 from lightning_mbo.errors import ConfigurationError, DataError
-from lightning_mbo.importance import normalized_weights
+from lightning_mbo.importance import (
+    effective_sample_size,
+    log_density_ratios,
+    mixed_with_equal,
+    normalized_weights,
+)
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import (
     DRAWS_PER_SAMPLE,
     CMANormal,
+    Draws,
     Quadrature,
     SearchModel,
     sample_allowed,
@@ -42,9 +48,13 @@ class SearchModelUpdate(Search):
     Saves the search model before and after the update, the training distribution, and the
     algorithm.
 
-    Samples are the nearest designs that can be made, and only feasible ones are kept. Densities are
-    the models' own at those designs: conditioned on feasibility they are greater by a factor that
-    is the same for all designs, which normalised weights do not depend on.
+    Designs are the nearest that can be made of what the model draws, and only feasible ones are
+    kept. The oracle judges the designs; densities, weights and the update are of the draws.
+    Conditioned on feasibility densities are greater by a factor that is the same for all draws,
+    which normalised weights do not depend on.
+
+    When the weights leave fewer samples than the search model has dimensions, by their effective
+    number, the update mixes in the model as it was, by the least share that keeps so many.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithms 1 and 2.
     """
@@ -95,6 +105,7 @@ class SearchModelUpdate(Search):
         self.num_iterations = num_iterations
         self._data: DesignDataModule | None = None
         self._has_warned = False
+        self._has_warned_of_size = False
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Fit the training distribution, start the search model from it, serve evaluation."""
@@ -102,8 +113,8 @@ class SearchModelUpdate(Search):
         data = design_data(trainer)
         data.test_designs = {
             "search": self.last_samples,
-            "training distribution": lambda: self._some(
-                self.training_distribution, len(data.designs), "baseline", 0
+            "training distribution": lambda: (
+                self._some(self.training_distribution, len(data.designs), "baseline", 0).designs
             ),
         }
         if data is self._data:  # a later stage of the same run
@@ -111,55 +122,54 @@ class SearchModelUpdate(Search):
         self._data = data
         self.search_model = search_model_for(data.space, self.given_search_model)
         self.search_model.build(data.space)
-        self.search_model.fit(data.designs, torch.ones(len(data.designs)))
+        self.search_model.fit(data.designs, torch.ones_like(data.properties))
         self.algorithm.start(data.designs, data.properties)
         self.training_distribution = copy.deepcopy(self.search_model)
         self.search_model.begin_search()
         self.sampled_model = copy.deepcopy(self.search_model)
         for module in self._modules().values():
             module.requires_grad_(False).to(trainer.strategy.root_device)
+        self.find_preimages(data, trainer.strategy.root_device)
 
     def iterate(self, oracle: Oracle) -> DesignIteration | None:
         """E-step and M-step; without a sample that weighs anything the search is exhausted."""
-        designs, rate = self._draw(self.search_model, self.num_samples, "design", self.num_done)
-        if len(designs) < 2:
+        draws = self._draw(self.search_model, self.num_samples, "design", self.num_done)
+        if len(draws.designs) < 2:
             return None
-        if len(designs) < self.num_samples and not self._has_warned:
+        if len(draws.designs) < self.num_samples and not self._has_warned:
             self._has_warned = True
             rank_zero_warn(
                 f"of {DRAWS_PER_SAMPLE * self.num_samples:,} designs drawn in design iteration "
-                f"{self.num_done} only {len(designs):,} meet data.constraints: the search goes on "
-                "with these"
+                f"{self.num_done} only {len(draws.designs):,} meet data.constraints: the search "
+                "goes on with these"
             )
-        samples = self._judged(designs, oracle)
+        samples = self._judged(draws.drawn, draws.designs, oracle)
         self.sampled_model.load_state_dict(self.search_model.state_dict())
-        self.exhausted = not self._update(samples, oracle)
-        return self._record(samples, rate)
+        update = self._update(samples, oracle)
+        self.exhausted = update is None
+        rate = {"acceptance_rate": draws.acceptance_rate} if self._problem.has_constraints else {}
+        return self._record(samples, rate | (update or {}))
 
     def last_samples(self) -> Tensor:
         """The samples of the last design iteration, drawn again, ``(m, *design_shape)``."""
-        return self._some(self.sampled_model, self.num_samples, "design", max(0, self.num_done - 1))
+        draws = self._some(
+            self.sampled_model, self.num_samples, "design", max(0, self.num_done - 1)
+        )
+        return draws.designs
 
-    def more_samples(self, num_samples: int) -> Tensor:
-        """New samples of the model of the last design iteration, ``(m, *design_shape)``."""
+    def more_samples(self, num_samples: int) -> Draws:
+        """New samples of the model of the last design iteration."""
         return self._some(self.sampled_model, num_samples, "predict", self.num_done)
 
     @property
-    def has_densities(self) -> bool:
-        """Always."""
-        return True
+    def densities(self) -> tuple[SearchModel, SearchModel]:
+        """The search model of the last design iteration, and the training distribution."""
+        return self.sampled_model, self.training_distribution
 
     @property
     def present_threshold(self) -> Tensor:
         """The algorithm's threshold."""
         return self.algorithm.threshold
-
-    def log_densities(self, designs: Tensor) -> dict[str, Tensor]:
-        """Under the search model of the last design iteration and the training distribution."""
-        return {
-            "log_prob_search_model": self.sampled_model.log_prob(designs),
-            "log_prob_training_distribution": self.training_distribution.log_prob(designs),
-        }
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next design iteration depends on."""
@@ -188,47 +198,60 @@ class SearchModelUpdate(Search):
             "training_distribution": self.training_distribution,
         }
 
-    def _draw(
-        self, model: SearchModel, num_samples: int, purpose: str, index: int
-    ) -> tuple[Tensor, float]:
-        """Feasible samples, at most as many as are wanted, and the share of the draws they are."""
+    def _draw(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Draws:
+        """Feasible samples, at most as many as are wanted."""
         data = self._problem
         generator = keyed_generator(purpose, index, device=next(model.buffers()).device)
-        return sample_allowed(model, num_samples, generator, data.nearest_allowed, data.feasible)
+        feasible = data.feasible if data.has_constraints else None
+        return sample_allowed(model, num_samples, generator, data.nearest_allowed, feasible)
 
-    def _some(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Tensor:
-        designs, _ = self._draw(model, num_samples, purpose, index)
-        if len(designs) == 0:
+    def _some(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Draws:
+        draws = self._draw(model, num_samples, purpose, index)
+        if len(draws.designs) == 0:
             raise DataError(
                 f"of {DRAWS_PER_SAMPLE * num_samples:,} designs drawn from the search model none "
                 "meets data.constraints: relax them"
             )
-        return designs
+        return draws
 
-    def _update(self, samples: Samples, oracle: Oracle) -> bool:
-        """Update the search model, where a weight is not zero; whether there is one."""
+    def _update(self, samples: Samples, oracle: Oracle) -> dict[str, float] | None:
+        """Update the search model: figures of the update, or None if all weights are zero."""
         if isinstance(self.search_model, Quadrature):
-            nodes = self._judged(self.search_model.nodes, oracle)
+            drawn = self.search_model.nodes
+            nodes = self._judged(drawn, self._problem.nearest_allowed(drawn), oracle)
             log_weights = self.algorithm.log_weights(nodes)
             infeasible = ~self._problem.feasible(nodes.designs)
-            return self.search_model.reweigh(log_weights.masked_fill(infeasible, -torch.inf))
+            log_weights = log_weights.masked_fill(infeasible, -torch.inf)
+            return {} if self.search_model.reweigh(log_weights) else None
         weights = normalized_weights(self.algorithm.log_weights(samples))
         if not weights.any():
-            return False
-        self.search_model.update(*self.algorithm.fitting_set(samples, weights))
-        return True
+            return None
+        drawn, weights = self.algorithm.fitting_set(samples, weights)
+        size = effective_sample_size(weights).item()
+        # As many as make a covariance of full rank.
+        fewest = self._problem.space.num_numbers + 1
+        if size < fewest and not self._has_warned_of_size:
+            self._has_warned_of_size = True
+            rank_zero_warn(
+                f"design iteration {self.num_done}: the {len(weights):,} samples count for "
+                f"{size:.1f} by their weights, fewer than the {fewest} that the search model "
+                "needs: it is updated as little as keeps so many. With more search.num_samples it "
+                "would go on faster"
+            )
+        self.search_model.update(drawn, mixed_with_equal(weights, fewest))
+        return {"search_effective_sample_size": size}
 
-    def _judged(self, designs: Tensor, oracle: Oracle) -> Samples:
-        mine = designs[shard(len(designs))]
-        prediction, disagreement = oracle.predict(mine)
+    def _judged(self, drawn: Tensor, designs: Tensor, oracle: Oracle) -> Samples:
+        mine = shard(len(designs))
+        prediction, disagreement = oracle.predict(designs[mine])
         columns = gather_shards(
             torch.stack(
                 [
                     prediction.loc,
                     prediction.scale,
                     disagreement,
-                    self.search_model.log_prob(mine),
-                    self.training_distribution.log_prob(mine),
+                    self.search_model.log_prob(drawn[mine]),
+                    self.training_distribution.log_prob(drawn[mine]),
                 ],
                 dim=1,
             ),
@@ -239,13 +262,13 @@ class SearchModelUpdate(Search):
             designs,
             Normal(mean, std, validate_args=False),
             disagreement,
+            drawn,
             log_prob,
             log_prob_training,
         )
 
-    def _record(self, samples: Samples, acceptance_rate: float) -> DesignIteration:
+    def _record(self, samples: Samples, metrics: dict[str, float]) -> DesignIteration:
         score = samples.prediction.loc.nanquantile(CANDIDATE_QUANTILE).item()
-        rate = {"acceptance_rate": acceptance_rate} if self._problem.has_constraints else {}
         return DesignIteration(
             number=self.num_done,
             samples=samples,
@@ -253,13 +276,16 @@ class SearchModelUpdate(Search):
             candidate_threshold=score,
             search_model=self.search_model,
             training_distribution=self.training_distribution,
+            log_ratios=log_density_ratios(
+                self.search_model, self.training_distribution, self.training_rows
+            ),
             metrics={
                 "oracle_p80": score,
                 "threshold": self.algorithm.threshold.item(),
                 "search_model_entropy": -samples.log_prob.mean().item(),
                 "kl_from_training": (samples.log_prob - samples.log_prob_training).mean().item(),
                 "ensemble_disagreement": samples.disagreement.mean().item(),
-                **rate,
+                **metrics,
             },
         )
 

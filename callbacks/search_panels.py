@@ -153,7 +153,10 @@ class _FixedOracleSearch:
         self.oracle = self.oracle or oracle
         model = self.search_model
         agreement = torch.zeros_like(log_prob_training)
-        samples = Samples(model.nodes, self.oracle, agreement, model.log_density, log_prob_training)
+        nodes = model.nodes
+        samples = Samples(
+            nodes, self.oracle, agreement, nodes, model.log_density, log_prob_training
+        )
         log_weights = self.algorithm.log_weights(samples)
         model.reweigh(log_weights.masked_fill(~feasible, -torch.inf))
 
@@ -176,7 +179,8 @@ class _FixedOracleSearch:
         self.algorithm.load_state_dict(state_dict["algorithm"])
         self.search_model.load_state_dict(state_dict["search_model"])
         if state_dict["oracle"]:
-            mean, std = state_dict["oracle"]
+            # What a checkpoint holds is the CPU's.
+            mean, std = (part.to(self.search_model.grid) for part in state_dict["oracle"])
             self.oracle = Normal(mean, std, validate_args=False)
 
 
@@ -187,7 +191,9 @@ def _panel(weights: Tensor, oracle: Normal, log_density: Tensor, threshold: floa
 
 def _problem(data: DesignDataModule, nodes: Tensor, log_p_0: Tensor) -> Problem:
     table = data.to_user_units(torch.cat([nodes.cpu(), data.designs]))
-    positions, designs = torch.tensor(table.iloc[:, 0].to_numpy()).tensor_split([len(nodes)])
+    positions, designs = torch.tensor(table.iloc[:, 0].to_numpy(), device="cpu").tensor_split(
+        [len(nodes)]
+    )
     return Problem(
         designs,
         data.properties,

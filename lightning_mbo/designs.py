@@ -83,7 +83,7 @@ def nearest_others(designs: Tensor, rows: Tensor, distances: Distances) -> Tenso
     found = []
     for chunk in rows.split(_CHUNK_SIZE):
         to_all = distances(designs[chunk], designs)
-        to_all[torch.arange(len(chunk)), chunk] = torch.inf
+        to_all[torch.arange(len(chunk), device=chunk.device), chunk] = torch.inf
         found.append(to_all.min(1).values)
     return torch.cat(found)
 

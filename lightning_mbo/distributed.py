@@ -22,8 +22,9 @@ def world_size() -> int:
 def all_reduce_sum(tensor: Tensor) -> Tensor:
     """The sum of `tensor` over all processes, equal on each of them to the last bit."""
     if world_size() > 1:
-        tensor = tensor.contiguous().clone()
-        dist.all_reduce(tensor)
+        total = tensor.to(collective_device(tensor)).contiguous().clone()
+        dist.all_reduce(total)
+        return total.to(tensor.device)
     return tensor
 
 
@@ -47,14 +48,15 @@ def gather_shards(local: Tensor, length: int) -> Tensor:
         return local
     whole = torch.zeros(length, *local.shape[1:], dtype=local.dtype, device=local.device)
     whole[shard(length)] = local
-    dist.all_reduce(whole)
-    return whole
+    return all_reduce_sum(whole)
 
 
 def from_rank_zero(tensor: Tensor) -> Tensor:
     """Rank 0's `tensor` on every process; the others pass one of the same shape and type."""
     if world_size() > 1:
-        dist.broadcast(tensor, src=0)
+        shared = tensor.to(collective_device(tensor))
+        dist.broadcast(shared, src=0)
+        return shared.to(tensor.device)
     return tensor
 
 
@@ -66,3 +68,10 @@ def on_rank_zero(function: Callable[[], Tensor], like: Tensor) -> Tensor:
         like: A tensor to receive it in.
     """
     return from_rank_zero(function().to(like) if rank() == 0 else torch.zeros_like(like))
+
+
+def collective_device(tensor: Tensor) -> torch.device:
+    """Where the process group takes a tensor: NCCL knows only those that are on a GPU."""
+    if tensor.device.type == "cpu" and dist.is_initialized() and dist.get_backend() == "nccl":
+        return torch.device("cuda", torch.cuda.current_device())
+    return tensor.device

@@ -53,3 +53,27 @@ class DesignSpace:
         """Designs ``(..., *shape)`` of numbers ``(..., num_numbers)`` and groups."""
         joined: Tensor = torch.cat([numbers, *one_hots], dim=-1).unflatten(-1, self.shape)
         return joined
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What a search model may have drawn where a design was made of it.
+
+    Attributes:
+        lower: The least that each number may have been, shape ``(n, num_numbers)``; -inf of one at
+            its lower bound.
+        upper: The greatest; the same as `lower` of a number that was left as it was drawn.
+        any_level: Of which one-hot groups the level is fixed, whatever is drawn, bool,
+            ``(groups,)``.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    any_level: Tensor
+
+    @classmethod
+    def of_points(cls, designs: Tensor, space: DesignSpace) -> Cells:
+        """Those of designs ``(n, *shape)`` that are nothing but what was drawn."""
+        numbers = space.numbers(designs)
+        none = torch.zeros(len(space.groups), dtype=torch.bool, device=designs.device)
+        return cls(numbers, numbers, none)

@@ -114,3 +114,43 @@ def test_one_process_alone() -> None:
     assert torch.equal(gather_shards(tensor, 3), tensor)
     assert torch.equal(from_rank_zero(tensor), tensor)
     assert torch.equal(on_rank_zero(lambda: tensor, like=torch.zeros(3)), tensor)
+
+
+@pytest.mark.parametrize(
+    ("backend", "device"),
+    [
+        ("nccl", torch.device("cuda", 1)),
+        ("gloo", torch.device("cpu")),
+        ("mpi", torch.device("cpu")),
+    ],
+)
+def test_nccl_is_given_what_it_knows(
+    backend: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_backend", lambda: backend)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert distributed.collective_device(torch.zeros(3)) == device
+    there = torch.zeros(3, device="meta")
+    assert distributed.collective_device(there) == there.device
+
+
+@pytest.mark.parametrize("collective", ["all_reduce_sum", "gather_shards", "from_rank_zero"])
+def test_collectives_are_where_the_group_is(
+    collective: str,
+    as_process: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    as_process(0, 2)
+    seen = []
+
+    def record(tensor: Tensor, **kwargs: int) -> None:
+        seen.append(tensor.dtype)
+
+    # Half precision stands for another device, and comes back as what was given.
+    monkeypatch.setattr(distributed, "collective_device", lambda tensor: torch.float16)
+    monkeypatch.setattr(dist, "all_reduce", record)
+    monkeypatch.setattr(dist, "broadcast", record)
+    arguments = (4,) if collective == "gather_shards" else ()
+    getattr(distributed, collective)(torch.ones(2), *arguments)
+    assert seen == [torch.float16]

@@ -39,5 +39,5 @@ class AnnealedCbAS(CbAS):
     def next_threshold(self, means: Tensor) -> Tensor:
         """γ_t, a scalar, from the oracle's means over the samples, ``(m,)``."""
         self.num_done += 1
-        share = min(self.num_done.item() / self.num_steps, 1.0)
+        share = (self.num_done.to(means.dtype) / self.num_steps).clamp(max=1.0)
         return means.nanquantile(self.quantile * share)

@@ -20,20 +20,39 @@ class JudgedDesigns:
         designs: Shape ``(m, *design_shape)``, float64.
         prediction: The oracle's distribution of the property, batch shape ``(m,)``, float64.
         disagreement: Standard deviation of the ensemble members' means, shape ``(m,)``.
+        drawn: What the designs were made of, shape ``(m, *design_shape)``, float64: a draw z
+            becomes the nearest design x that can be made, in bounds, a whole number, a fixed value.
     """
 
     designs: Tensor
     prediction: Normal
     disagreement: Tensor
+    drawn: Tensor
+
+    def with_further(self, others: JudgedDesigns) -> JudgedDesigns:
+        """These designs, then others."""
+        parts = (self, others)
+        means, stds = (
+            torch.cat([getattr(part.prediction, name) for part in parts])
+            for name in ("loc", "scale")
+        )
+        return JudgedDesigns(
+            torch.cat([part.designs for part in parts]),
+            Normal(means, stds, validate_args=False),
+            torch.cat([part.disagreement for part in parts]),
+            torch.cat([part.drawn for part in parts]),
+        )
 
 
 @dataclass(frozen=True)
 class Samples(JudgedDesigns):
-    """Designs drawn from the search model in one design iteration, and their densities.
+    """Designs made of what a search model drew in one design iteration, and its densities.
+
+    The oracle judges x; densities are of z, whose distribution is known.
 
     Attributes:
-        log_prob: log p_θ(x) under the search model they come from, shape ``(m,)``, nats.
-        log_prob_training: log p_0(x) under the training distribution, shape ``(m,)``, nats.
+        log_prob: log p_θ(z) under the search model they come from, shape ``(m,)``, nats.
+        log_prob_training: log p_0(z) under the training distribution, shape ``(m,)``, nats.
     """
 
     log_prob: Tensor
@@ -76,16 +95,16 @@ class Algorithm(nn.Module, ABC):
         """
 
     def fitting_set(self, samples: Samples, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """What the search model is fitted to: by default, the weighted samples.
+        """What the search model is fitted to: by default, the weighted samples as drawn.
 
         Args:
             samples: Those that `log_weights` was given.
             weights: Its weights, normalised, negligible ones zero, shape ``(m,)``.
 
         Returns:
-            Designs ``(p, *design_shape)`` and their weights ``(p,)``.
+            Draws ``(p, *design_shape)`` and their weights ``(p,)``.
         """
-        return samples.designs, weights
+        return samples.drawn, weights
 
 
 class QuantileAlgorithm(Algorithm, ABC):

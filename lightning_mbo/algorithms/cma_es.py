@@ -25,5 +25,7 @@ class CMAES(Algorithm):
         """
         improvement = log_survival(self.threshold, samples.prediction)
         usable = ~improvement.isnan()
-        ranks = torch.searchsorted(improvement[usable].sort().values, improvement, right=True)
+        # Sorted behind all others, NaN counts for no sample's rank.
+        ordered = torch.where(usable, improvement, torch.inf).sort().values
+        ranks = torch.searchsorted(ordered, improvement, right=True)
         return torch.where(usable, ranks.double().log(), -torch.inf)

@@ -12,7 +12,7 @@ class FB(QuantileAlgorithm):
     """Feedback mechanism: samples whose oracle mean passes γ replace the oldest of a pool.
 
     γ is the `quantile` of the training labels. The pool starts as the training designs and keeps
-    their number; p_θ is refitted to it, all equal in weight.
+    their number; p_θ is refitted to it, all equal in weight. Samples enter as they were drawn.
 
     Reference: Gupta and Zou, "Feedback GAN for DNA optimizes protein functions", Nature Machine
     Intelligence 2019; Fannjiang and Listgarten, NeurIPS 2020, section S4.
@@ -31,6 +31,6 @@ class FB(QuantileAlgorithm):
 
     def fitting_set(self, samples: Samples, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The pool ``(n, *design_shape)``, newest last, and equal weights ``(n,)``."""
-        passing = samples.designs[weights > 0]
+        passing = samples.drawn[weights > 0]
         self.pool.copy_(torch.cat([self.pool, passing])[-len(self.pool) :])
         return self.pool, self.pool.new_ones(len(self.pool))

@@ -25,7 +25,7 @@ from lightning_mbo.data.loading import (
 )
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Cells, DesignSpace
 
 GroundTruth = Callable[[Tensor], Tensor]
 FEWEST_DESIGNS = 10
@@ -186,6 +186,13 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         By default, the designs themselves.
         """
         return designs
+
+    def cells(self, designs: Tensor) -> Cells:
+        """Which draws become each of the designs ``(n, *design_shape)`` by `nearest_allowed`.
+
+        By default, nothing but the design itself.
+        """
+        return Cells.of_points(designs, self.space)
 
     @property
     def has_constraints(self) -> bool:

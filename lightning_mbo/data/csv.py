@@ -21,13 +21,13 @@ from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, did_you_mean
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import parse_columns
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
 from lightning_mbo.tabular.reading import plain, read_table
-from lightning_mbo.tabular.understanding import LAWS
+from lightning_mbo.tabular.wording import LAWS
 
 Predicate = Callable[[pd.DataFrame], Any]
 """Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
@@ -217,12 +217,22 @@ class CSV(DesignDataModule):
         """
         return self._layout.nearest(self._project(designs))
 
+    def cells(self, designs: Tensor) -> Cells:
+        """Which draws become each of the designs, or the nearest that can be made of it.
+
+        Column by column: what an equality moves counts as drawn where it came to lie, and a
+        sequence with gaps as drawn without one amid its letters.
+        """
+        return self._layout.cells(designs)
+
     def feasible(self, designs: Tensor) -> Tensor:
         """Which of the designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``.
 
         Raises:
             ConfigurationError: If the user's own function fails.
         """
+        if not self.has_constraints:
+            return super().feasible(designs)
         held = np.ones(len(designs), dtype=bool)
         names = {name for constraint in self.constraints for name in constraint.coefficients}
         if names:
@@ -252,7 +262,7 @@ class CSV(DesignDataModule):
             )
         bounded = self._layout.nearest(designs)
         free = (c.fixed is None for c in self._layout.numbers)
-        mask = torch.tensor([*free], dtype=torch.bool)
+        mask = torch.tensor([*free], dtype=torch.bool, device=designs.device)
         num = len(mask)
         moved = ((bounded.flatten(1)[:, :num] - designs.flatten(1)[:, :num]).abs() > 1e-6) & mask
         outside = moved.any(1).numpy() | ~self.feasible(designs).numpy()

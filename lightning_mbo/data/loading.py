@@ -65,7 +65,9 @@ def split_rows(
         Row numbers, shapes ``(k, n_train)`` and ``(k, n - n_train)``.
     """
     generator = keyed_generator("split", fit)
-    rows = torch.stack([torch.randperm(num_rows, generator=generator) for _ in range(num_members)])
+    rows = torch.stack(
+        [torch.randperm(num_rows, generator=generator, device="cpu") for _ in range(num_members)]
+    )
     num_validation = min(max(1, round(validation_fraction * num_rows)), num_rows - 1)
     return rows[:, num_validation:], rows[:, :num_validation]
 
@@ -95,12 +97,13 @@ def held_out_rows(
     """
     num_rows = round(fraction * len(designs))
     if num_rows == 0:
-        return torch.zeros(len(designs), dtype=torch.bool)
+        return torch.zeros(len(designs), dtype=torch.bool, device=designs.device)
     _, same_design = designs.unique(dim=0, return_inverse=True)
     groups = same_design if groups is None else joined_groups(same_design, groups)
     num_groups = int(groups.max()) + 1
     if which == "random":
-        places = torch.randperm(num_groups, generator=keyed_generator("held-out designs"))
+        generator = keyed_generator("held-out designs")
+        places = torch.randperm(num_groups, generator=generator, device="cpu")
     else:
         best = properties.new_full((num_groups,), -torch.inf)
         best = best.scatter_reduce(0, groups, properties, "amax")
@@ -191,7 +194,9 @@ class TrainingBatches:
         if rows is None:
             return
         generator = keyed_generator("shuffle", self.epoch())
-        order = torch.stack([torch.randperm(self.num_rows, generator=generator) for _ in rows])
+        order = torch.stack(
+            [torch.randperm(self.num_rows, generator=generator, device="cpu") for _ in rows]
+        )
         shuffled = rows.gather(1, order.to(rows.device))
         for group in shuffled.split(self.batch_size * STEPS_AT_ONCE, dim=1):
             yield [

@@ -50,7 +50,9 @@ class Quadratic(DesignDataModule):
     def load(self) -> tuple[Tensor, Tensor]:
         """Draw the points."""
         generator = keyed_generator("training designs")
-        shares = torch.rand(2, self.num_designs, generator=generator, dtype=torch.float64)
+        shares = torch.rand(
+            2, self.num_designs, generator=generator, dtype=torch.float64, device="cpu"
+        )
         # Uniform in area: the squares of the radii are uniform.
         inner, outer = INNER_RADIUS**2, OUTER_RADIUS**2
         radii, angles = (inner + (outer - inner) * shares[0]).sqrt(), math.pi / 2 * shares[1]
@@ -64,7 +66,7 @@ class Quadratic(DesignDataModule):
         return pd.DataFrame(self._points(designs).numpy(), columns=["x1", "x2"])
 
     def _points(self, designs: Tensor) -> Tensor:
-        return designs.cpu() * self._std + self._mean
+        return designs * self._std.to(designs.device) + self._mean.to(designs.device)
 
 
 def height(points: Tensor) -> Tensor:

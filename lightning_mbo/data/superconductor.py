@@ -18,7 +18,7 @@ from lightning_mbo.data.boosted_trees import BoostedTrees
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.reading import numbers, read_csv, varying
 
 TARGET = "critical_temp"
@@ -107,7 +107,9 @@ class Superconductor(DesignDataModule):
         problem = self._standardize()
         trees = problem.trees
         self._names, self._mean, self._std = problem.names, problem.mean, problem.std
-        self.ground_truth = lambda designs: torch.from_numpy(trees(designs.cpu().numpy()))
+        self.ground_truth = lambda designs: torch.from_numpy(trees(designs.cpu().numpy())).to(
+            designs.device
+        )
         reference = trees(problem.values) if self.labels == "simulated" else problem.temperatures
         self.property_range = float(reference.min()), float(reference.max())
         visible = reference <= np.percentile(reference, self.visible_percentile)
@@ -122,18 +124,33 @@ class Superconductor(DesignDataModule):
         if self.labels == "measured":
             return designs, torch.from_numpy(problem.temperatures[visible])
         model = MultivariateNormal()
-        model.build(DesignSpace.of_shape(designs.shape[1:]))
-        model.fit(designs, torch.ones(len(designs)))
+        with designs.device:  # whatever the default device: what is drawn is the table
+            model.build(DesignSpace.of_shape(designs.shape[1:]))
+        model.fit(designs, designs.new_ones(len(designs)))
         generator = keyed_generator("training designs")
         designs = model.sample(self.num_designs or len(designs), generator)
-        noise = torch.randn(len(designs), generator=generator, dtype=torch.float64)
+        noise = torch.randn(
+            len(designs), generator=generator, dtype=torch.float64, device=designs.device
+        )
         return designs, self.ground_truth(designs) + self.noise_std * noise
 
     def nearest_allowed(self, designs: Tensor) -> Tensor:
         """Of measured compositions, no amount below zero; simulated designs are taken as drawn."""
         if self.labels == "simulated" or self.representation == "features":
             return designs
-        return designs.maximum(torch.from_numpy(-self._mean / self._std).to(designs))
+        return designs.maximum(self._none_of(designs))
+
+    def cells(self, designs: Tensor) -> Cells:
+        """Of measured compositions, an amount of zero is what was drawn at zero or below."""
+        if self.labels == "simulated" or self.representation == "features":
+            return super().cells(designs)
+        none = self._none_of(designs)
+        lower = torch.where(designs <= none + 1e-9, -torch.inf, designs)
+        return Cells(lower, designs, super().cells(designs).any_level)
+
+    def _none_of(self, designs: Tensor) -> Tensor:
+        """Zero of each element, standardised, ``(d,)``."""
+        return torch.from_numpy(-self._mean / self._std).to(designs)
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Features in their own units or amounts of the elements, by UCI's names."""

@@ -73,11 +73,11 @@ class TFBind8(DesignDataModule):
         normalized = (scores - scores.min()) / (scores.max() - scores.min())
         # The benchmark's labels are in single precision.
         properties = np.tile(normalized.astype(np.float32), 2).astype(np.float64)
-        by_number = torch.empty(4 ** sequences.shape[1], dtype=torch.float64)
+        by_number = torch.empty(4 ** sequences.shape[1], dtype=torch.float64, device="cpu")
         by_number[sequence_numbers(sequences)] = torch.from_numpy(properties)
         self.ground_truth = lambda designs: by_number[
             sequence_numbers(tokens(designs.cpu()).numpy())
-        ]
+        ].to(designs.device)
         self.property_range = float(properties.min()), float(properties.max())
         visible = properties <= np.percentile(properties, self.visible_percentile)
         designs = one_hot(torch.from_numpy(sequences[visible]), len(ALPHABET))

@@ -62,7 +62,9 @@ class Toy(DesignDataModule):
     def load(self) -> tuple[Tensor, Tensor]:
         """Draw designs ``(n, 1)`` and their labels ``(n,)``."""
         generator = keyed_generator("training designs")
-        normal = torch.randn(2, self.num_designs, generator=generator, dtype=torch.float64)
+        normal = torch.randn(
+            2, self.num_designs, generator=generator, dtype=torch.float64, device="cpu"
+        )
         designs = (self.design_mean + self.design_std * normal[0])[:, None]
         return designs, two_bumps(designs) + self.noise_std * normal[1]
 

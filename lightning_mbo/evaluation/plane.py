@@ -79,7 +79,7 @@ def _draw_ascent(axes: Axes, plane: Plane) -> None:
     for particle, way in enumerate(plane.paths.unbind(1)):
         label = "paths of the ascent" if particle == 0 else None
         axes.plot(way[:, 0], way[:, 1], color="black", linewidth=0.8, label=label)
-    optimum = torch.empty(0, 2) if plane.optimum is None else plane.optimum[None]
+    optimum = torch.empty(0, 2, device="cpu") if plane.optimum is None else plane.optimum[None]
     layers: list[tuple[Tensor, str, dict[str, Any]]] = [
         (plane.designs, "training designs", {"s": 6, "color": "white", "linewidths": 0.3}),
         (plane.paths[0], "where they start", {"s": 14, "color": "white", "linewidths": 0.8}),

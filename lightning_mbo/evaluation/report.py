@@ -21,11 +21,11 @@ from lightning_mbo.evaluation import report_figures as figures
 from lightning_mbo.evaluation.tables import decimals_for
 from lightning_mbo.evaluation.verdict import judge, verdict
 from lightning_mbo.importance.conformal import (
+    as_promising,
     conformal_quantile,
-    cross_conformal_coverage,
     normal_coverage,
+    normal_quantile,
 )
-from lightning_mbo.random import keyed_generator
 
 NUM_LISTED = 25
 NUM_MARGINALS = 12
@@ -101,7 +101,7 @@ def render(evidence: Evidence) -> str:
         verdict=verdict(judgements),
         judgements=judgements,
         table=_table(evidence, distances, [name for name, _ in marginals]),
-        shifted=_shifted(evidence),
+        promise=_promise(evidence),
         distance_limit=limit,
         held_out=held_out,
         map=_map(evidence),
@@ -151,24 +151,23 @@ def _distances(evidence: Evidence) -> tuple[Tensor, float]:
 
 def _spread(length: int, most: int) -> Tensor:
     """Row numbers, evenly spaced: all of them, or as many as are to be drawn or compared."""
-    return torch.arange(min(length, most)) * length // min(length, most)
+    return torch.arange(min(length, most), device="cpu") * length // min(length, most)
 
 
 def _held_out(evidence: Evidence) -> dict[str, Any] | None:
     data = evidence.data
     if not evidence.held_out:
         return None
-    residuals, generator = evidence.residuals, keyed_generator("coverage folds")
+    residuals = evidence.residuals
     measured = data.sign * data.held_out_properties.numpy()
     mean = data.sign * evidence.held_out["mean"].numpy()
     rows = _spread(len(measured), _MOST_DRAWN // 2).numpy()
-    margin = (conformal_quantile(residuals) * evidence.held_out["std"]).numpy()
+    margin = normal_quantile() * evidence.held_out["std"].numpy()
     return {
         "number": len(measured),
         "top": data.held_out == "top",
         "rank_correlation": float(stats.spearmanr(mean, measured).statistic),
         "rmse": float(np.sqrt(np.mean((mean - measured) ** 2))),
-        "coverage": cross_conformal_coverage(residuals, generator),
         "normal_coverage": normal_coverage(residuals),
         "quantile": conformal_quantile(residuals).item(),
         "figure": figures.draw_held_out(
@@ -217,11 +216,21 @@ def _intervals(lower: Any, upper: Any) -> list[str]:
     return [next(shown) if known else "none" for known in finite]
 
 
-def _shifted(evidence: Evidence) -> dict[str, int] | None:
-    if "lower_90_shifted" not in evidence.figures:
+def _promise(evidence: Evidence) -> dict[str, Any] | None:
+    """What the intervals rest on: how many held-out designs, and for how many candidates."""
+    if "lower_90" not in evidence.figures:
         return None
-    finite = evidence.figures["lower_90_shifted"].isfinite()
-    return {"promised": int(finite.sum()), "all": len(finite)}
+    means = evidence.figures["oracle_mean"]
+    finite = {
+        name: int(evidence.figures[column].isfinite().sum())
+        for name, column in (("plain", "lower_90"), ("shifted", "lower_90_shifted"))
+        if column in evidence.figures
+    }
+    return {
+        "passed": int(as_promising(evidence.held_out["mean"], means).sum()),
+        "least": evidence.data.sign * means.min().item(),
+        "finite": finite,
+    }
 
 
 def _map(evidence: Evidence) -> str | None:

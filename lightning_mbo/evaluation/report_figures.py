@@ -108,7 +108,7 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
     Args:
         measured: Labels of held-out designs, ``(h,)``.
         mean: Their predictions.
-        margin: Half the width of their intervals.
+        margin: Half the width of their intervals, finite.
         name: Of the property, with its unit.
     """
     with _styled((6, 4.2)) as (figure, axes):
@@ -120,7 +120,7 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
             axes.errorbar(
                 measured[chosen],
                 mean[chosen],
-                yerr=np.nan_to_num(margin[chosen], posinf=0.0),
+                yerr=margin[chosen],
                 fmt="o",
                 markersize=3,
                 elinewidth=0.6,

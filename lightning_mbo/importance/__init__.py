@@ -1,10 +1,21 @@
 """Importance weights: density ratios, flattened, normalised, and how many points they leave."""
 
+from lightning_mbo.importance.ratios import Preimages, log_density_ratios, preimages_of
 from lightning_mbo.importance.weights import (
     effective_sample_size,
     importance_weights,
     largest_alpha,
+    mixed_with_equal,
     normalized_weights,
 )
 
-__all__ = ["effective_sample_size", "importance_weights", "largest_alpha", "normalized_weights"]
+__all__ = [
+    "Preimages",
+    "effective_sample_size",
+    "importance_weights",
+    "largest_alpha",
+    "log_density_ratios",
+    "mixed_with_equal",
+    "normalized_weights",
+    "preimages_of",
+]

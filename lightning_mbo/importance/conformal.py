@@ -11,12 +11,26 @@ from torch.distributions import Normal
 CONFIDENCE = 0.9
 """How often an interval is to hold."""
 
-NUM_FOLDS = 10
-
 
 def normalized_residuals(prediction: Normal, properties: Tensor) -> Tensor:
     """|y - μ| / σ of held-out designs ``(h,)``: how many of the oracle's standard deviations."""
     return (properties - prediction.loc).abs() / prediction.scale
+
+
+def as_promising(means: Tensor, chosen: Tensor) -> Tensor:
+    """Which designs pass the choice that others have passed: their mean is as good as the worst's.
+
+    The best predictions of many are too good, for being the best. An interval of designs that were
+    chosen by their predictions is therefore calibrated on designs that are chosen likewise.
+
+    Args:
+        means: The oracle's of held-out designs, shape ``(h,)``.
+        chosen: Those of the designs that were chosen, shape ``(c,)``.
+
+    Returns:
+        Bool, shape ``(h,)``; none where nothing was chosen.
+    """
+    return means >= min(chosen.tolist(), default=math.inf)
 
 
 def conformal_quantile(residuals: Tensor, confidence: float = CONFIDENCE) -> Tensor:
@@ -68,34 +82,6 @@ def shifted_quantiles(
     places = torch.searchsorted(reached, confidence * (reached[-1] + new_weights))
     endless = torch.cat([residuals[order], residuals.new_tensor([torch.inf])])
     return endless[places]
-
-
-def cross_conformal_coverage(
-    residuals: Tensor, generator: torch.Generator, confidence: float = CONFIDENCE
-) -> float:
-    """How many held-out designs lie within the interval that the others make.
-
-    In each of ten folds, the quantile is that of the other nine: no design is judged by itself.
-
-    Reference: Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial
-    Intelligence 74, 2015.
-
-    Args:
-        residuals: Shape ``(h,)``, of 10 designs or more.
-        generator: Draws the folds.
-        confidence: How often an interval is to hold.
-
-    Returns:
-        A share, 0 to 1.
-    """
-    order = torch.randperm(len(residuals), generator=generator).to(residuals.device)
-    covered = 0
-    for fold in range(NUM_FOLDS):
-        judged = torch.zeros(len(residuals), dtype=torch.bool, device=residuals.device)
-        judged[order[fold::NUM_FOLDS]] = True
-        quantile = conformal_quantile(residuals[~judged], confidence)
-        covered += int((residuals[judged] <= quantile).sum())
-    return covered / len(residuals)
 
 
 def normal_coverage(residuals: Tensor, confidence: float = CONFIDENCE) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -27,15 +29,14 @@ def importance_weights(log_ratios: Tensor, alpha: float, self_normalize: bool = 
         Shape ``(n,)``, finite and not negative; all zero when no entry is finite.
     """
     usable = log_ratios.isfinite()
-    if not usable.any():
-        return torch.zeros_like(log_ratios)
     scaled = torch.where(usable, alpha * log_ratios, -torch.inf)
     if not self_normalize:
         limit = torch.finfo(scaled.dtype).max
         return scaled.exp().clamp(max=limit / scaled.numel())
     # Subtracting the largest keeps the most relevant points from overflowing.
     weights = (scaled - scaled.max()).exp()
-    return weights * (weights.numel() / weights.sum())
+    weights = weights * (weights.numel() / weights.sum())
+    return torch.where(usable.any(), weights, 0.0)
 
 
 def effective_sample_size(weights: Tensor) -> Tensor:
@@ -45,10 +46,8 @@ def effective_sample_size(weights: Tensor) -> Tensor:
         weights: Shape ``(n,)``, not negative. All zero gives 0.
     """
     largest = weights.max()
-    if largest <= 0:
-        return torch.zeros_like(largest)
     scaled = weights / largest
-    return scaled.sum().square() / scaled.square().sum()
+    return torch.where(largest <= 0, 0.0, scaled.sum().square() / scaled.square().sum())
 
 
 def normalized_weights(log_weights: Tensor) -> Tensor:
@@ -64,6 +63,28 @@ def normalized_weights(log_weights: Tensor) -> Tensor:
     log_weights = torch.where(usable, log_weights, -torch.inf)
     weights = (log_weights - log_weights.max()).exp().nan_to_num(0.0)
     return torch.where(weights >= NEGLIGIBLE, weights, 0.0)
+
+
+def mixed_with_equal(weights: Tensor, least: float) -> Tensor:
+    """Weights with the least share of equal ones that keeps an effective sample size.
+
+    Samples of a search model that weigh all the same stand for the model itself: a fit to the
+    mixture is one to the weighted samples and to the model before.
+
+    Args:
+        weights: Of samples, shape ``(m,)``, not negative, not all zero.
+        least: The effective sample size to keep. Out of reach of m samples or fewer, whose weights
+            are left as they are.
+
+    Returns:
+        Shape ``(m,)``, on the scale of the given ones.
+    """
+    m, size = len(weights), effective_sample_size(weights).item()
+    if size >= least or m <= least:
+        return weights
+    # Of the shares w_i / Σw and λ / m, mixed: Σ(...)² = (1 - λ)² (1 / n_e - 1 / m) + 1 / m.
+    share = 1 - math.sqrt((1 / least - 1 / m) / (1 / size - 1 / m))
+    return (1 - share) * weights + share * weights.mean()
 
 
 def largest_alpha(

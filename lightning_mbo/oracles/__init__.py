@@ -1,6 +1,11 @@
 """Oracles p_β(y|x): regressors of the property that know what they do not know."""
 
-from lightning_mbo.oracles.adversaries import Adversary, BatchAscent, PersistentParticles
+from lightning_mbo.oracles.adversaries import (
+    Adversarial,
+    Adversary,
+    BatchAscent,
+    PersistentParticles,
+)
 from lightning_mbo.oracles.ascent import ascend, ascent_path
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.conservative import ConservativeObjectiveModel
@@ -18,6 +23,7 @@ from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
 
 __all__ = [
+    "Adversarial",
     "Adversary",
     "BatchAscent",
     "ConservativeObjectiveModel",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
@@ -14,12 +12,13 @@ from torch.distributions import Normal
 from lightning_mbo.data.label_noise import LabelNoise, negative_log_likelihoods
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.distributed import all_reduce_sum, world_size
-from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.oracles.restorable import RestorableModule
 
 _CHUNK_SIZE = 8192
 
 
-class Oracle(pl.LightningModule, ABC):
+class Oracle(RestorableModule, ABC):
     """A model p_β(y|x) of the property, an equally weighted mixture of k members' normals.
 
     It is trained on weighted points and knows nothing of search models or algorithms. Calling it
@@ -59,11 +58,10 @@ class Oracle(pl.LightningModule, ABC):
         if num_members < 1:
             raise ConfigurationError(f"model.num_members must be at least 1, not {num_members}")
         self.num_members = num_members
-        self.register_buffer("property_mean", torch.zeros(()))
-        self.register_buffer("property_std", torch.ones(()))
+        self.register_buffer("property_mean", torch.zeros((), dtype=torch.float32))
+        self.register_buffer("property_std", torch.ones((), dtype=torch.float32))
         self.register_buffer("frozen", torch.zeros(num_members, dtype=torch.bool), persistent=False)
         self.validation_losses = torch.full((num_members,), torch.inf)
-        self._built = False
         self._sums: dict[str, Tensor] = {}
         self._step_sums: dict[str, Tensor] = {}
         self._num_steps = 0
@@ -148,15 +146,19 @@ class Oracle(pl.LightningModule, ABC):
         return prediction, means.std(dim=0, correction=0)
 
     def configure_model(self) -> None:
-        """Build the network for the trainer's design problem, once."""
+        """Build the network for the trainer's design problem, once; without a trainer nothing."""
+        if self._trainer is None:  # in `load_from_checkpoint`, where the checkpoint knows the shape
+            return
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is None:
             raise ConfigurationError("the oracle needs fit(model, datamodule=a DesignDataModule)")
-        if self._built:
+        if self._built_for is not None:
             return
         self.build(datamodule.design_shape)
+        built = self.state_dict().keys()
         self.start(datamodule.designs, datamodule.properties)
-        self._built = True
+        self._built_for = datamodule.design_shape
+        self._learnt_buffers = sorted(self.state_dict().keys() - built)
 
     def start(self, designs: Tensor, properties: Tensor) -> None:
         """Learn what is the same in all fits. Called once, after `build`.
@@ -222,11 +224,12 @@ class Oracle(pl.LightningModule, ABC):
         for name, total in self._step_sums.items():
             metrics[name] = all_reduce_sum(total) / (self._num_steps * world_size())
         self._step_sums, self._num_steps = {}, 0
+        frozen = self.frozen.tolist()
         named = {
             f"oracle/{name}/member_{j}": value
             for name, values in metrics.items()
             for j, value in enumerate(values.tolist())
-            if not self.frozen[j]
+            if not frozen[j]
         }
         if self.trainer.state.fn == "validate":
             self.log_dict(named, sync_dist=True)
@@ -244,21 +247,6 @@ class Oracle(pl.LightningModule, ABC):
     def predict_step(self, batch: Tensor, batch_idx: int) -> tuple[Normal, Tensor]:
         """The oracle's view of designs ``(b, *design_shape)``, and the members' disagreement."""
         return self.predict(batch)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another architecture.
-
-        Raises:
-            CheckpointError: Naming the first parameter that differs.
-        """
-        own, saved = self.state_dict(), checkpoint["state_dict"]
-        for name in sorted(own.keys() | saved.keys()):
-            shapes = [tuple(s[name].shape) if name in s else "absent" for s in (saved, own)]
-            if shapes[0] != shapes[1]:
-                raise CheckpointError(
-                    f"the checkpoint is of another architecture: {name} is {shapes[0]} in it and "
-                    f"{shapes[1]} in this {type(self).__name__}. Give the config of its own run"
-                )
 
 
 def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:

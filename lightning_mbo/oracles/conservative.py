@@ -61,9 +61,12 @@ class ConservativeObjectiveModel(RegressionEnsemble):
         if alpha <= 0:
             raise ConfigurationError(f"model.alpha must be positive, not {alpha}")
         self.overestimation_limit = overestimation_limit
+        self.alpha = alpha
         self.alpha_learning_rate = alpha_learning_rate
         self.adversary = BatchAscent() if adversary is None else adversary
-        self.log_alpha = nn.Parameter(torch.full((num_members,), math.log(alpha)))
+        self.log_alpha = nn.Parameter(
+            torch.full((num_members,), math.log(alpha), dtype=torch.float32)
+        )
 
     def build(self, design_shape: torch.Size) -> None:
         """Create the network and what its adversary keeps."""
@@ -81,7 +84,9 @@ class ConservativeObjectiveModel(RegressionEnsemble):
     def member_losses(self, batch: DesignBatch) -> Tensor:
         """Each member's Lagrangian of a batch, every point by its own weight, shape ``(k,)``."""
         inputs = self.representation.encode(batch.designs)
-        adversarial, adversarial_weights = self.adversary.find(self.values, inputs, batch.weights)
+        adversarial, adversarial_weights, measured = self.adversary.find(
+            self.values, inputs, batch.weights
+        )
         both = self.values(torch.cat([inputs, adversarial], dim=1))
         values, adversarial_values = both.tensor_split([inputs.shape[1]], dim=1)
         errors = (batch.weights * self.squared_errors(values, batch)).sum(1)
@@ -90,6 +95,9 @@ class ConservativeObjectiveModel(RegressionEnsemble):
         )
         # Without an adversarial design that weighs anything, nothing is overestimated.
         overestimation = torch.where(adversarial_weights.sum(1) > 0, overestimation, 0.0)
+        if measured is not None:
+            # The value that the multiplier follows, with the gradient that holds the network down.
+            overestimation = measured + (overestimation - overestimation.detach())
         alpha, weight = self.log_alpha.exp(), batch.weights.sum(1)
         self.record("squared_error", errors / batch.size)
         self.record("overestimation", overestimation)

@@ -83,8 +83,16 @@ class StackedMLP(nn.Module):
         self.biases = nn.ParameterList()
         for layer, (num_in, num_out) in enumerate(itertools.pairwise(sizes)):
             generator = keyed_generator("initialisation", layer)
-            uniform = torch.rand(num_members, num_in + 1, num_out, generator=generator)
-            initial = (2 * uniform - 1) / math.sqrt(num_in)
+            # Drawn on the CPU, also where modules are built on a GPU: the same for one seed.
+            uniform = torch.rand(
+                num_members,
+                num_in + 1,
+                num_out,
+                generator=generator,
+                dtype=torch.float32,
+                device="cpu",
+            )
+            initial = ((2 * uniform - 1) / math.sqrt(num_in)).to(torch.get_default_device())
             self.weights.append(nn.Parameter(initial[:, :-1].contiguous()))
             self.biases.append(nn.Parameter(initial[:, -1:].contiguous()))
 

@@ -73,7 +73,7 @@ class KernelRidge(Oracle):
                 f"{len(designs)}. Give a smaller one"
             )
         self.register_buffer("designs", designs.double().flatten(1))
-        self.register_buffer("coefficients", torch.zeros(len(designs), dtype=torch.float64))
+        self.register_buffer("coefficients", designs.new_zeros(len(designs), dtype=torch.float64))
         self.register_buffer("variance", properties.double().var(correction=0))
 
     def member_outputs(self, designs: Tensor) -> Normal:
@@ -99,7 +99,7 @@ class KernelRidge(Oracle):
         """
         properties, weights = properties.to(self.designs), weights.to(self.designs)
         kernel = rbf_kernel(self.designs, self.designs, self.gamma)
-        folds = balanced_folds(weights.cpu(), self.num_folds, generator).to(weights.device)
+        folds = balanced_folds(weights, self.num_folds, generator)
         held_out = folds == torch.arange(self.num_folds, device=folds.device)[:, None]
         if noise is None:
             errors = self._errors_of_fit(kernel, properties, weights, held_out)
@@ -131,7 +131,7 @@ class KernelRidge(Oracle):
         Raises:
             ConfigurationError: If there are several processes.
         """
-        if self.trainer.world_size > 1:
+        if self._trainer is not None and self.trainer.world_size > 1:
             raise ConfigurationError(
                 "KernelRidge is fitted in closed form by one process: give --trainer.devices 1"
             )
@@ -200,18 +200,21 @@ def balanced_folds(weights: Tensor, num_folds: int, generator: torch.Generator) 
     Args:
         weights: Shape ``(n,)``.
         num_folds: k.
-        generator: Draws which design falls into which fold, and the order of equal weights.
+        generator: Draws which design falls into which fold, and the order of equal weights; of
+            the CPU, so that the folds of one seed are the same on every device.
 
     Returns:
         Each design's fold, 0 to k - 1, shape ``(n,)``.
     """
     n = len(weights)
-    shuffled = torch.randperm(n, generator=generator)
-    order = shuffled[weights[shuffled].argsort(descending=True, stable=True)]
-    dealt = torch.rand(-(-n // num_folds), num_folds, generator=generator).argsort(1)
+    shuffled = torch.randperm(n, generator=generator, device="cpu")
+    order = shuffled[weights.cpu()[shuffled].argsort(descending=True, stable=True)]
+    draws = torch.rand(
+        -(-n // num_folds), num_folds, generator=generator, dtype=torch.float32, device="cpu"
+    )
     folds = torch.empty_like(order)
-    folds[order] = dealt.flatten()[:n]
-    return folds
+    folds[order] = draws.argsort(1).flatten()[:n]
+    return folds.to(weights.device)
 
 
 def weighted_error(errors: Tensor, weights: Tensor) -> Tensor:

@@ -100,8 +100,8 @@ class SmoothedLogits(Representation):
             )
         length, vocabulary = design_shape
         self.num_inputs = length * (vocabulary - 1)
-        self.register_buffer("mean", torch.zeros(self.num_inputs))
-        self.register_buffer("std", torch.ones(self.num_inputs))
+        self.register_buffer("mean", torch.zeros(self.num_inputs, dtype=torch.float32))
+        self.register_buffer("std", torch.ones(self.num_inputs, dtype=torch.float32))
 
     def fit(self, designs: Tensor) -> None:
         """Learn each input's mean and standard deviation, where they are wanted."""

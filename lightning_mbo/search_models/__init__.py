@@ -8,13 +8,14 @@ from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
-from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, sample_allowed
+from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, Draws, sample_allowed
 
 __all__ = [
     "DRAWS_PER_SAMPLE",
     "CMANormal",
     "Categorical",
     "CategoricalMixture",
+    "Draws",
     "MultivariateNormal",
     "Product",
     "Quadrature",

@@ -48,9 +48,8 @@ class OneHotModel(SearchModel, ABC):
                 f"of shape {tuple(space.shape)}, have {space.num_numbers} numbers: leave "
                 "--search.search_model out"
             )
-        groups = torch.tensor(space.groups)
-        sizes = groups.repeat_interleave(groups).double().reshape(space.shape)
-        self.register_buffer("sizes", sizes, persistent=False)
+        sizes = torch.tensor([n for n in space.groups for _ in range(n)], dtype=torch.float64)
+        self.register_buffer("sizes", sizes.reshape(space.shape), persistent=False)
 
 
 class Categorical(OneHotModel):
@@ -70,7 +69,7 @@ class Categorical(OneHotModel):
     """
 
     log_probabilities: Tensor
-    is_entry: Tensor
+    places: Tensor
 
     def build(self, space: DesignSpace) -> None:
         """Start as uniform in each group.
@@ -80,18 +79,22 @@ class Categorical(OneHotModel):
         """
         super().build(space)
         self.register_buffer("log_probabilities", -self.sizes.log())
-        groups = torch.tensor(space.groups)
-        # Of a table with one row a group, as long as the largest: groups are drawn all at once.
-        is_entry = torch.arange(int(groups.max())) < groups[:, None]
-        self.register_buffer("is_entry", is_entry, persistent=False)
+        # In a table with one row a group, as long as the largest: groups are drawn all at once.
+        self._table_shape = len(space.groups), max(space.groups)
+        places = [
+            group * max(space.groups) + entry
+            for group, size in enumerate(space.groups)
+            for entry in range(size)
+        ]
+        self.register_buffer("places", torch.tensor(places), persistent=False)
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, *design_shape)`` designs, one-hot in each group."""
-        probabilities = self.log_probabilities.new_zeros(self.is_entry.shape)
-        probabilities[self.is_entry] = self.log_probabilities.exp().flatten()
-        tokens = probabilities.multinomial(num_samples, replacement=True, generator=generator)
-        groups = one_hot(tokens.mT, probabilities.shape[1])
-        return groups[:, self.is_entry].reshape(num_samples, *self.log_probabilities.shape)
+        table = self.log_probabilities.new_zeros(self._table_shape)
+        table.view(-1)[self.places] = self.log_probabilities.exp().flatten()
+        tokens = table.multinomial(num_samples, replacement=True, generator=generator)
+        groups = one_hot(tokens.mT, table.shape[1]).flatten(1)
+        return groups[:, self.places].reshape(num_samples, *self.log_probabilities.shape)
 
     def log_prob(self, designs: Tensor) -> Tensor:
         """Log-probability of ``(m, *design_shape)`` designs, shape ``(m,)``."""
@@ -99,10 +102,10 @@ class Categorical(OneHotModel):
 
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
         """Weighted frequencies in each group, with the pseudocount."""
-        weights = weights.to(self.log_probabilities.dtype)
+        weights = weights.to(self.log_probabilities)
         weights = weights / reduce(weights.sum())
         size = 1 / reduce(weights.square().sum())
-        frequencies = reduce(torch.tensordot(weights, designs.to(weights.dtype), 1))
+        frequencies = reduce(torch.tensordot(weights, designs.to(weights), 1))
         share = self.pseudocount / (size + self.pseudocount)
         smoothed = (1 - share) * frequencies + share / self.sizes
         self.log_probabilities.copy_(smoothed.log())

@@ -80,7 +80,9 @@ class CategoricalMixture(OneHotModel):
         one_hots = []
         for log_probabilities in self.log_probabilities.split(self.space.groups, dim=1):
             probabilities = log_probabilities.exp()[components]
-            letters = probabilities.multinomial(1, generator=generator)
+            # `multinomial(1)`, which draws these very numbers, has the host wait for its checks.
+            exponential = torch.empty_like(probabilities).exponential_(generator=generator)
+            letters = (probabilities / exponential).argmax(1, keepdim=True)
             one_hots.append(torch.zeros_like(probabilities).scatter_(1, letters, 1.0))
         numbers = one_hots[0][:, :0]
         return self.space.join(numbers, one_hots)
@@ -92,10 +94,10 @@ class CategoricalMixture(OneHotModel):
 
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
         """A local maximum of the weighted likelihood, with the pseudocount."""
-        weights = weights.to(self.log_shares.dtype)
+        designs, weights = designs.to(self.log_shares), weights.to(self.log_shares)
         weights = weights / reduce(weights.sum())
         added = self.pseudocount * reduce(weights.square().sum()) / self.num_components
-        entries = designs.to(weights.dtype).flatten(1)
+        entries = designs.flatten(1)
         if not self.fitted:
             self._start(reduce(weights @ entries))
             self.fitted.fill_(True)
@@ -118,7 +120,10 @@ class CategoricalMixture(OneHotModel):
     def _start(self, frequencies: Tensor) -> None:
         """Disturb the frequencies ``(entries,)`` in each component on its own."""
         noise = torch.rand(
-            self.log_probabilities.shape, generator=keyed_generator("mixture"), dtype=torch.float64
+            self.log_probabilities.shape,
+            generator=keyed_generator("mixture"),
+            dtype=torch.float64,
+            device="cpu",
         ).to(frequencies.device)
         disturbed = frequencies * -noise.log() + torch.finfo(noise.dtype).tiny
         for part, place in zip(

@@ -107,6 +107,7 @@ class CMANormal(SearchModel):
 
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
         """Weighted mean and covariance, of full rank, a step size of one, and no path yet."""
+        designs, weights = designs.to(self.mean), weights.to(self.mean)
         mean, covariance = weighted_moments(designs, weights, reduce)
         variances, basis = torch.linalg.eigh(covariance)
         # Where the columns' scales differ widely, rounding can take the smallest below zero.

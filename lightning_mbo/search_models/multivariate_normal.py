@@ -66,6 +66,7 @@ class MultivariateNormal(SearchModel):
         the first fit, its own), by the smallest share that makes it positive definite; a warning
         names the share.
         """
+        designs, weights = designs.to(self.mean), weights.to(self.mean)
         variances = self.covariance.diagonal() if self.fitted else None
         mean, covariance = weighted_moments(designs, weights, reduce, variances)
         self.mean.copy_(mean)

@@ -66,7 +66,8 @@ class Quadrature(SearchModel):
             "grid", torch.linspace(self.lower, self.upper, self.num_nodes, dtype=torch.float64)
         )
         widths = torch.full_like(self.grid, (self.upper - self.lower) / (self.num_nodes - 1))
-        widths[[0, -1]] /= 2
+        widths[0] /= 2
+        widths[-1] /= 2
         self.register_buffer("widths", widths, persistent=False)
         self.register_buffer("log_density", torch.zeros_like(self.grid))
         self._set(self.log_density)
@@ -108,15 +109,16 @@ class Quadrature(SearchModel):
         Raises:
             ConfigurationError: If all designs lie beyond the ends.
         """
+        designs, weights = designs.to(self.grid), weights.to(self.grid)
         inside = (designs[:, 0] >= self.lower) & (designs[:, 0] <= self.upper)
         if reduce((weights * inside).sum()) == 0:
             raise ConfigurationError(
                 f"no design lies between search_model.lower and upper, {self.lower:g} and "
                 f"{self.upper:g}: give the range that is to be searched"
             )
-        normal = MultivariateNormal().to(self.grid.device)
+        normal = MultivariateNormal()
         normal.build(DesignSpace(torch.Size([1])))
-        normal.fit(designs, weights, reduce)
+        normal.to(self.grid.device).fit(designs, weights, reduce)
         self._set(normal.log_prob(self.nodes))
 
     def reweigh(self, log_weights: Tensor) -> bool:

@@ -16,6 +16,9 @@ from lightning_mbo.sequences import letters, one_hot, tokens
 GAP = "-"
 """Fills sequences up to the length of the longest."""
 
+_ROUNDING = 1e-9
+"""Of an entry, in standard deviations."""
+
 _DIGITS = 10
 """Of a number's scale that are shown: standardising costs the last few of float64's sixteen."""
 
@@ -110,6 +113,25 @@ class NumberColumn:
         numbers = torch.where(numbers > self.upper + slack, numbers - unit, numbers)
         numbers = torch.where(numbers < self.lower - slack, numbers + unit, numbers)
         return (numbers - self.mean) / self.std
+
+    def cell(self, entries: Tensor) -> tuple[Tensor, Tensor]:
+        """Between which entries all become, by `nearest`, what these ``(m, 1)`` become.
+
+        Returns:
+            The least and the greatest, ``(m, 1)`` each; alike where it is the entry alone.
+        """
+        infinite = torch.full_like(entries, math.inf)
+        if self.fixed is not None:
+            return -infinite, infinite
+        nearest = self.nearest(entries)
+        nearest = torch.where((nearest - entries).abs() > _ROUNDING, nearest, entries)
+        unit = (self._unit or 0.0) / self.std
+        least, greatest = self.nearest(-infinite), self.nearest(infinite)
+        at_least, at_most = nearest <= least + _ROUNDING, nearest >= greatest - _ROUNDING
+        return (
+            torch.where(at_least, -infinite, nearest - unit / 2),
+            torch.where(at_most, infinite, nearest + unit / 2),
+        )
 
     @property
     def _unit(self) -> float | None:
@@ -252,7 +274,7 @@ class ConstantColumn:
 
     def encode(self, values: pd.Series) -> Tensor:
         """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
-        return torch.empty(len(values), 0, dtype=torch.float64)
+        return torch.empty(len(values), 0, dtype=torch.float64, device="cpu")
 
     def decode(self, entries: Tensor) -> Any:
         """Values ``(m,)`` of entries ``(m, num_entries)``."""

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_mbo.space import DesignSpace
-from lightning_mbo.tabular.columns import Column, NumberColumn, SequenceColumn
+from lightning_mbo.space import Cells, DesignSpace
+from lightning_mbo.tabular.columns import CategoryColumn, Column, NumberColumn, SequenceColumn
 from lightning_mbo.tabular.dummies import Dummies
 from lightning_mbo.tabular.following import Follower
 
@@ -70,7 +70,7 @@ class TableLayout:
             names: Which columns; None for all.
         """
         entries = self._split(designs.detach().double().cpu())
-        none = torch.empty(len(designs), 0)
+        none = torch.empty(len(designs), 0, device="cpu")
         wanted = set(self._names if names is None else names)
         needed = wanted | {f.leader for f in self.followers if f.name in wanted}
         needed |= {group.name for group in self.dummies if wanted.intersection(group.names)}
@@ -94,6 +94,21 @@ class TableLayout:
         parts = [column.nearest(entries[column.name]) for column in self._ordered]
         nearest: Tensor = torch.cat(parts, dim=1).unflatten(1, self.space.shape)
         return nearest
+
+    def cells(self, designs: Tensor) -> Cells:
+        """Which entries become, by `nearest`, those of the designs ``(m, *shape)``."""
+        numbers = self.space.numbers(designs)
+        none = numbers.new_empty(len(numbers), 0)
+        bounds = [c.cell(numbers[:, [j]]) for j, c in enumerate(self.numbers)]
+        lower, upper = (
+            torch.cat([none, *(bound[side] for bound in bounds)], dim=1) for side in (0, 1)
+        )
+        fixed = [
+            isinstance(column, CategoryColumn) and column.fixed is not None
+            for column in self._ordered
+            for _ in column.groups
+        ]
+        return Cells(lower, upper, torch.tensor(fixed, dtype=torch.bool, device=designs.device))
 
     def _split(self, designs: Tensor) -> dict[str, Tensor]:
         sizes = [column.num_entries for column in self._ordered]

@@ -24,7 +24,8 @@ from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
-from lightning_mbo.tabular.understanding import LAWS, law_note, understand
+from lightning_mbo.tabular.understanding import understand
+from lightning_mbo.tabular.wording import LAWS, law_note
 
 _LEFT_OUT = {
     "ignore": "left out",

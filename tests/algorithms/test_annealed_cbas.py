@@ -22,6 +22,7 @@ def judged(model: Quadrature, p_0: Quadrature, mean: np.ndarray, std: float) -> 
         nodes,
         Normal(means, torch.full_like(means, std), validate_args=False),
         torch.zeros_like(means),
+        nodes,
         model.log_prob(nodes),
         p_0.log_prob(nodes),
     )

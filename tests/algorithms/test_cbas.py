@@ -19,6 +19,7 @@ def samples(means: list[float] | np.ndarray, std: float = 1.0) -> Samples:
         designs=torch.zeros(m, 2, dtype=torch.float64),
         prediction=Normal(mean, torch.full_like(mean, std), validate_args=False),
         disagreement=torch.zeros(m, dtype=torch.float64),
+        drawn=torch.zeros(m, 2, dtype=torch.float64),
         log_prob=torch.linspace(-3.0, 2.0, m, dtype=torch.float64),
         log_prob_training=torch.linspace(1.0, -400.0, m, dtype=torch.float64),
     )

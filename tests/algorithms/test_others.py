@@ -22,7 +22,7 @@ def samples(means: np.ndarray = MEANS) -> Samples:
     designs = torch.from_numpy(np.stack([means, -means], 1))
     zeros = torch.zeros(len(means), dtype=torch.float64)
     prediction = Normal(torch.from_numpy(means), torch.from_numpy(STDS[: len(means)]))
-    return Samples(designs, prediction, zeros, zeros, zeros)
+    return Samples(designs, prediction, zeros, designs, zeros, zeros)
 
 
 def started(algorithm: Algorithm) -> Algorithm:
@@ -42,8 +42,26 @@ def test_dbas_weighs_by_the_probability_of_passing_the_threshold() -> None:
 
 def test_rwr_weighs_by_the_exponential_of_the_mean() -> None:
     weights = normalized_weights(started(RWR(eta=0.5)).log_weights(samples()))
-    expected = np.exp(0.5 * MEANS)
+    expected = np.exp(0.5 * MEANS / LABELS.std())
     np.testing.assert_allclose(weights.numpy(), expected / expected.max(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(0.01, 0.0), (50.0, 0.0), (1.0, -300.0), (7.0, 40.0)])
+def test_rwr_weighs_the_same_in_all_units(scale: float, shift: float) -> None:
+    weights = []
+    for factor, offset in ((1.0, 0.0), (scale, shift)):
+        algorithm = RWR(eta=0.5)
+        algorithm.start(torch.from_numpy(DESIGNS), torch.from_numpy(factor * LABELS + offset))
+        given = samples(factor * MEANS + offset)
+        weights.append(normalized_weights(algorithm.log_weights(given)))
+    torch.testing.assert_close(*weights, rtol=1e-9, atol=0)
+
+
+def test_rwr_goes_on_with_the_labels_that_it_started_from() -> None:
+    algorithm, restored = started(RWR(eta=0.5)), RWR(eta=0.5)
+    restored.load_state_dict(algorithm.state_dict())
+    log_weights = [model.log_weights(samples()) for model in (algorithm, restored)]
+    torch.testing.assert_close(*log_weights, rtol=0, atol=0)
 
 
 def test_cem_pi_keeps_the_most_probable_improvements() -> None:

@@ -64,6 +64,20 @@ def test_shipped_benchmarks_are_runs_of_fit(name: str) -> None:
     assert len({(run.key, run.trial) for run in runs}) == len(runs)
 
 
+def test_table_1_has_the_alpha_of_the_paper_beside_the_default() -> None:
+    alphas = [arm.get("autofocus.alpha") for arm in shipped()["table1.yaml"]["arms"].values()]
+    assert alphas == [None, 0, 0.2, "auto"]
+
+
+@pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
+def test_amounts_of_elements_are_not_drawn_from_a_normal() -> None:
+    plain = FitOptions().plain
+    settings = shipped()["superconductor_table.yaml"] | {"num_trials": 1}
+    for run in Benchmark(**settings).runs(plain):
+        search = plain(run.words)["search"]
+        assert search["class_path"].endswith("GradientAscent"), run.name
+
+
 def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]) -> None:
     main(words)
     table = rows().set_index(["method", "arm", "trial"])

@@ -98,6 +98,7 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
                     samples,
                     prediction,
                     means.std(0, correction=0),
+                    samples,
                     search.log_prob(samples),
                     training.log_prob(samples),
                 )

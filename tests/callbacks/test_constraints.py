@@ -83,7 +83,7 @@ def test_samples_can_be_made(autofocused: bool, tmp_path: Path) -> None:
         assert len(samples.designs) == NUM_SAMPLES
         assert can_be_made(samples.designs, data)
         model = recorder.sampled_models[t]
-        torch.testing.assert_close(samples.log_prob, model.log_prob(samples.designs))
+        torch.testing.assert_close(samples.log_prob, model.log_prob(samples.drawn))
         # The share of draws of its own.
         drawn = data.nearest_allowed(model.sample(20_000, torch.Generator().manual_seed(1)))
         expected = data.feasible(drawn).double().mean().item()
@@ -229,7 +229,7 @@ def test_an_ascent_keeps_to_what_can_be_made(tmp_path: Path) -> None:
     trainer = fit(tmp_path, used, autofocused=False)
     data, samples = trainer.datamodule, used.last_samples()
     assert can_be_made(samples, data)
-    assert can_be_made(used.more_samples(50), data)
+    assert can_be_made(used.more_samples(50).designs, data)
     # What is not feasible climbs on, and is not counted.
     assert len(used.particles) == 30 > len(samples) > 0
     means = used._oracle.predict(samples)[0].loc.numpy()

@@ -94,9 +94,9 @@ def test_goes_where_the_closed_form_says(num_iterations: int, tmp_path: Path) ->
     expected = climbed(starts(7), num_steps)
     torch.testing.assert_close(search.last_samples(), expected, rtol=1e-5, atol=1e-5)
     # As long an ascent from as many designs leads to the same place.
-    torch.testing.assert_close(search.more_samples(7), search.last_samples())
-    assert len(search.more_samples(11)) == 11
-    assert len(search.more_samples(1000)) == NUM_DESIGNS
+    torch.testing.assert_close(search.more_samples(7).designs, search.last_samples())
+    assert len(search.more_samples(11).designs) == 11
+    assert len(search.more_samples(1000).designs) == NUM_DESIGNS
     mean, std = (getattr(trainer.lightning_module, f"property_{f}").item() for f in ("mean", "std"))
     rows = read_table(tmp_path / "ascent.csv")
     assert rows["step"].tolist() == list(range(num_steps + 1))
@@ -202,12 +202,48 @@ class CountOfBs(DifferentiableOracle):
 def test_sequences_are_read_back_and_each_is_written_once(tmp_path: Path) -> None:
     search = callbacks.GradientAscent(10, 1.0, num_starts=9)
     writer = callbacks.CandidateWriter(keep_known=True)
-    ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
+    with pytest.warns(UserWarning, match="leads to 1 different designs .* where 9 are wanted"):
+        ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
     samples = search.last_samples()
     assert samples.shape == (9, 3, 3)
     assert (samples[..., 1] == 1).all()
     candidates = pd.read_csv(tmp_path / "candidates.csv")
     assert candidates["word"].tolist() == ["BBB"]
+
+
+class FirstIsB(CountOfBs):
+    """Is the logit of B in the first place."""
+
+    def input_outputs(self, inputs: Tensor) -> Normal:
+        values = inputs.unflatten(-1, (3, 2))[..., 0, 0] + self.offset
+        return Normal(values, torch.ones_like(values), validate_args=False)
+
+
+class SomeWords(Words):
+    """Every second word: of the nine that begin with B four, among them the best."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        designs, properties = super().load()
+        kept = torch.arange(len(designs)) % 2 == 0
+        return designs[kept], properties[kept]
+
+
+@pytest.mark.parametrize("number", [None, 3, 5])
+def test_as_many_new_designs_as_are_wanted(number: int | None, tmp_path: Path) -> None:
+    """Of the ends of the first ascents several are known, or are the same."""
+    search = callbacks.GradientAscent(1, 1.0, num_starts=4)
+    writer = callbacks.CandidateWriter(number)
+    trainer = ascend(tmp_path, search, writer, oracle=FirstIsB(), data=SomeWords())
+    known = set(trainer.datamodule.to_user_units(trainer.datamodule.designs)["word"])
+    ends = trainer.datamodule.to_user_units(search.last_samples())["word"]
+    assert len(set(ends) - known) < (number or 4)
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    assert len(candidates) == (number or 4)
+    assert candidates["word"].is_unique
+    assert not set(candidates["word"]) & known
+    assert candidates["oracle_mean"].is_monotonic_decreasing
+    # What is recorded and scored is the search's own particles.
+    assert len(search.last_samples()) == 4
 
 
 def test_of_sequences_the_oracle_is_asked_on_the_way_and_of_the_nearest(tmp_path: Path) -> None:
@@ -327,7 +363,7 @@ def test_one_segment_cannot_be_autofocused(tmp_path: Path) -> None:
 class Undirected(callbacks.GradientAscent):
     """An ascent that knows no densities."""
 
-    def _density(self, particles: Tensor) -> None:
+    def _density(self) -> None:
         return None
 
 

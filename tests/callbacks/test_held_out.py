@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,12 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CbAS
+from lightning_mbo.batch import diverse_batch
 from lightning_mbo.data import CSV, DesignDataModule, LabelNoise
+from lightning_mbo.designs import euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
+from lightning_mbo.oracles import Oracle
 from lightning_mbo.search_models import MultivariateNormal
 from tests.callbacks.quadratic import (
     NUM_SAMPLES,
@@ -32,6 +39,8 @@ from tests.callbacks.quadratic import (
     trainer_with,
 )
 
+intervals: Any = importlib.import_module("lightning_mbo.callbacks.held_out").intervals
+
 pytestmark = pytest.mark.usefixtures("_blank_pictures")
 
 
@@ -40,13 +49,14 @@ class Split(DesignDataModule):
 
     property_name = "height (m)"
 
-    def __init__(self, sign: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, sign: float = 1.0, num_designs: int = 90, **kwargs: Any) -> None:
         super().__init__(**({"batch_size": 20, "held_out_fraction": 1 / 3} | kwargs))
         self.sign = sign
+        self.num_designs = num_designs
 
     def load(self) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(3)
-        designs = torch.randn(90, 2, generator=generator, dtype=torch.float64)
+        designs = torch.randn(self.num_designs, 2, generator=generator, dtype=torch.float64)
         return designs, height(designs)
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
@@ -82,12 +92,17 @@ def search(select: Any = "promise", num_iterations: int = 3) -> Any:
 
 
 def fitted(
-    folder: Path, *used: Any, select: Any = "promise", kind: type[Split] = Split, **data: Any
+    folder: Path,
+    *used: Any,
+    select: Any = "promise",
+    num_iterations: int = 3,
+    kind: type[Split] = Split,
+    **data: Any,
 ) -> tuple[Any, Witness]:
     witness = Witness()
     trainer = trainer_with(
         folder,
-        search(select),
+        search(select, num_iterations),
         callbacks.ImportanceWeighting(0.2),
         callbacks.OracleConvergence(max_epochs=3),
         witness,
@@ -97,6 +112,10 @@ def fitted(
     )
     trainer.fit(ensemble(), datamodule=kind(**data))
     return trainer, witness
+
+
+def spread(prediction: Normal) -> tuple[Tensor, Tensor]:
+    return prediction.loc, prediction.scale
 
 
 def weighted(values: Any, log_ratios: Any) -> float:
@@ -181,13 +200,15 @@ def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> N
         found = find(trainer, callbacks.SearchModelUpdate)
         assert found.best_score == pytest.approx(max(scores), rel=1e-5)
     chosen = find(trainer, callbacks.CandidateWriter).iteration
-    mean = witness.seen[chosen][0]
     report = find(trainer, callbacks.Report)
     np.testing.assert_allclose(report.held_out["std"], stds[chosen])
-    candidates = read_table(tmp_path / "candidates.csv")
-    quantile = np.sort(np.abs(labels - mean) / stds[chosen])[28 - 1]  # ⌈0.9 · 31⌉ of 30
-    margin = quantile * candidates["oracle_std"]
-    np.testing.assert_allclose(candidates["upper_90"], candidates["oracle_mean"] + margin)
+    # Of a design that promises so little all held-out ones are as promising.
+    poor = Normal(torch.tensor([-1e3]).double(), torch.tensor([2.0]).double())
+    oracle = trainer.lightning_module
+    mean, std = (value.numpy() for value in spread(oracle.predict(data.held_out_designs)[0]))
+    quantile = np.sort(np.abs(labels - mean) / np.hypot(std, errors))[28 - 1]  # ⌈0.9 · 31⌉ of 30
+    upper = callbacks.held_out.intervals(data, oracle, poor, None, None)["upper_90"]
+    assert upper.item() == pytest.approx(-1e3 + 2 * quantile)
 
 
 def test_no_label_of_a_held_out_row_decides_anything(tmp_path: Path) -> None:
@@ -259,37 +280,143 @@ def test_a_rule_needs_what_it_goes_by(tmp_path: Path) -> None:
         other.load_state_dict({"select": "promise"})
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_intervals_of_the_candidates(sign: float, tmp_path: Path) -> None:
-    trainer, witness = fitted(tmp_path, callbacks.CandidateWriter(), sign=sign)
-    table = read_table(tmp_path / "candidates.csv")
-    mean, std, log_ratios = witness.seen[find(trainer, callbacks.CandidateWriter).iteration]
-    labels = trainer.datamodule.held_out_properties.numpy()
-    residuals = np.sort(np.abs(labels - mean) / std)
-    quantile = residuals[28 - 1]  # ⌈0.9 · 31⌉ of 30
-    middle = table["oracle_mean"]
-    np.testing.assert_allclose(table["lower_90"], middle - quantile * table["oracle_std"])
-    np.testing.assert_allclose(table["upper_90"], middle + quantile * table["oracle_std"])
-    order = np.argsort(np.abs(labels - mean) / std)
+def check_intervals(table: pd.DataFrame, data: Split, seen: Any) -> None:
+    """By a loop over the definition, on the held-out designs that are as promising."""
+    mean, std, log_ratios = seen
+    middle, margin = table["oracle_mean"], table["oracle_std"]
+    passed = mean >= (data.sign * middle).min()
+    residuals = np.abs(data.held_out_properties.numpy() - mean)[passed] / std[passed]
+    order = np.argsort(residuals)
+    assert 9 < passed.sum() < len(mean)
+    quantile = residuals[order][math.ceil(0.9 * (passed.sum() + 1)) - 1]
+    np.testing.assert_allclose(table["lower_90"], middle - quantile * margin)
+    np.testing.assert_allclose(table["upper_90"], middle + quantile * margin)
+    ratios = np.exp(log_ratios[passed][order])
     new = np.exp(table["log_prob_search_model"] - table["log_prob_training_distribution"])
-    ratios = np.exp(log_ratios[order])
     for row, ratio in enumerate(new):
         reached = np.flatnonzero(np.cumsum(ratios) / (ratios.sum() + ratio) >= 0.9)
-        margin = residuals[reached[0]] * table["oracle_std"][row] if len(reached) else np.inf
-        assert table["upper_90_shifted"][row] == pytest.approx(middle[row] + margin, rel=1e-6)
-        assert table["lower_90_shifted"][row] == pytest.approx(middle[row] - margin, rel=1e-6)
+        width = residuals[order][reached[0]] * margin[row] if len(reached) else np.inf
+        assert table["upper_90_shifted"][row] == pytest.approx(middle[row] + width, rel=1e-6)
+        assert table["lower_90_shifted"][row] == pytest.approx(middle[row] - width, rel=1e-6)
 
 
-def test_predicted_candidates_have_them_too(tmp_path: Path) -> None:
-    used = callbacks.CandidateWriter(), callbacks.DesignCheckpoint()
-    trainer, _ = fitted(tmp_path, *used)
+@pytest.mark.parametrize("num_candidates", [None, 6])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_intervals_of_the_candidates(
+    sign: float, num_candidates: int | None, tmp_path: Path
+) -> None:
+    used = callbacks.CandidateWriter(num_candidates), callbacks.DesignCheckpoint()
+    sizes: Any = {"num_iterations": 2, "num_designs": 1500, "held_out_fraction": 0.8}
+    trainer, witness = fitted(tmp_path, *used, sign=sign, **sizes)
+    best = find(trainer, callbacks.CandidateWriter).iteration
+    check_intervals(read_table(tmp_path / "candidates.csv"), trainer.datamodule, witness.seen[best])
     trainer.predict(ckpt_path="last", datamodule=trainer.datamodule)
-    columns = [
-        read_table(tmp_path / name).columns.tolist()
-        for name in ("candidates.csv", "predicted_candidates.csv")
-    ]
-    assert columns[0] == columns[1]
-    assert "upper_90_shifted" in columns[0]
+    predicted = read_table(tmp_path / "predicted_candidates.csv")
+    check_intervals(predicted, trainer.datamodule, witness.seen[-1])
+    assert predicted.columns.tolist() == read_table(tmp_path / "candidates.csv").columns.tolist()
+
+
+def test_too_few_as_promising_promise_nothing(tmp_path: Path) -> None:
+    trainer, witness = fitted(tmp_path, callbacks.CandidateWriter(num_candidates=6))
+    table = read_table(tmp_path / "candidates.csv")
+    mean, _, _ = witness.seen[find(trainer, callbacks.CandidateWriter).iteration]
+    assert (mean >= table["oracle_mean"].min()).sum() < 9
+    for name in ("90", "90_shifted"):
+        assert (table[f"lower_{name}"] == -np.inf).all()
+        assert (table[f"upper_{name}"] == np.inf).all()
+
+
+class Rippled(Oracle):
+    """Σx/√d and a ripple in each direction, too fine to be seen: errors of standard deviation 1."""
+
+    def build(self, design_shape: torch.Size) -> None:
+        """Nothing is learnt."""
+
+    def member_outputs(self, designs: Tensor) -> Normal:
+        ripple = math.sqrt(2 / designs.shape[1]) * (60 * designs).sin().sum(1)
+        means = (linear(designs) + ripple).expand(1, -1)
+        return Normal(means, torch.ones_like(means), validate_args=False)
+
+
+def linear(designs: Tensor) -> Tensor:
+    return designs.sum(1) / math.sqrt(designs.shape[1])
+
+
+def best(number: int, designs: Tensor, means: Tensor) -> Tensor:
+    return means.argsort(descending=True)[:number]
+
+
+def batch_of_the_best(designs: Tensor, means: Tensor) -> Tensor:
+    pool = best(100, designs, means)
+    return pool[diverse_batch(designs[pool], means[pool], euclidean, 24)]
+
+
+def chosen_coverage(
+    num_held_out: int, choose: Callable[[Tensor, Tensor], Tensor], seed: int
+) -> dict[str, tuple[float, float, float]]:
+    """How often intervals hold for what is chosen of 500 designs; both densities are known.
+
+    Of each kind of interval: for the designs that are handed out; for the same designs, had all
+    500 been handed out; and which share of the former is finite.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(number: int, model: Normal) -> tuple[Tensor, Tensor]:
+        noise = torch.randn(number, 5, generator=generator, dtype=torch.float64)
+        designs = model.loc + model.scale * noise
+        errors = torch.randn(number, generator=generator, dtype=torch.float64)
+        return designs, linear(designs) + 0.3 * errors
+
+    def log_ratios(designs: Tensor) -> Tensor:
+        return (p_theta.log_prob(designs) - p_0.log_prob(designs)).sum(1)
+
+    p_0 = Normal(torch.zeros(5).double(), torch.ones(5).double())
+    p_theta = Normal(torch.full((5,), 0.22).double(), torch.full((5,), 0.7).double())
+    oracle, data = Rippled(), Split()
+    held_out, data.held_out_properties = drawn(num_held_out, p_0)
+    data.held_out_designs = held_out
+    found = {}
+    for name, model in (("90", p_0), ("90_shifted", p_theta)):
+        designs, properties = drawn(500, model)
+        prediction, _ = oracle.predict(designs)
+        chosen = choose(designs, prediction.loc)
+        shares = []
+        for handed_out, rows in ((chosen, slice(None)), (torch.arange(500), chosen)):
+            means = Normal(prediction.loc[handed_out], prediction.scale[handed_out])
+            ratios = log_ratios(held_out), log_ratios(designs[handed_out])
+            ends = intervals(data, oracle, means, *ratios)
+            lower, upper = (ends[f"{end}_{name}"][rows] for end in ("lower", "upper"))
+            holds = (lower <= properties[chosen]) & (properties[chosen] <= upper)
+            shares += [holds.double().mean().item(), lower.isfinite().double().mean().item()]
+        found[name] = shares[0], shares[2], shares[1]
+    return found
+
+
+@pytest.mark.parametrize(("num_handed_out", "before"), [(100, 0.85), (24, 0.7)])
+@pytest.mark.parametrize("num_held_out", [200, 2000])
+def test_intervals_hold_for_what_was_chosen_by_its_prediction(
+    num_held_out: int, num_handed_out: int, before: float
+) -> None:
+    choose = functools.partial(best, num_handed_out)
+    trials = [chosen_coverage(num_held_out, choose, seed) for seed in range(80)]
+    for name in ("90", "90_shifted"):
+        shares = np.array([trial[name] for trial in trials])
+        covered, of_all, finite = shares.mean(0)
+        error = shares[:, 0].std(ddof=1) / math.sqrt(len(trials))
+        assert covered >= 0.9 - 3 * error
+        # The intervals of all designs promise nothing of the best of them.
+        assert of_all < before
+        if num_held_out == 2000:
+            assert finite > 0.98
+            assert covered < 0.95
+
+
+def test_of_a_batch_of_the_best_a_little_fewer_hold() -> None:
+    trials = [chosen_coverage(2000, batch_of_the_best, seed) for seed in range(80)]
+    for name in ("90", "90_shifted"):
+        covered, of_all, _ = np.mean([trial[name] for trial in trials], axis=0)
+        assert of_all < 0.7
+        assert 0.83 <= covered < 0.9
 
 
 def test_the_first_oracle_is_remembered(tmp_path: Path) -> None:

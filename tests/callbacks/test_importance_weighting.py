@@ -14,7 +14,6 @@ from scipy import optimize, stats
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.search_models import MultivariateNormal
 from tests.callbacks.quadratic import (
     NUM_DESIGNS,
     Quadratic,
@@ -106,17 +105,6 @@ def test_off_leaves_the_oracle_alone(tmp_path: Path) -> None:
     assert recorded == pytest.approx(n_e, rel=1e-9)
 
 
-class Scripted(MultivariateNormal):
-    """Has the log-densities that it is given."""
-
-    def __init__(self, log_probs: Tensor) -> None:
-        super().__init__()
-        self.log_probs = log_probs
-
-    def log_prob(self, designs: Tensor) -> Tensor:
-        return self.log_probs
-
-
 @pytest.fixture
 def data() -> Quadratic:
     problem = Quadratic()
@@ -125,21 +113,15 @@ def data() -> Quadratic:
     return problem
 
 
-def announce(weighting: Any, data: Quadratic, log_probs: Tensor, number: int = 0) -> dict:
-    zero = torch.zeros(NUM_DESIGNS, dtype=torch.float64)
-    iteration = SimpleNamespace(
-        number=number,
-        search_model=Scripted(log_probs.double()),
-        training_distribution=Scripted(zero),
-        metrics={},
-    )
+def announce(weighting: Any, data: Quadratic, log_ratios: Tensor, number: int = 0) -> dict:
+    iteration = SimpleNamespace(number=number, log_ratios=log_ratios.double(), metrics={})
     trainer, oracle = SimpleNamespace(datamodule=data), SimpleNamespace(device="cpu")
     weighting.on_search_model_update(trainer, oracle, iteration)
     return iteration.metrics
 
 
 def half(low: float) -> Tensor:
-    """Log-densities of which 15 are zero and 45 are low."""
+    """Log-ratios of which 15 are zero and 45 are low."""
     return torch.where(torch.arange(NUM_DESIGNS) < 15, 0.0, low)
 
 

@@ -261,7 +261,7 @@ def test_samples_are_drawn_again(tmp_path: Path) -> None:
     assert torch.equal(recorder.last_samples[2], drawn[2])
     assert torch.equal(search_of(trainer).last_samples(), drawn[2])
     assert not torch.equal(drawn[1], drawn[2])
-    more = search_of(trainer).more_samples(50)
+    more = search_of(trainer).more_samples(50).designs
     assert more.shape == (50, 2)
     assert not torch.isin(more, drawn[2]).any()
 
@@ -375,3 +375,25 @@ def test_metrics_can_be_monitored(tmp_path: Path) -> None:
         if name.startswith("design/")
     }
     assert monitored == pytest.approx(metrics, rel=1e-6)
+
+
+class Single(Indifferent):
+    """Weighs one sample alone."""
+
+    def log_weights(self, samples: Any) -> torch.Tensor:
+        weights = super().log_weights(samples)
+        return weights.where(torch.arange(len(weights)) == 7, -torch.inf)
+
+
+def test_too_few_samples_by_their_weights_are_mixed_with_the_model_before(tmp_path: Path) -> None:
+    with pytest.warns(
+        UserWarning, match=r"iteration 0: the 100 samples count for 1\.0 .* the 3 th"
+    ):
+        _, recorder = run(tmp_path, algorithm=Single(), num_iterations=4)
+    for t, iteration in enumerate(recorder.iterations):
+        assert iteration.metrics["search_effective_sample_size"] == 1
+        before, after = recorder.sampled_models[t], recorder.search_models[t]
+        # A point has no spread: this has one, and has come nearer to the one sample.
+        assert (after.covariance.diagonal() > 0.2 * before.covariance.diagonal()).all()
+        sample = iteration.samples.drawn[7]
+        assert (after.mean - sample).norm() < 0.7 * (before.mean - sample).norm()

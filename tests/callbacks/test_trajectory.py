@@ -11,6 +11,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import (
     STORE_EVERYTHING_SIZE_GUIDANCE,
     EventAccumulator,
@@ -36,6 +37,7 @@ COLUMNS = [
     "search_model_entropy",
     "kl_from_training",
     "ensemble_disagreement",
+    "search_effective_sample_size",
     "effective_sample_size",
     "oracle_refitted",
 ]
@@ -44,6 +46,15 @@ TRUE_COLUMNS = ["ground_truth_p80", "candidate_ground_truth_median", "candidate_
 
 def table(folder: Path) -> pd.DataFrame:
     return read_table(folder / "trajectory.csv")
+
+
+def sum_of_weights_squared_over_squares(recorder: Any, t: int) -> float:
+    """Of CbAS's weights of the samples, by scipy."""
+    _, means, stds, log_prob, log_prob_training = recorder.numpy(t)
+    threshold = recorder.iterations[t].threshold
+    weights = np.exp(log_prob_training - log_prob + stats.norm.logsf(threshold, means, stds))
+    weights[weights < 1e-8 * weights.max()] = 0
+    return weights.sum() ** 2 / (weights**2).sum()
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -55,6 +66,7 @@ def test_rows_are_the_iterations(known: bool, tmp_path: Path) -> None:
         data=Quadratic(height if known else None),
     )
     rows = table(tmp_path)
+    search_sizes = [sum_of_weights_squared_over_squares(recorder, t) for t in range(3)]
     assert list(rows.columns) == COLUMNS + (TRUE_COLUMNS if known else [])
     assert rows["design_iteration"].tolist() == [0, 1, 2]
     for t, row in rows.iterrows():
@@ -66,6 +78,7 @@ def test_rows_are_the_iterations(known: bool, tmp_path: Path) -> None:
             "search_model_entropy": -log_prob.mean(),
             "kl_from_training": (log_prob - log_prob_training).mean(),
             "ensemble_disagreement": recorder.iterations[t].samples.disagreement.numpy().mean(),
+            "search_effective_sample_size": search_sizes[t],
             "effective_sample_size": recorder.weights[t].sum().item() ** 2
             / recorder.weights[t].square().sum().item(),
             "oracle_refitted": 1.0,

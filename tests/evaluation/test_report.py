@@ -27,8 +27,10 @@ class Table(DesignDataModule):
 
     property_name = "yield (%)"
 
-    def __init__(self, sign: float = 1.0, held_out_fraction: float = 0.2) -> None:
-        super().__init__(held_out_fraction=held_out_fraction)
+    def __init__(
+        self, sign: float = 1.0, held_out_fraction: float = 0.2, held_out: Any = "random"
+    ) -> None:
+        super().__init__(held_out_fraction=held_out_fraction, held_out=held_out)
         self.sign = sign
 
     def load(self) -> tuple[Tensor, Tensor]:
@@ -60,7 +62,7 @@ def loaded(data: DesignDataModule) -> DesignDataModule:
 
 def evidence(data: DesignDataModule, densities: bool = True, **changed: Any) -> Evidence:
     candidates = data.designs[:30] + (0.01 if len(data.design_shape) == 1 else 0)
-    mean = torch.linspace(60, 55, 30, dtype=torch.float64)
+    mean = torch.linspace(55, 50, 30, dtype=torch.float64)
     figures = {"oracle_mean": mean, "oracle_std": torch.full((30,), 2.0).double()}
     rows: list[dict[str, float]] = [
         {"design_iteration": t, "oracle_p80": p, "ensemble_disagreement": 0.1 * (t + 1)}
@@ -178,10 +180,16 @@ def test_held_out_figures(page: str) -> None:
     shown = evidence(data)
     errors = (shown.held_out["mean"] - data.held_out_properties).numpy()
     quantile = np.sort(np.abs(errors) / 0.8)[math.ceil(0.9 * 41) - 1]
+    own = np.mean(np.abs(errors) / 0.8 <= stats.norm.ppf(0.95))
     words = text(page)
     assert "On 40 held-out designs the rank correlation is" in words
     assert f"root mean squared error {np.sqrt(np.mean(errors**2)):.4g}" in words
-    assert f"(± {quantile:.3f})" in words
+    assert f"(± 1.645 standard deviations) hold for {100 * own:.1f} % of them" in words
+    assert f"to hold for nine in ten they would have to be ± {quantile:.3f}." in words
+    # Those whose own interval does not hold are drawn as outside; the legend has one more.
+    figure = page[page.index('id="heldout-') : page.index('id="coverage"')]
+    colors = re.findall(r'<use xlink:href="[^"]*"[^>]*fill: (#\w+)', figure)
+    assert colors.count("#c0392b") == round(40 * (1 - own)) + 1
 
 
 def test_candidates_are_listed(page: str) -> None:
@@ -192,14 +200,59 @@ def test_candidates_are_listed(page: str) -> None:
     ]  # fmt: skip
     assert len(listed) == 25
     assert listed["predicted"].astype(float).tolist() == pytest.approx(
-        np.linspace(60, 55, 30)[:25].tolist(), abs=0.05
+        np.linspace(55, 50, 30)[:25].tolist(), abs=0.05
     )
-    assert listed["90 % interval"][0] == "57.0 to 63.0"
-    assert listed["shifted interval"].tolist()[:11] == ["none"] * 10 + ["53.3 to 63.3"]
+    assert listed["90 % interval"][0] == "52.0 to 58.0"
+    assert listed["shifted interval"].tolist()[:11] == ["none"] * 10 + ["48.3 to 58.3"]
     assert listed["distance from the data"].astype(float).max() <= 0.01 * math.sqrt(2) + 1e-3
+    assert "Best measured: " in text(page)
+
+
+def without(figures: dict[str, Tensor], *ends: str) -> dict[str, Tensor]:
+    """Intervals of which nothing is known."""
+    lower = {f"lower_{end}": torch.full((30,), -torch.inf).double() for end in ends}
+    return figures | lower | {f"upper_{end}": -lower[f"lower_{end}"] for end in ends}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_the_intervals_promise(sign: float) -> None:
+    shown = evidence(loaded(Table(sign)))
+    words = text(render(shown))
+    passed = int((shown.held_out["mean"] >= 50).sum())
+    assert 9 < passed < NUM_HELD_OUT
+    least = {1.0: "50 or more", -1.0: "-50 or less"}[sign]
+    assert f"{passed} of 40 have a prediction of {least}, as all candidates have." in words
+    assert "for nine in ten of designs that come as the table's came and are predicted as" in words
+    assert "come from the search model: it can be promised for 20 of 30 candidates;" in words
+    assert "better than all that the oracle was trained on" not in words
+    words = text(render(evidence(shown.data, figures=without(shown.figures, "90_shifted"))))
+    assert "come from the search model, but can be promised for no candidate:" in words
+
+
+def test_where_too_few_are_as_promising_no_interval_is_shown() -> None:
+    shown = evidence(loaded(Table()))
+    figures = shown.figures | {"oracle_mean": shown.figures["oracle_mean"] + 50}
+    page = render(evidence(shown.data, figures=without(figures, "90", "90_shifted")))
     words = text(page)
-    assert "it can be promised for 20 of 30 candidates" in words
-    assert "Best measured: " in words
+    assert "0 of 40 have a prediction of 100 or more, as all candidates have." in words
+    assert "too few to promise anything: no candidate has an interval." in words
+    assert "nine in ten of designs" not in words
+    for column in ("90 % interval", "shifted interval"):
+        assert table(page)[column].tolist() == ["none"] * 25
+    assert "inf" not in "".join(table(page).to_numpy().ravel())
+
+
+def test_of_the_best_rows_the_intervals_speak_only_of_such() -> None:
+    words = text(render(evidence(loaded(Table(held_out="top")))))
+    assert "if they are better than all that the oracle was trained on" in words
+    assert "of others nothing is promised" in words
+    assert "On 40 held-out designs, those with the best labels, the rank correlation" in words
+
+
+def test_designs_that_choose_and_judge_are_told_of(page: str) -> None:
+    told = "The held-out designs have chosen this iteration and also judge it"
+    assert told not in text(page)
+    assert told in text(render(evidence(loaded(Table()), select="held_out_likelihood")))
 
 
 def test_both_choices_are_told(page: str) -> None:
@@ -213,8 +266,8 @@ def test_both_choices_are_told(page: str) -> None:
 def test_a_property_that_is_to_be_small() -> None:
     page = render(evidence(loaded(Table(sign=-1.0))))
     listed = table(page)
-    assert listed["predicted"].astype(float).max() == -55.9
-    assert listed["90 % interval"][0] == "-63.0 to -57.0"
+    assert listed["predicted"].astype(float).max() == -50.9
+    assert listed["90 % interval"][0] == "-58.0 to -52.0"
     assert "the smaller the better" in text(page)
     data = loaded(Table(sign=-1.0))
     best = -torch.cat([data.properties, data.held_out_properties]).max().item()

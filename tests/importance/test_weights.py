@@ -10,6 +10,7 @@ import torch
 from lightning_mbo.importance import (
     effective_sample_size,
     importance_weights,
+    mixed_with_equal,
     normalized_weights,
 )
 
@@ -116,3 +117,23 @@ def test_normalized_weights_drop_what_is_not_finite(dtype: torch.dtype) -> None:
     assert normalized_weights(log_weights).tolist() == [0.0, 1.0, 0.0, 1.0]
     unusable = torch.tensor([np.nan, -np.inf], dtype=dtype)
     assert normalized_weights(unusable).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("least", [3.0, 20.0, 150.0])
+def test_mixed_with_equal_keeps_an_effective_sample_size(least: float, dtype: torch.dtype) -> None:
+    weights = torch.tensor(np.random.default_rng(0).exponential(size=200) ** 9, dtype=dtype)
+    assert effective_sample_size(weights) < 3
+    mixed = mixed_with_equal(weights, least)
+    assert effective_sample_size(mixed).item() == pytest.approx(least, rel=1e-3)
+    # What was added is the same for all, and nothing has lost its place.
+    slope = (mixed.max() - mixed.min()) / (weights.max() - weights.min())
+    torch.testing.assert_close(mixed - slope * weights, mixed.min().expand(200), rtol=1e-3, atol=0)
+    assert 0 < slope < 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_enough_or_out_of_reach_is_left_alone(dtype: torch.dtype) -> None:
+    weights = torch.tensor([1.0, 0.5, 0.0], dtype=dtype)
+    assert mixed_with_equal(weights, 1.5) is weights
+    assert mixed_with_equal(weights, 3.0) is weights

@@ -367,6 +367,7 @@ def test_the_three_arms_differ(finished: Path, small_run: list[str]) -> None:
     assert trajectories[0]["effective_sample_size"].nunique() == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*samples count for")
 @pytest.mark.filterwarnings("ignore:the covariance of the search model had lost rank")
 def test_measured_labels(small_run: list[str], small_table: Path) -> None:
     fit(small_run, "--data.labels=measured", "--autofocus.enabled=false")
@@ -377,6 +378,7 @@ def test_measured_labels(small_run: list[str], small_table: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*constant columns are left out")
+@pytest.mark.filterwarnings("ignore:.*samples count for")
 @pytest.mark.filterwarnings("ignore:the covariance of the search model had lost rank")
 def test_compositions(small_run: list[str]) -> None:
     fit(small_run, "--data.representation=composition", "--autofocus.enabled=false")

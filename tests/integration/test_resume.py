@@ -245,3 +245,23 @@ def test_a_run_folder_can_be_moved(
     fit(small_run, f"--ckpt_path={folder}/checkpoints/last.ckpt")
     assert outcome(folder) == straight["autofocused"]
     assert list(Path().iterdir()) == []
+
+
+def test_on_resuming_the_command_line_decides(small_run: list[str]) -> None:
+    """That the checkpoint knows what its oracle was made of does not mean that it is wanted."""
+    fit(small_run, "--search.num_iterations=1")
+    last = Path("runs/cbas_af/version_0/checkpoints/last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["oracle"]["arguments"]["learning_rate"] == 0.01
+    assert "hyper_parameters" not in checkpoint
+    used = []
+
+    class Watching(callbacks.DesignCallback):
+        def on_train_start(self, trainer, oracle) -> None:
+            used.append(oracle.learning_rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.Trajectory, "on_train_start", Watching.on_train_start)
+        fit(small_run, "--model.learning_rate=0.003", f"--ckpt_path={last}")
+    assert used == [0.003]
+    assert len((last.parents[1] / "trajectory.csv").read_text().splitlines()) == 4

@@ -92,7 +92,8 @@ def test_no_gradient_flows_through_the_ascent() -> None:
     oracle, batch = built(1, alpha=0.5), batch_of(1)
     oracle.member_losses(batch).sum().backward()
     own = [parameter.grad.clone() for parameter in oracle.network.parameters()]
-    found, weights = BatchAscent(3, 0.2).find(oracle.values, batch.designs, batch.weights)
+    found, weights, measured = BatchAscent(3, 0.2).find(oracle.values, batch.designs, batch.weights)
+    assert measured is None
     assert not found.requires_grad
     assert torch.equal(weights, batch.weights)
     oracle.zero_grad()
@@ -178,20 +179,69 @@ def test_persistent_particles_move_and_start_anew() -> None:
     ages, origins = np.array([6, 4, 2, 6, 4, 2]), np.full(6, -1)
     for step in range(7):
         batch = batch_of(b=5, seed=step)
-        particles, weights = adversary.find(slope, batch.designs, batch.weights)
+        found, weights, _ = adversary.find(slope, batch.designs, batch.weights)
         for i in range(6):
             if ages[i] == 6:
                 ages[i], origins[i] = 0, step
         ages += 2
-        assert adversary.ages.tolist() == ages.tolist()
-        for i in range(6):
-            if origins[i] < 0:
-                assert weights[:, i].eq(0).all()
-                continue
+        particles = adversary.particles.transpose(0, 1)
+        for i in np.flatnonzero(origins >= 0):
             origin = batch_of(b=5, seed=int(origins[i]))
             torch.testing.assert_close(particles[:, i], origin.designs[:, i % 5] + float(ages[i]))
-            assert torch.equal(weights[:, i], origin.weights[:, i % 5])
-        assert torch.equal(adversary.particles.transpose(0, 1), particles)
+        # Adversarial are those that have made 6 steps.
+        ended = np.flatnonzero(ages == 6)
+        assert torch.equal(found, particles[:, ended])
+        for column, i in enumerate(ended):
+            origin = batch_of(b=5, seed=int(origins[i]))
+            expected = origin.weights[:, i % 5] if origins[i] >= 0 else torch.zeros(2)
+            assert torch.equal(weights[:, column], expected)
+
+
+def test_what_persistent_particles_limit_is_measured_once_a_generation() -> None:
+    oracle = built(adversary=PersistentParticles(6, 2, 5, 0.2))
+    optimizer = oracle.configure_optimizers()
+    expected: list[float] = []
+    for step in range(7):
+        batch = batch_of(seed=step)
+        if step % 3 == 0:  # in steps 0, 1 and 2 a particle makes 5 or 6 steps
+            expected = [lagrangian(oracle, batch, j, 5, 0.2)[1] for j in range(2)]
+        alphas, weights = oracle.log_alpha.detach().exp(), batch.weights.sum(1)
+        optimizer.zero_grad()
+        oracle.member_losses(batch).sum().backward()
+        optimizer.step()
+        measured = oracle.adversary.overestimation
+        np.testing.assert_allclose(measured.numpy(), expected, rtol=1e-4)
+        excess = measured - oracle.overestimation_limit
+        torch.testing.assert_close(oracle.log_alpha.grad, weights * alphas * excess / batch.size)
+
+
+def test_only_particles_that_end_hold_the_model_down() -> None:
+    oracle, batch = built(adversary=PersistentParticles(6, 1, 3, 0.2), alpha=0.6), batch_of()
+    for _ in range(4):
+        own = gradients(oracle, batch)[1:]
+    ended = [1, 4]  # the first start in steps 0 and 3, these in step 1
+    inputs = oracle.adversary.particles[ended].transpose(0, 1).clone()
+    oracle.zero_grad()
+    values, above = oracle.values(batch.designs), oracle.values(inputs)
+    errors = (batch.weights * (values - (batch.properties - 3) / 2).square()).sum(1)
+    weights = batch.weights[:, ended]
+    gaps = [(w * v).sum(1) / w.sum(1) for w, v in ((weights, above), (batch.weights, values))]
+    ((errors + batch.weights.sum(1) * 0.6 * (gaps[0] - gaps[1])).sum() / batch.size).backward()
+    for one, other in zip(own, oracle.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_process_without_points_starts_no_particle() -> None:
+    adversary = PersistentParticles(num_particles=4, steps_at_once=1, num_steps=2)
+    adversary.build(2, 4)
+    batch = batch_of()
+    adversary.find(slope, batch.designs, batch.weights)
+    measured = adversary.overestimation.clone()
+    assert (adversary.particle_weights[::2] > 0).all()
+    for _ in range(2):
+        adversary.find(slope, batch.designs[:, :0], batch.weights[:, :0])
+    assert (adversary.particle_weights == 0).all()
+    assert torch.equal(adversary.overestimation, measured)
 
 
 def test_persistent_particles_are_saved() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,17 +33,20 @@ def above(limit: float) -> object:
 
 def drawn(limit: float, num_samples: int = M, seed: int = 0) -> tuple[Tensor, float]:
     generator = torch.Generator().manual_seed(seed)
-    return sample_allowed(standard_normal(), num_samples, generator, unchanged, above(limit))
+    model = standard_normal()
+    draws = sample_allowed(model, num_samples, generator, unchanged, above(limit))
+    assert torch.equal(draws.drawn, draws.designs)
+    return draws.designs, draws.acceptance_rate
 
 
-def test_without_constraints_they_are_the_models_own() -> None:
-    samples, rate = drawn(-math.inf)
-    generator = torch.Generator().manual_seed(0)
-    assert torch.equal(samples, standard_normal().sample(M, generator))
-    assert rate == 1.0
+@pytest.mark.parametrize("feasible", [None, above(-math.inf)])
+def test_without_constraints_they_are_the_models_own(feasible: Any) -> None:
+    used, generator = (torch.Generator().manual_seed(0) for _ in range(2))
+    draws = sample_allowed(standard_normal(), M, used, torch.round, feasible)
+    assert torch.equal(draws.drawn, standard_normal().sample(M, generator))
+    assert torch.equal(draws.designs, draws.drawn.round())
+    assert draws.acceptance_rate == 1.0
     # Nothing more was drawn: the generators go on alike.
-    used = torch.Generator().manual_seed(0)
-    sample_allowed(standard_normal(), M, used, unchanged, above(-math.inf))
     assert torch.equal(generator.get_state(), used.get_state())
 
 
@@ -64,11 +68,12 @@ def test_the_same_seed_draws_the_same() -> None:
 
 def test_designs_that_can_be_made_are_what_is_constrained() -> None:
     generator = torch.Generator().manual_seed(0)
-    samples, rate = sample_allowed(
+    drawn, designs, rate = sample_allowed(
         standard_normal(2), M, generator, torch.round, lambda designs: designs[:, 0] == 1
     )
-    assert (samples[:, 0] == 1).all()
-    assert torch.equal(samples, samples.round())
+    assert (designs[:, 0] == 1).all()
+    assert torch.equal(designs, drawn.round())
+    assert drawn[:, 0].unique().numel() == M
     assert rate == pytest.approx(stats.norm.cdf(1.5) - stats.norm.cdf(0.5), abs=0.02)
 
 

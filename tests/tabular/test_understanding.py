@@ -16,7 +16,7 @@ from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_options import parse_columns
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
-from lightning_mbo.tabular.understanding import LAWS
+from lightning_mbo.tabular.wording import LAWS
 
 
 def prepared(frame: pd.DataFrame, columns: dict[str, Any] | None = None, **more: Any) -> Any:

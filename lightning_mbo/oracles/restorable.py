@@ -1,0 +1,116 @@
+"""Modules that a checkpoint can make anew, without the trainer that wrote it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Self
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lightning_mbo.checkpoints import read_checkpoint
+from lightning_mbo.errors import CheckpointError
+from lightning_mbo.oracles.arguments import arguments_of, remade
+
+
+class RestorableModule(pl.LightningModule, ABC):
+    """A module whose checkpoints hold what it was made of: arguments, and the designs' shape."""
+
+    def __init__(self) -> None:
+        """Not built yet."""
+        super().__init__()
+        self._built_for: torch.Size | None = None
+        # Names of those that it has only learnt from the training designs.
+        self._learnt_buffers: list[str] = []
+
+    @abstractmethod
+    def build(self, design_shape: torch.Size) -> None:
+        """Create and initialise the parameters for designs of this shape."""
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """The fitted oracle of a run, without a trainer: it predicts what it did in the run.
+
+        Args:
+            checkpoint_path: A checkpoint that a trainer has written.
+            map_location: As in `torch.load`.
+            hparams_file: As in Lightning.
+            strict: As in Lightning.
+            weights_only: As in `torch.load`.
+            **kwargs: Arguments of the constructor, in place of the checkpoint's.
+
+        Raises:
+            CheckpointError: If it cannot be read, is of another architecture, or an argument of the
+                constructor is neither in it nor given: those are in it that are numbers, texts,
+                lists or modules, and are attributes of the same name.
+        """
+        saved = read_checkpoint(checkpoint_path).get("oracle")
+        if saved is None:
+            raise CheckpointError(
+                f"{checkpoint_path} does not say what its oracle was made of: go on from it with "
+                "fit, or with predict"
+            )
+        unknown = [name for name in saved["unknown"] if name not in kwargs]
+        if unknown:
+            raise CheckpointError(
+                f"{checkpoint_path} does not know what {', '.join(unknown)} of its oracle was: "
+                f"give load_from_checkpoint(path, {unknown[0]}=...)"
+            )
+        known = {name: kept for name, kept in saved["arguments"].items() if name not in kwargs}
+        return super().load_from_checkpoint(
+            checkpoint_path,
+            map_location,
+            hparams_file,
+            strict,
+            weights_only,
+            **{name: remade(kept) for name, kept in known.items()},
+            **kwargs,
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the oracle is made of, for `load_from_checkpoint`."""
+        # Not as Lightning's hyper-parameters: on resuming, those would beat the command line's.
+        if self._built_for is None:
+            return
+        arguments, unknown = arguments_of(self)
+        checkpoint["oracle"] = {
+            "arguments": arguments,
+            "unknown": unknown,
+            "design_shape": list(self._built_for),
+            "learnt_buffers": self._learnt_buffers,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another architecture; without a trainer, build first.
+
+        Raises:
+            CheckpointError: Naming the first parameter that differs.
+        """
+        if self._built_for is None and "oracle" in checkpoint:
+            self._build_as_saved(checkpoint["oracle"], checkpoint["state_dict"])
+        own, saved = self.state_dict(), checkpoint["state_dict"]
+        for name in sorted(own.keys() | saved.keys()):
+            shapes = [tuple(s[name].shape) if name in s else "absent" for s in (saved, own)]
+            if shapes[0] != shapes[1]:
+                raise CheckpointError(
+                    f"the checkpoint is of another architecture: {name} is {shapes[0]} in it and "
+                    f"{shapes[1]} in this {type(self).__name__}. Give the config of its own run"
+                )
+
+    def _build_as_saved(self, saved: dict[str, Any], state: dict[str, Tensor]) -> None:
+        self._built_for = torch.Size(saved["design_shape"])
+        self._learnt_buffers = saved["learnt_buffers"]
+        self.build(self._built_for)
+        for name in self._learnt_buffers:
+            owner, _, buffer = name.rpartition(".")
+            self.get_submodule(owner).register_buffer(buffer, torch.empty_like(state[name]))
