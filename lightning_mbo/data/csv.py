@@ -27,7 +27,7 @@ from lightning_mbo.tabular.constraints import check_met, parse_constraints, with
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
 from lightning_mbo.tabular.reading import plain, read_table
-from lightning_mbo.tabular.understanding import LAWS
+from lightning_mbo.tabular.wording import LAWS
 
 Predicate = Callable[[pd.DataFrame], Any]
 """Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
@@ -125,7 +125,7 @@ class CSV(DesignDataModule):
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
         self.options = parse_columns(columns or {}) | parse_columns(_results(other_results))
-        self.constraints = parse_constraints(constraints or [])
+        self.constraints = self._given_constraints = parse_constraints(constraints or [])
         self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
@@ -153,11 +153,11 @@ class CSV(DesignDataModule):
             self.roles,
             self.options,
             self.missing,
-            self.constraints,
+            self._given_constraints,
             self.laws,
         )
         layout = self._layout = prepared.layout
-        constraints = with_columns(self.constraints, layout.columns)
+        constraints = with_columns(self._given_constraints, layout.columns)
         fixed = {name for name, options in self.options.items() if options.fixed is not None}
         free = [c for c in constraints if not fixed.intersection(c.coefficients)]
         check_met(free, prepared.designs)

@@ -54,7 +54,9 @@ class EqualityProjection:
         self.matrix = torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(shape)
         self.bounds = torch.tensor(bounds, dtype=torch.float64, device="cpu")
         self.inverse = torch.linalg.pinv(self.matrix)
-        on_grid = torch.tensor([_is_on_grid(column) for column in self.numbers], dtype=torch.bool)
+        on_grid = torch.tensor(
+            [_is_on_grid(column) for column in self.numbers], dtype=torch.bool, device="cpu"
+        )
         self._stays = on_grid & (self.matrix != 0).any(0)
         self._free = [
             replace(column, whole=False, step=None) if stays else column
@@ -131,14 +133,14 @@ class _Grid:
         """The grid of an equality, or a ConfigurationError where nothing on it meets it."""
         places = row.nonzero()[:, 0]
         columns = [numbers[j] for j in places.tolist()]
-        terms = torch.tensor([equality.coefficients[c.name] for c in columns], dtype=torch.float64)
-        strides = terms.abs() * torch.tensor([_unit(column) for column in columns])
+        terms = _tensor([equality.coefficients[c.name] for c in columns])
+        strides = terms.abs() * _tensor([_unit(column) for column in columns])
         stride = float(strides[0])
         if not torch.allclose(strides, strides[:1]):
             raise _unrounded(equality, "their strides differ in it")
         # Any point of the grid will do: here that of the means.
-        means = torch.tensor([c.mean for c in columns], dtype=torch.float64)
-        shift = torch.zeros(1, len(numbers), dtype=torch.float64)
+        means = _tensor([c.mean for c in columns])
+        shift = torch.zeros(1, len(numbers), dtype=torch.float64, device="cpu")
         missing = float(bound - _nearest(shift, numbers)[0] @ row) / stride
         if abs(missing - round(missing)) > 1e-6 * (1 + float((terms * means).abs().max()) / stride):
             raise _unrounded(equality, "none of them meets it")
@@ -148,7 +150,7 @@ class _Grid:
         """Numbers ``(m, d)``, those of the grid on it and as near as can be in the equality."""
         places, signs = self.places.to(numbers.device), self.signs.to(numbers)
         drawn = numbers[:, places]
-        units = torch.tensor([_unit(c) / c.std for c in self.columns]).to(numbers)
+        units = _tensor([_unit(c) / c.std for c in self.columns]).to(numbers)
         numbers = numbers.clone()
         numbers[:, places] = _nearest(drawn, self.columns)
         for _ in range(_MAX_ROUNDS):
@@ -172,22 +174,16 @@ class _Grid:
 
 
 def held_laws(
-    laws: Sequence[LinearConstraint],
-    constraints: Sequence[LinearConstraint],
-    columns: Sequence[Column],
+    laws: Sequence[LinearConstraint], columns: Sequence[Column]
 ) -> list[LinearConstraint]:
-    """The laws of a table that designs can be held to, beside the user's own constraints.
+    """The laws of a table that designs can be held to, whole numbers and steps included.
 
     Args:
         laws: In the table's columns.
-        constraints: The user's.
         columns: Of the designs.
     """
     held: list[LinearConstraint] = []
-    own = [set(constraint.coefficients) for constraint in constraints]
     for law in laws:
-        if set(law.coefficients) in own:
-            continue
         try:
             EqualityProjection([*held, law], columns)
         except ConfigurationError:
@@ -198,6 +194,10 @@ def held_laws(
 
 def _nearest(numbers: Tensor, columns: Sequence[NumberColumn]) -> Tensor:
     return torch.cat([c.nearest(numbers[:, [j]]) for j, c in enumerate(columns)], dim=1)
+
+
+def _tensor(numbers: Sequence[float]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
 
 
 def _is_on_grid(column: NumberColumn) -> bool:

@@ -31,7 +31,8 @@ _EXPLAINED_BY_OTHERS = 0.3
 """Of a suspected column's variance: settings do not depend on each other, results do on them."""
 _LEFT_UNEXPLAINED = 0.6
 """By a suspected column, at most, of what all others together leave."""
-_NAMESAKE_CORRELATION = 0.5
+_LEAST_CORRELATION = 0.5
+"""Of ranks: another result rises or falls with the target."""
 
 
 class Copies(NamedTuple):
@@ -136,16 +137,11 @@ def suspected_results(
     shown = {name: values[rows] for name, values in numbers.items()}
     ranks = {name: _standard(rankdata(values)) for name, values in shown.items()}
     label_ranks = _standard(rankdata(labels))
-    alike = [
-        name
-        for name in numbers
-        if _share_names(name, target)
-        and abs(float(np.mean(ranks[name] * label_ranks))) >= _NAMESAKE_CORRELATION
-    ]
-    # With a rank correlation of less than a half nothing explains four fifths monotonously.
+    near = [n for n in numbers if abs(float(np.mean(ranks[n] * label_ranks))) >= _LEAST_CORRELATION]
+    alike = [name for name in near if _share_names(name, target)]
     strong = {
         name: explained
-        for name in numbers
+        for name in near
         if name not in alike
         and (explained := _explained(_powers(ranks[name], shown[name]), labels[:, None])[0])
         >= _EXPLAINED

@@ -24,7 +24,8 @@ from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
-from lightning_mbo.tabular.understanding import LAWS, law_note, understand
+from lightning_mbo.tabular.understanding import understand
+from lightning_mbo.tabular.wording import LAWS, law_note
 
 _LEFT_OUT = {
     "ignore": "left out",
@@ -166,7 +167,9 @@ def prepare(
         found.dummies,
         [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy")],
     )
-    held = held_laws(found.laws, constraints, columns)
+    own = [named_columns([constraint], used) for constraint in constraints]
+    more = [law for law in found.laws if set(law.coefficients) not in own]
+    held = held_laws(more, columns)
     return PreparedTable(
         layout,
         rows[designed].iloc[replicates.rows],
@@ -179,7 +182,7 @@ def prepare(
         len(rows),
         _shown(table, roles, kinds, layout),
         held,
-        [*notes, *found.notes, *(law_note(law, held, laws) for law in found.laws)],
+        [*notes, *found.notes, *(law_note(law, held, laws) for law in more)],
         found.questions,
     )
 

@@ -21,7 +21,7 @@ from lightning_mbo.tabular.following import (
     is_function,
     is_monotone,
 )
-from lightning_mbo.tabular.laws import find_equalities, find_totals, shortened
+from lightning_mbo.tabular.laws import find_equalities, find_totals
 from lightning_mbo.tabular.other_results import copies_of, suspected_results
 from lightning_mbo.tabular.repeats import (
     counting,
@@ -30,9 +30,7 @@ from lightning_mbo.tabular.repeats import (
     row_hashes,
     tells_apart,
 )
-
-LAWS = ("equalities", "dummies", "totals")
-"""What can hold in every row of a table, by name."""
+from lightning_mbo.tabular.wording import listed, verb, without
 
 
 @dataclass
@@ -167,7 +165,7 @@ class _Reader:
             undo = pasted(copies.certain[0], kinds[copies.certain[0]])
             self._leave_out(copies.certain, "result")
             self.found.notes.append(
-                f"{_listed(copies.certain)} {_verb(copies.certain, 'says', 'say')} the same as "
+                f"{listed(copies.certain)} {verb(copies.certain, 'says', 'say')} the same as "
                 f"{self.target!r}, row by row: taken for other results and left out. If "
                 f"{'it is a setting' if len(copies.certain) == 1 else 'one is a setting'}: {undo}"
             )
@@ -177,10 +175,10 @@ class _Reader:
         self.suspected = [*copies.possible, *measured]
         if self.suspected:
             self.found.questions.append(
-                f"{_listed(self.suspected)} {_verb(self.suspected, 'goes', 'go')} with "
+                f"{listed(self.suspected)} {verb(self.suspected, 'goes', 'go')} with "
                 f"{self.target!r} as another result would, and "
-                f"{_verb(self.suspected, 'is', 'are')} designed as "
-                f"{_verb(self.suspected, 'a setting', 'settings')}. What is measured with it, and "
+                f"{verb(self.suspected, 'is', 'are')} designed as "
+                f"{verb(self.suspected, 'a setting', 'settings')}. What is measured with it, and "
                 f"cannot be set: --data.other_results {json.dumps(', '.join(self.suspected))}"
             )
 
@@ -227,8 +225,8 @@ class _Reader:
             self.table.insert(place, group.name, category)
             self.found.kinds[group.name] = "category"
             self.found.notes.append(
-                f"exactly one of {_listed(group.names)} is 1 in every row: candidates are held to "
-                f"it. If they are settings of their own: {_without('dummies', laws)}"
+                f"exactly one of {listed(group.names)} is 1 in every row: candidates are held to "
+                f"it. If they are settings of their own: {without('dummies', laws)}"
             )
 
     def find_followers(self, given: Mapping[str, str | None], laws: Collection[str]) -> None:
@@ -262,8 +260,8 @@ class _Reader:
             names = [n for n in followers if followers[n] == leader and n not in given]
             if names:
                 found.notes.append(
-                    f"{_listed(names)} {_verb(names, 'follows', 'follow')} from {leader!r} and "
-                    f"{_verb(names, 'is', 'are')} looked up. What is to be designed by itself: "
+                    f"{listed(names)} {verb(names, 'follows', 'follow')} from {leader!r} and "
+                    f"{verb(names, 'is', 'are')} looked up. What is to be designed by itself: "
                     f"{pasted(names[0], 'number' if names[0] in self.numbers else 'category')}"
                 )
 
@@ -312,8 +310,8 @@ class _Reader:
             names = [n for n, by in determined.items() if by == leader and n not in certain]
             if names:
                 self.found.questions.append(
-                    f"{_listed(names)} {_verb(names, 'has', 'have')} one value for each of "
-                    f"{leader!r}, and {_verb(names, 'is', 'are')} designed all the same. What only "
+                    f"{listed(names)} {verb(names, 'has', 'have')} one value for each of "
+                    f"{leader!r}, and {verb(names, 'is', 'are')} designed all the same. What only "
                     f"describes it: {pasted(names[0], f'{{follows: {json.dumps(leader)}}}')}"
                 )
         return certain
@@ -328,36 +326,3 @@ class _Reader:
 
 def _varies(column: pd.Series) -> bool:
     return column.iloc[:100].nunique() > 1 or column.nunique() > 1
-
-
-def law_note(law: LinearConstraint, held: Sequence[LinearConstraint], laws: Collection[str]) -> str:
-    """What is said of what the numbers satisfy.
-
-    Args:
-        law: In every row.
-        held: The laws that candidates are held to.
-        laws: Which of `LAWS` are looked for.
-    """
-    if law not in held:
-        return f"{shortened(law)} holds in every row, and candidates are not held to it"
-    kind = "equalities" if law.sense == "==" else "totals"
-    return (
-        f"{shortened(law)} holds in every row: candidates are held to it. If they need not be: "
-        f"{_without(kind, laws)}"
-    )
-
-
-def _without(law: str, laws: Collection[str]) -> str:
-    kept = [name for name in LAWS if name in laws and name != law]
-    return f"--data.laws '[{', '.join(kept)}]'" if kept else "--data.laws false"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [repr(str(name)) for name in names]
-    if len(shown) > 6:
-        shown = [*shown[:5], f"{len(shown) - 5} more columns"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
-
-
-def _verb(names: Sequence[str], one: str, several: str) -> str:
-    return one if len(names) == 1 else several

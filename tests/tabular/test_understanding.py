@@ -16,7 +16,7 @@ from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_options import parse_columns
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
-from lightning_mbo.tabular.understanding import LAWS
+from lightning_mbo.tabular.wording import LAWS
 
 
 def prepared(frame: pd.DataFrame, columns: dict[str, Any] | None = None, **more: Any) -> Any:
@@ -247,6 +247,9 @@ def test_laws_can_be_switched_off() -> None:
     rows = drawn(frame)
     np.testing.assert_allclose(rows[["u", "v", "w"]].sum(axis=1), 100, atol=1e-4)
     assert (rows[["p_1", "p_2", "p_3"]].sum(axis=1) == 1).all()
+    data = CSV(frame, target="y", constraints=["u + v + w == 100"])
+    data.setup("fit")
+    assert [constraint.text for constraint in data.constraints] == ["u + v + w == 100"]
     rows = drawn(frame, laws=["dummies"])
     assert (rows[["u", "v", "w"]].sum(axis=1) - 100).abs().max() > 1
     assert (rows[["p_1", "p_2", "p_3"]].sum(axis=1) == 1).all()

@@ -1,0 +1,47 @@
+"""What is said of the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lightning_mbo.tabular.constraints import LinearConstraint
+from lightning_mbo.tabular.laws import shortened
+
+LAWS = ("equalities", "dummies", "totals")
+"""What can hold in every row of a table, by name."""
+
+
+def law_note(law: LinearConstraint, held: Sequence[LinearConstraint], laws: Collection[str]) -> str:
+    """What is said of what the numbers satisfy.
+
+    Args:
+        law: In every row.
+        held: The laws that candidates are held to.
+        laws: Which of `LAWS` are looked for.
+    """
+    if law not in held:
+        return f"{shortened(law)} holds in every row, and candidates are not held to it"
+    kind = "equalities" if law.sense == "==" else "totals"
+    return (
+        f"{shortened(law)} holds in every row: candidates are held to it. If they need not be: "
+        f"{without(kind, laws)}"
+    )
+
+
+def without(law: str, laws: Collection[str]) -> str:
+    """The option that holds candidates to all of some laws but one."""
+    kept = [name for name in LAWS if name in laws and name != law]
+    return f"--data.laws '[{', '.join(kept)}]'" if kept else "--data.laws false"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of columns in a sentence, of many the first."""
+    shown = [repr(str(name)) for name in names]
+    if len(shown) > 6:
+        shown = [*shown[:5], f"{len(shown) - 5} more columns"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def verb(names: Sequence[str], one: str, several: str) -> str:
+    """The form of a verb that goes with so many names."""
+    return one if len(names) == 1 else several
