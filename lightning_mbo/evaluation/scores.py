@@ -40,7 +40,9 @@ def score(
         Of the candidates `median`, `max` and `pci` (percentage above the best training label); of
         all samples `rho` and `rmse` of the oracle's means; of the best 128 distinct designs by
         the oracle `best_128` and `median_128` (shares of the full data's range, where it is
-        known), `diversity_128` and `novelty_128` (in the data's distances).
+        known), `diversity_128` and `novelty_128` (in the data's distances). Of the best 128
+        samples with their repetitions, as published figures are, `best_128_repeated` and
+        `median_128_repeated`.
     """
     pairs: dict[str, Metric] = {
         "median": CandidateMedian(quantile),
@@ -50,16 +52,21 @@ def score(
         "rmse": MeanSquaredError(squared=False),
     }
     batch: dict[str, Metric] = {}
+    repeated: dict[str, Metric] = {}
     if data.property_range is not None:
         batch = {
             "best_128": NormalizedScore(data.property_range, 100.0),
             "median_128": NormalizedScore(data.property_range, 50.0),
         }
+        repeated = {
+            "best_128_repeated": NormalizedScore(data.property_range, 100.0),
+            "median_128_repeated": NormalizedScore(data.property_range, 50.0),
+        }
     spread: dict[str, Metric] = {
         "diversity_128": Diversity(data.distances),
         "novelty_128": Novelty(data.designs, data.distances),
     }
-    for metric in (*pairs.values(), *batch.values(), *spread.values()):
+    for metric in (*pairs.values(), *batch.values(), *repeated.values(), *spread.values()):
         metric.sync_on_compute = False  # every process scores all samples
         metric.set_dtype(torch.float64).to(designs.device)
     for metric in pairs.values():
@@ -67,6 +74,12 @@ def score(
     rows = best_distinct(designs, means, BATCH_SIZE)
     for metric in batch.values():
         metric.update(ground_truth[rows])
+    best = means.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)[:BATCH_SIZE]
+    for metric in repeated.values():
+        metric.update(ground_truth[best])
     for metric in spread.values():
         metric.update(designs[rows])
-    return {name: metric.compute().item() for name, metric in (pairs | batch | spread).items()}
+    return {
+        name: metric.compute().item()
+        for name, metric in (pairs | batch | repeated | spread).items()
+    }
