@@ -15,6 +15,7 @@ from lightning_mbo.metrics import (
     Novelty,
     PercentChanceOfImprovement,
     best_distinct,
+    best_first,
 )
 
 BATCH_SIZE = 128
@@ -74,9 +75,8 @@ def score(
     rows = best_distinct(designs, means, BATCH_SIZE)
     for metric in batch.values():
         metric.update(ground_truth[rows])
-    best = means.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)[:BATCH_SIZE]
     for metric in repeated.values():
-        metric.update(ground_truth[best])
+        metric.update(ground_truth[best_first(means)[:BATCH_SIZE]])
     for metric in spread.values():
         metric.update(designs[rows])
     return {

@@ -5,6 +5,7 @@ from lightning_mbo.metrics.batch import (
     NormalizedScore,
     Novelty,
     best_distinct,
+    best_first,
     normalized,
 )
 from lightning_mbo.metrics.candidates import (
@@ -25,6 +26,7 @@ __all__ = [
     "TopDrift",
     "TopOverlap",
     "best_distinct",
+    "best_first",
     "normalized",
     "rank_correlation",
 ]

@@ -18,6 +18,11 @@ from lightning_mbo.designs import (
 )
 
 
+def best_first(preds: Tensor) -> Tensor:
+    """Row numbers of the oracle's means ``(m,)``, the greatest first, NaN last: ``(m,)``."""
+    return preds.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)
+
+
 def best_distinct(designs: Tensor, preds: Tensor, num_designs: int) -> Tensor:
     """The batch that is made of many samples: the best by the oracle, each design once.
 
@@ -33,7 +38,7 @@ def best_distinct(designs: Tensor, preds: Tensor, num_designs: int) -> Tensor:
         Row numbers, best first, shape ``(b,)``, or fewer where fewer designs are distinct. Those
         of which the oracle knows nothing (NaN) come last.
     """
-    order = preds.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)
+    order = best_first(preds)
     return order[first_occurrences(designs[order])][:num_designs]
 
 

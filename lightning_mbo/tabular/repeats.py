@@ -116,7 +116,7 @@ def find_repeats(
         if not _repeats(_sampled(others)):
             continue
         design = level_numbers(others)
-        is_named = last_word(str(name)) in _NAMES_OF_REPEATS
+        is_named = _is_named(str(name))
         is_grid = _is_grid(table.drop(columns=name), design)
         value = level_numbers(numbers[name]) if name in numbers else None
         if is_named or (value is not None and _counts_within(numbers[name], value, design)):
@@ -126,12 +126,12 @@ def find_repeats(
                 counted.append(Repeats(str(name), certain))
         elif not is_grid and _is_noise_of_few(table[name], design, properties):
             asked.append(Repeats(str(name), False))
-    found = counted if len(counted) == 1 else [one for one in counted if _named(one)]
+    found = counted if len(counted) == 1 else [c for c in counted if _is_named(c.name)]
     return found or (asked if len(asked) == 1 and not counted else [])
 
 
-def _named(found: Repeats) -> bool:
-    return last_word(found.name) in _NAMES_OF_REPEATS
+def _is_named(name: str) -> bool:
+    return last_word(name) in _NAMES_OF_REPEATS
 
 
 def _sampled(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
