@@ -83,7 +83,8 @@ class CSV(DesignDataModule):
             columns: For columns that are not what their values suggest, a kind (number, integer,
                 category, sequence; not designed: ignore, result, replicate, group for rows that are
                 held out together, follows for what another column determines) or a mapping:
-                `lower`, `upper` and `step` of numbers, the `alphabet` of sequences, `fixed` for
+                `lower`, `upper` and `step` of numbers, `values` for the only ones, `scale` log for
+                what is designed by its logarithm, the `alphabet` of sequences, `fixed` for
                 one value that all candidates have, `follows` for the column that determines it,
                 `missing` for the level that empty entries are, or drop.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";

@@ -11,8 +11,8 @@ from typing import Any
 from lightning_mbo.errors import ConfigurationError, did_you_mean
 
 KINDS = {
-    "number": ("lower", "upper", "step", "fixed"),
-    "integer": ("lower", "upper", "step", "fixed"),
+    "number": ("lower", "upper", "step", "fixed", "scale", "values"),
+    "integer": ("lower", "upper", "step", "fixed", "scale", "values"),
     "category": ("fixed", "missing"),
     "sequence": ("alphabet",),
     "follows": ("follows",),
@@ -40,6 +40,8 @@ class ColumnOptions:
         fixed: The value that all candidates have.
         follows: The column from which it follows.
         missing: The level that empty entries are, or `drop` for leaving out their rows.
+        scale: Of numbers: `log` or `linear`.
+        values: The only numbers that candidates have, ascending.
     """
 
     kind: str | None = None
@@ -50,17 +52,19 @@ class ColumnOptions:
     fixed: Any = None
     follows: str | None = None
     missing: str | None = None
+    scale: str | None = None
+    values: tuple[float, ...] | None = None
 
     @property
     def is_setting(self) -> bool:
         """Whether the user says that the column is designed."""
-        said = (self.lower, self.upper, self.step, self.alphabet, self.fixed)
-        return self.kind in SETTINGS or any(value is not None for value in said)
+        names = ("lower", "upper", "step", "alphabet", "fixed", "scale", "values")
+        return self.kind in SETTINGS or any(getattr(self, name) is not None for name in names)
 
     @property
     def is_fractional(self) -> bool:
         """Whether candidates are to have numbers that are not whole."""
-        wanted = (self.step, self.fixed)
+        wanted = (self.step, self.fixed, *(self.values or ()))
         return any(isinstance(value, float) and value % 1 != 0 for value in wanted)
 
     def check_kind(self, column: str, kind: str) -> None:
@@ -118,6 +122,10 @@ def _parse(column: str, given: Any) -> ColumnOptions:
         raise ConfigurationError(f"{place}: lower must be less than upper: {lower:g}, {upper:g}")
     if step is not None and not step > 0:
         raise ConfigurationError(f"{place}: step must be greater than 0, not {step:g}")
+    if options.get("scale") not in (None, "log", "linear"):
+        raise ConfigurationError(f"{place}: scale must be log or linear, not {options['scale']!r}")
+    if options.get("values") is not None:
+        options["values"] = _values(place, options)
     alphabet = options.get("alphabet")
     if alphabet is not None:
         options["alphabet"] = alphabet = str(alphabet)
@@ -133,6 +141,21 @@ def _parse(column: str, given: Any) -> ColumnOptions:
     if parsed.kind is not None:
         parsed.check_kind(column, parsed.kind)
     return parsed
+
+
+def _values(place: str, options: Mapping[str, Any]) -> tuple[float, ...]:
+    given = options["values"]
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    values = tuple(sorted({_number(place, "each of its values", value) for value in listed}))
+    if len(values) < 2 or len(values) < len(listed):
+        raise ConfigurationError(
+            f"{place}: values must be a list of two or more different numbers, not {given!r}. One "
+            "value that all candidates have is fixed"
+        )
+    for other in ("lower", "upper", "step", "fixed"):
+        if options.get(other) is not None:
+            raise ConfigurationError(f"{place}: {other} does not go with values: leave one out")
+    return values
 
 
 def _number(place: str, key: str, value: Any) -> float:

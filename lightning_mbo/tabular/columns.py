@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,12 +14,6 @@ from lightning_mbo.sequences import letters, one_hot, tokens
 
 GAP = "-"
 """Fills sequences up to the length of the longest."""
-
-_ROUNDING = 1e-9
-"""Of an entry, in standard deviations."""
-
-_DIGITS = 10
-"""Of a number's scale that are shown: standardising costs the last few of float64's sixteen."""
 
 
 class Column(Protocol):
@@ -53,105 +46,6 @@ class Column(Protocol):
 
     def describe(self) -> str:
         """What values it has, in a few words."""
-
-
-@dataclass(frozen=True)
-class NumberColumn:
-    """Numbers, standardised.
-
-    Attributes:
-        name: Of the column.
-        mean: Over the table.
-        std: Over the table, not zero.
-        whole: Whether they are integers.
-        lower: The least that is allowed.
-        upper: The greatest.
-        step: If not None, allowed are `lower` (or 0) and whole multiples of it from there.
-        fixed: If not None, the only one that is allowed.
-        seen: The least and the greatest in the table.
-    """
-
-    name: str
-    mean: float
-    std: float
-    whole: bool = False
-    lower: float = -math.inf
-    upper: float = math.inf
-    step: float | None = None
-    fixed: float | None = None
-    seen: tuple[float, float] = (-math.inf, math.inf)
-    groups: tuple[int, ...] = ()
-    num_entries: int = 1
-
-    @property
-    def kind(self) -> str:
-        """What to call it: number, integer, category, sequence or constant."""
-        return "integer" if self.whole else "number"
-
-    def encode(self, values: pd.Series) -> Tensor:
-        """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
-        numbers = torch.from_numpy(values.to_numpy(np.float64, copy=True))
-        return ((numbers - self.mean) / self.std)[:, None]
-
-    def decode(self, entries: Tensor) -> Any:
-        """Values ``(m,)`` of entries ``(m, num_entries)``."""
-        numbers = self._on_grid(entries[:, 0] * self.std + self.mean).numpy()
-        if self.whole and np.abs(numbers).max(initial=0) < 2**62:
-            return numbers.round().astype(np.int64)
-        scale = max(abs(self.mean), self.std)
-        return numbers.round(_DIGITS - math.floor(math.log10(scale)))
-
-    def nearest(self, entries: Tensor) -> Tensor:
-        """The nearest entries ``(m, num_entries)`` that stand for an allowed value."""
-        if self.fixed is not None:
-            return torch.full_like(entries, (self.fixed - self.mean) / self.std)
-        numbers = (entries * self.std + self.mean).clamp(self.lower, self.upper)
-        numbers = self._on_grid(numbers)
-        # The bound itself need not be on the grid: the last point before it is.
-        unit = self._unit or 0.0
-        slack = 1e-9 * unit
-        numbers = torch.where(numbers > self.upper + slack, numbers - unit, numbers)
-        numbers = torch.where(numbers < self.lower - slack, numbers + unit, numbers)
-        return (numbers - self.mean) / self.std
-
-    def cell(self, entries: Tensor) -> tuple[Tensor, Tensor]:
-        """Between which entries all become, by `nearest`, what these ``(m, 1)`` become.
-
-        Returns:
-            The least and the greatest, ``(m, 1)`` each; alike where it is the entry alone.
-        """
-        infinite = torch.full_like(entries, math.inf)
-        if self.fixed is not None:
-            return -infinite, infinite
-        nearest = self.nearest(entries)
-        nearest = torch.where((nearest - entries).abs() > _ROUNDING, nearest, entries)
-        unit = (self._unit or 0.0) / self.std
-        least, greatest = self.nearest(-infinite), self.nearest(infinite)
-        at_least, at_most = nearest <= least + _ROUNDING, nearest >= greatest - _ROUNDING
-        return (
-            torch.where(at_least, -infinite, nearest - unit / 2),
-            torch.where(at_most, infinite, nearest + unit / 2),
-        )
-
-    @property
-    def _unit(self) -> float | None:
-        return self.step if self.step is not None else (1.0 if self.whole else None)
-
-    def _on_grid(self, numbers: Tensor) -> Tensor:
-        if self._unit is None:
-            return numbers
-        origin = self.lower if self.step is not None and math.isfinite(self.lower) else 0.0
-        return origin + ((numbers - origin) / self._unit).round() * self._unit
-
-    def describe(self) -> str:
-        """What values it has, in a few words."""
-        text = f"{self.seen[0]:g} to {self.seen[1]:g}"
-        if self.fixed is not None:
-            return f"{text}; fixed at {self.fixed:g}"
-        bounds = [f"at least {self.lower:g}"] * math.isfinite(self.lower)
-        bounds += [f"at most {self.upper:g}"] * math.isfinite(self.upper)
-        bounds += [] if self.step is None else [f"in steps of {self.step:g}"]
-        return "; ".join([text, *bounds])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError, did_you_mean
-from lightning_mbo.tabular.columns import Column, ConstantColumn, NumberColumn
+from lightning_mbo.tabular.columns import Column, ConstantColumn
+from lightning_mbo.tabular.number_column import NumberColumn
 
 _SLACK = {"<=": 1e-9, "==": 1e-3}
 """Of the largest of a constraint's terms: for rounding, and for amounts that are measured."""

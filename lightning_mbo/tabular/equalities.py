@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.tabular.columns import Column, ConstantColumn, NumberColumn
+from lightning_mbo.tabular.columns import Column, ConstantColumn
 from lightning_mbo.tabular.constraints import LinearConstraint
+from lightning_mbo.tabular.number_column import NumberColumn
 
 _MAX_ROUNDS = 200
 _SETTLED = 1e-9
@@ -35,7 +36,8 @@ class EqualityProjection:
             columns: Of the table.
 
         Raises:
-            ConfigurationError: If an equality cannot hold for the whole numbers or steps in it.
+            ConfigurationError: If an equality cannot hold for the whole numbers or steps in it,
+                or has numbers on a log scale or of uneven values.
         """
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
         constants = {c.name: c.value for c in columns if isinstance(c, ConstantColumn)}
@@ -46,6 +48,7 @@ class EqualityProjection:
             bound = equality.bound - sum(
                 terms.pop(name) * value for name, value in constants.items() if name in terms
             )
+            _check_linear(equality, [c for c in self.numbers if terms.get(c.name)])
             rows.append([terms.get(c.name, 0.0) * c.std * (c.fixed is None) for c in self.numbers])
             held = {c.name: c.mean if c.fixed is None else c.fixed for c in self.numbers}
             bounds.append(bound - sum(terms[name] * held[name] for name in terms))
@@ -206,6 +209,19 @@ def _is_on_grid(column: NumberColumn) -> bool:
 
 def _unit(column: NumberColumn) -> float:
     return 1.0 if column.step is None else column.step
+
+
+def _check_linear(equality: LinearConstraint, columns: Sequence[NumberColumn]) -> None:
+    """Refuse an equality in which entries do not stand for multiples of the numbers."""
+    for column in columns:
+        if column.fixed is None and (column.log or column.values is not None):
+            reason = "is on a log scale" if column.log else "has values that are not evenly spaced"
+            option = "scale" if column.log else "values"
+            raise ConfigurationError(
+                f"data.constraints: {equality.text!r} cannot hold exactly, as {column.name!r} "
+                f"{reason}: leave {option} out of data.columns.{column.name}, or write the "
+                "constraint with <= and >= and some room between"
+            )
 
 
 def _unrounded(equality: LinearConstraint, reason: str) -> ConfigurationError:

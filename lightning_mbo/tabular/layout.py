@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.columns import CategoryColumn, Column, NumberColumn, SequenceColumn
+from lightning_mbo.tabular.columns import CategoryColumn, Column, SequenceColumn
 from lightning_mbo.tabular.dummies import Dummies
 from lightning_mbo.tabular.following import Follower
+from lightning_mbo.tabular.number_column import NumberColumn
 
 
 class TableLayout:

@@ -12,7 +12,7 @@ from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_options import ColumnOptions
 from lightning_mbo.tabular.columns import Column
 from lightning_mbo.tabular.constraints import parse_constraints, with_columns
-from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.equalities import EqualityProjection, held_laws
 from lightning_mbo.tabular.layout import TableLayout
 
 TABLE = pd.DataFrame(
@@ -207,6 +207,34 @@ def test_two_equalities_on_one_grid() -> None:
     grids = [build_column(table[n], "integer", ColumnOptions(), "the table") for n in table]
     with pytest.raises(ConfigurationError, match="in another such equality too"):
         EqualityProjection(parse_constraints(["a + b == 9", "b + c == 9"]), grids)
+
+
+def test_a_sum_of_evenly_spaced_values() -> None:
+    table = simplex(2).round(-1)
+    grids = columns(table, x0=ColumnOptions(values=(10.0, 20.0, 30.0)), x1=ColumnOptions(step=10))
+    layout = TableLayout(grids)
+    project = EqualityProjection(parse_constraints(["x0 + x1 == 100"]), layout.columns)
+    moved = layout.decode(layout.nearest(project(2 * torch.randn(300, 2, dtype=torch.float64))))
+    assert (moved.sum(axis=1) == 100).all()
+    assert set(moved["x0"]) == {10, 20, 30}
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (ColumnOptions(scale="log"), r"'a' is on a log scale: leave scale out of data.columns.a"),
+        (ColumnOptions(values=(1.0, 2.0, 4.0)), r"'a' has values that are not evenly spaced"),
+    ],
+)
+def test_equalities_that_cannot_be_projected(options: ColumnOptions, part: str) -> None:
+    table = TABLE[["a", "b"]] + 2.0
+    with pytest.raises(ConfigurationError, match=part):
+        EqualityProjection(parse_constraints(["a + b == 5"]), columns(table, a=options))
+    law = parse_constraints(["a + b == 5"])
+    assert held_laws(law, columns(table)) == law
+    assert held_laws(law, columns(table, a=options)) == []
+    # Of other columns they still hold.
+    EqualityProjection(parse_constraints(["b == 2"]), columns(table, a=options))
 
 
 def test_what_follows_the_numbers_stays() -> None:
