@@ -22,7 +22,7 @@ from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.column_options import parse_columns
+from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse_columns
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
@@ -80,7 +80,8 @@ class CSV(DesignDataModule):
                 also a data frame.
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
-            columns: For columns that are not what their values suggest, a kind (number, integer,
+            columns: For columns that are not what their values suggest, by name or, as with `*` or
+                `dose_*`, for all of a pattern that are not named, a kind (number, integer,
                 category, sequence; not designed: ignore, result, replicate, group for rows that are
                 held out together, follows for what another column determines) or a mapping:
                 `lower`, `upper` and `step` of numbers, `values` for the only ones, `scale` log for
@@ -148,18 +149,21 @@ class CSV(DesignDataModule):
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
+        table = self._read()
+        names = [name for name in table.columns if name not in vars(self.roles).values()]
+        options = for_columns(self.options, names, self.source)
         prepared = prepare(
-            self._read(),
+            table,
             self.source,
             self.roles,
-            self.options,
+            options,
             self.missing,
             self._given_constraints,
             self.laws,
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
-        fixed = {name for name, options in self.options.items() if options.fixed is not None}
+        fixed = {name for name, given in options.items() if given.fixed is not None}
         free = [c for c in constraints if not fixed.intersection(c.coefficients)]
         check_met(free, prepared.designs)
         self.constraints = [*constraints, *prepared.laws]
@@ -246,10 +250,8 @@ class CSV(DesignDataModule):
     def _read(self) -> pd.DataFrame:
         if isinstance(self.path, pd.DataFrame):
             return plain(self.path, self.source)
-        kept = [
-            n for n, options in self.options.items() if options.kind in ("category", "sequence")
-        ]
-        return read_table(self.path, text_columns=kept)
+        texts = TextColumns(self.options, list(vars(self.roles).values()))
+        return read_table(self.path, text_columns=texts)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         show(prepared.shown)

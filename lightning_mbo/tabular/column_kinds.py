@@ -53,6 +53,15 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     return "integer" if (numbers % 1 == 0).all() else "number"
 
 
+def kind_of_rows(column: pd.Series) -> str | None:
+    """Whether a column is `empty` or a `count` of the rows, whatever its values; else None."""
+    if column.isna().all():
+        return "empty"
+    if pd.api.types.is_numeric_dtype(column):
+        return "count" if _counts_rows(str(column.name), column.dropna(), len(column)) else None
+    return None
+
+
 def as_numbers(column: pd.Series, source: str) -> pd.Series:
     """A column as float64, NaN where an entry is missing.
 

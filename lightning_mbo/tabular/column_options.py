@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Container, Mapping
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from lightning_mbo.errors import ConfigurationError, did_you_mean
@@ -42,6 +43,7 @@ class ColumnOptions:
         missing: The level that empty entries are, or `drop` for leaving out their rows.
         scale: Of numbers: `log` or `linear`.
         values: The only numbers that candidates have, ascending.
+        is_pattern: Whether it is said of a pattern of names: that says nothing of a column's role.
     """
 
     kind: str | None = None
@@ -54,10 +56,13 @@ class ColumnOptions:
     missing: str | None = None
     scale: str | None = None
     values: tuple[float, ...] | None = None
+    is_pattern: bool = False
 
     @property
     def is_setting(self) -> bool:
         """Whether the user says that the column is designed."""
+        if self.is_pattern:
+            return False
         names = ("lower", "upper", "step", "alphabet", "fixed", "scale", "values")
         return self.kind in SETTINGS or any(getattr(self, name) is not None for name in names)
 
@@ -73,13 +78,17 @@ class ColumnOptions:
         Raises:
             ConfigurationError: Naming it.
         """
-        given = [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        given = [name for name in _options() if getattr(self, name) is not None]
         wrong = [name for name in given if name != "kind" and name not in KINDS[kind]]
         if wrong:
             raise ConfigurationError(
                 f"data.columns.{column}: {wrong[0]} does not go with the kind {kind}. Leave it "
                 f"out, or give another kind: {', '.join(KINDS)}"
             )
+
+
+def _options() -> list[str]:
+    return [field.name for field in fields(ColumnOptions) if field.name != "is_pattern"]
 
 
 def pasted(column: str, kind: str) -> str:
@@ -100,12 +109,70 @@ def parse_columns(columns: Mapping[str, Any]) -> dict[str, ColumnOptions]:
     return {str(name): _parse(str(name), given) for name, given in columns.items()}
 
 
+def for_columns(
+    options: Mapping[str, ColumnOptions], names: Collection[str], source: str
+) -> dict[str, ColumnOptions]:
+    """What is said of each column, where some of it is said of patterns of names.
+
+    A name with `*`, `?` or `[` that no column has stands for all that match it and of which nothing
+    is said by their own names; of several that match the last counts.
+
+    Args:
+        options: By names and patterns.
+        names: Of the columns that may be part of a design.
+        source: What to call the table in messages.
+
+    Raises:
+        ConfigurationError: If a pattern matches none of them.
+    """
+    patterns = {key: given for key, given in options.items() if _is_pattern(key, names)}
+    for pattern, given in patterns.items():
+        if not any(fnmatchcase(name, pattern) for name in names):
+            option = "data.other_results" if given.kind == "result" else "data.columns"
+            raise ConfigurationError(
+                f"{option}: {source} has no column like {pattern!r}{did_you_mean(pattern, names)}"
+            )
+    said = {name: _said(name, patterns) for name in names if name not in options}
+    named = {name: given for name, given in options.items() if name not in patterns}
+    return named | {name: given for name, given in said.items() if given is not None}
+
+
+@dataclass(frozen=True)
+class TextColumns(Container[str]):
+    """The columns of which the user says that they hold texts, by their names or patterns.
+
+    Attributes:
+        options: By names and patterns.
+        others: The columns that are no part of a design.
+    """
+
+    options: Mapping[str, ColumnOptions]
+    others: Collection[str]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the column of this name does."""
+        if name in self.others:
+            return False
+        patterns = {key: given for key, given in self.options.items() if _is_pattern(key, ())}
+        given = self.options.get(str(name)) or _said(str(name), patterns)
+        return given is not None and given.kind in ("category", "sequence")
+
+
+def _is_pattern(key: str, names: Collection[str]) -> bool:
+    return key not in names and any(sign in key for sign in "*?[")
+
+
+def _said(name: str, patterns: Mapping[str, ColumnOptions]) -> ColumnOptions | None:
+    matching = [given for pattern, given in patterns.items() if fnmatchcase(name, pattern)]
+    return replace(matching[-1], is_pattern=True) if matching else None
+
+
 def _parse(column: str, given: Any) -> ColumnOptions:
     place = f"data.columns.{column}"
     if not isinstance(given, (str, Mapping)):
         raise ConfigurationError(f"{place} must be a kind ({', '.join(KINDS)}), not {given!r}")
     options: dict[str, Any] = {"kind": given} if isinstance(given, str) else dict(given)
-    known = [field.name for field in fields(ColumnOptions)]
+    known = _options()
     for key in options:
         if key not in known:
             raise ConfigurationError(f"{place} has no option {key}{did_you_mean(key, known)}")

@@ -15,7 +15,7 @@ from rich.table import Table
 from lightning_mbo.data.base import FEWEST_DESIGNS
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.tabular.column_building import build_column
-from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
+from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind, kind_of_rows
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 from lightning_mbo.tabular.columns import Column, ConstantColumn
 from lightning_mbo.tabular.constraints import LinearConstraint, named_columns
@@ -219,10 +219,12 @@ def _kinds(
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
         given = options.get(name, ColumnOptions())
         kinds[name] = given.kind or inferred_kind(table[name], source)
+        if given.is_pattern and given.kind in SETTINGS:
+            kinds[name] = kind_of_rows(table[name]) or given.kind
         if kinds[name] == "integer" and given.kind is None and given.is_fractional:
             kinds[name] = "number"
-        if kinds[name] in _LEFT_OUT and given.kind is None:
-            if name in options:
+        if kinds[name] in _LEFT_OUT and (given.kind is None or given.is_pattern):
+            if name in options and not given.is_pattern:
                 raise ConfigurationError(
                     f"data.columns.{name}: {_LEFT_OUT[kinds[name]]}. Give its kind too"
                 )

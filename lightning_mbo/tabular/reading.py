@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def read_csv(
     path: Path,
     separator: str | None = ",",
     option: str = "data.path",
-    text_columns: Collection[str] = (),
+    text_columns: Container[str] = (),
     unique_names: bool = False,
 ) -> pd.DataFrame:
     """Read a table of separated values, plain or compressed.
@@ -80,7 +80,7 @@ def read_csv(
     return table
 
 
-def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, text_columns: Container[str] = ()) -> pd.DataFrame:
     """Read a table by the suffix of its file: CSV, TSV, Parquet, or the first sheet of Excel.
 
     Args:

@@ -133,7 +133,7 @@ class _Reader:
 
     def find_counters(self) -> None:
         """Leave out what counts the rows."""
-        counters = {n: counting(n, self.numbers[n]) for n in self._open("integer")}
+        counters = {n: counting(n, self.numbers[n]) for n in self._open("number", "integer")}
         counters = {name: how for name, how in counters.items() if how is not None}
         others = self.table.drop(columns=list(counters))
         if not counters or others.empty or not tells_apart(row_hashes(others)):
@@ -141,10 +141,10 @@ class _Reader:
         possible = [name for name, how in counters.items() if how == "may count"]
         for name, how in counters.items():
             if how == "counts":
+                undo = pasted(name, self.found.kinds[name])
                 self._leave_out([name], "count")
                 self.found.notes.append(
-                    f"{name!r} counts the rows and is left out. If it is a setting: "
-                    f"{pasted(name, 'integer')}"
+                    f"{name!r} counts the rows and is left out. If it is a setting: {undo}"
                 )
             elif len(possible) == 1:
                 self.found.questions.append(
