@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.column_options import pasted
+from lightning_mbo.tabular.dates import are_dates, are_dates_in_digits
 from lightning_mbo.tabular.entries import bad_entry
 
-_DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?"
 _ALMOST_A_NUMBER = r"[<>~≤≥±$€£ ]*[+-]?\d[\d,.' ]*([eE][+-]?\d+)?\s*[%°$€£]?[CFK]?"
+_MOMENTS = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period")
+"""What pandas calls dates, times and spans of time."""
 _UPPER_WORD, _LOWER_WORD = r"[A-Z*-]+", r"[a-z-]+"
 _MOST_LETTERS, _MOST_LOWER_LETTERS = 24, 6
 _MOST_LEVELS = 100
@@ -39,9 +42,10 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     values = column.dropna()
     if values.empty:
         return "empty"
-    if pd.api.types.infer_dtype(values) == "boolean":
+    inferred = pd.api.types.infer_dtype(values)
+    if inferred == "boolean":
         return "category"
-    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
+    if inferred in _MOMENTS:
         raise _dates(column, source)
     if not pd.api.types.is_numeric_dtype(values):
         texts = values.astype(str).str.strip()
@@ -50,6 +54,8 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     numbers = as_numbers(column, source)[values.index]
     if _counts_rows(str(column.name), numbers, len(column)):
         return "count"
+    if are_dates_in_digits(numbers):
+        raise _dates(column, source)
     return "integer" if (numbers % 1 == 0).all() else "number"
 
 
@@ -88,7 +94,7 @@ def is_sequence(texts: pd.Series) -> bool:
 
 def _kind_of_texts(texts: pd.Series, source: str) -> str:
     distinct = pd.Series(texts.unique())
-    if distinct.str.fullmatch(_DATE).all():
+    if are_dates(texts):
         raise _dates(texts, source)
     almost = distinct.str.fullmatch(_ALMOST_A_NUMBER)
     if texts.isin(distinct[almost]).mean() >= 0.5:
@@ -121,9 +127,9 @@ def _counts_rows(name: str, numbers: pd.Series, num_rows: int) -> bool:
 
 def _dates(column: pd.Series, source: str) -> DataError:
     return DataError(
-        f"{source}, column {column.name!r} holds dates, which cannot be designed: leave it out "
-        f"with --data.columns '{{{column.name}: ignore}}', or write it as a number, for instance "
-        "of days"
+        f"{source}, column {column.name!r} holds dates or times, which cannot be designed: leave "
+        f"it out with {pasted(str(column.name), 'ignore')}, hold out its rows together with "
+        f"{pasted(str(column.name), 'group')}, or write it as a number, for instance of days"
     )
 
 
