@@ -14,10 +14,10 @@ from lightning_mbo.errors import ConfigurationError, did_you_mean
 KINDS = {
     "number": ("lower", "upper", "step", "fixed", "scale", "values"),
     "integer": ("lower", "upper", "step", "fixed", "scale", "values"),
-    "category": ("fixed", "missing"),
+    "category": ("fixed", "missing", "spelling"),
     "sequence": ("alphabet",),
     "follows": ("follows",),
-    "group": (),
+    "group": ("spelling",),
     "replicate": (),
     "result": (),
     "ignore": (),
@@ -26,6 +26,9 @@ KINDS = {
 
 SETTINGS = ("number", "integer", "category", "sequence")
 """The kinds of what is designed."""
+
+_WORDS = {"scale": ("log", "linear"), "spelling": ("exact", "joined")}
+"""What can be said by which words."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class ColumnOptions:
         missing: The level that empty entries are, or `drop` for leaving out their rows.
         scale: Of numbers: `log` or `linear`.
         values: The only numbers that candidates have, ascending.
+        spelling: Whether levels that differ by blanks or case are `joined`, or `exact`: different
+            ones. None joins those that are certain.
         is_pattern: Whether it is said of a pattern of names: that says nothing of a column's role.
     """
 
@@ -56,6 +61,7 @@ class ColumnOptions:
     missing: str | None = None
     scale: str | None = None
     values: tuple[float, ...] | None = None
+    spelling: str | None = None
     is_pattern: bool = False
 
     @property
@@ -189,8 +195,11 @@ def _parse(column: str, given: Any) -> ColumnOptions:
         raise ConfigurationError(f"{place}: lower must be less than upper: {lower:g}, {upper:g}")
     if step is not None and not step > 0:
         raise ConfigurationError(f"{place}: step must be greater than 0, not {step:g}")
-    if options.get("scale") not in (None, "log", "linear"):
-        raise ConfigurationError(f"{place}: scale must be log or linear, not {options['scale']!r}")
+    for key, words in _WORDS.items():
+        if options.get(key) not in (None, *words):
+            raise ConfigurationError(
+                f"{place}: {key} must be {' or '.join(words)}, not {options[key]!r}"
+            )
     if options.get("values") is not None:
         options["values"] = _values(place, options)
     alphabet = options.get("alphabet")

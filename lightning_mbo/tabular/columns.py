@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.sequences import letters, one_hot, tokens
+from lightning_mbo.tabular.spelling import respelled
 
 GAP = "-"
 """Fills sequences up to the length of the longest."""
@@ -75,7 +76,10 @@ class CategoryColumn:
 
     def encode(self, values: pd.Series) -> Tensor:
         """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
-        numbers = pd.Index(self.levels).get_indexer(values)
+        known = pd.Index(self.levels)
+        numbers = known.get_indexer(values)
+        if (numbers < 0).any():
+            numbers = known.get_indexer(respelled(values, self.levels))
         return one_hot(torch.from_numpy(numbers.astype(np.int64)), len(self.levels))
 
     def decode(self, entries: Tensor) -> Any:

@@ -24,6 +24,7 @@ from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
+from lightning_mbo.tabular.tidying import with_spellings
 from lightning_mbo.tabular.understanding import understand
 from lightning_mbo.tabular.wording import LAWS, law_note
 
@@ -124,6 +125,7 @@ def prepare(
         )
     properties = as_numbers(table[roles.target], source)
     kinds = _kinds(table, source, roles, options)
+    table, spelled, doubts = with_spellings(table, kinds, options)
     whole, kinds, notes = with_empties(table, kinds, options, missing is None)
     used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
     if not used:
@@ -182,8 +184,8 @@ def prepare(
         len(rows),
         _shown(table, roles, kinds, layout),
         held,
-        [*notes, *found.notes, *(law_note(law, held, laws) for law in more)],
-        found.questions,
+        [*spelled, *notes, *found.notes, *(law_note(law, held, laws) for law in more)],
+        [*doubts, *found.questions],
     )
 
 
