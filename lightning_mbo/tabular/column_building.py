@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from lightning_mbo.tabular.columns import (
 )
 from lightning_mbo.tabular.entries import bad_entry
 from lightning_mbo.tabular.number_column import NumberColumn
+from lightning_mbo.tabular.sequence_letters import letters_of
 
 
 def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: str) -> Column:
@@ -177,7 +179,8 @@ def _sequence(values: pd.Series, options: ColumnOptions, source: str) -> Column:
     lengths = words.str.len()
     padded = bool((lengths != lengths.iloc[0]).any())
     seen = "".join(sorted(set("".join(words.unique()))))
-    alphabet = options.alphabet or seen
+    designed, unknown = letters_of(seen, options.alphabet)
+    alphabet = designed + unknown
     for letter in [
         letter for letter in seen if letter not in alphabet or (padded and letter == GAP)
     ]:
@@ -193,4 +196,16 @@ def _sequence(values: pd.Series, options: ColumnOptions, source: str) -> Column:
     if words.nunique() == 1:
         return ConstantColumn(name, words.iloc[0])
     alphabet = alphabet.replace(GAP, "") + GAP if padded else alphabet
-    return SequenceColumn(name, alphabet, int(lengths.max()), padded)
+    unseen = "".join(letter for letter in designed if letter not in seen + GAP)
+    column = SequenceColumn(name, alphabet, int(lengths.max()), padded, unknown, unseen=unseen)
+    return replace(column, usual=_usual(column, words)) if unknown else column
+
+
+def _usual(column: SequenceColumn, words: pd.Series) -> tuple[int, ...]:
+    """The most frequent letter of each place that is designed, ``(length,)``."""
+    counts = column.encode(words).sum(0).unflatten(0, (column.length, len(column.alphabet)))
+    # In a place that is unknown throughout, that of all places.
+    counts += 1e-6 * counts.mean(0)
+    first = len(column.designed)
+    counts[:, first : first + len(column.unknown)] = -1.0
+    return tuple(counts.argmax(1).tolist())

@@ -109,12 +109,18 @@ class SequenceColumn:
         alphabet: Its letters; where `padded`, the gap is the last.
         length: Of the longest word.
         padded: Whether shorter words are filled up with gaps.
+        unknown: Those of its letters that stand in the table alone, before the gap the last.
+        usual: Where there are such, what is designed in the place of each, ``(length,)``.
+        unseen: Those of its letters that no row has.
     """
 
     name: str
     alphabet: str
     length: int
     padded: bool = False
+    unknown: str = ""
+    usual: tuple[int, ...] = ()
+    unseen: str = ""
     kind: str = "sequence"
 
     @property
@@ -142,12 +148,25 @@ class SequenceColumn:
         return [word.replace(GAP, "") for word in words] if self.padded else words
 
     def nearest(self, entries: Tensor) -> Tensor:
-        """The likeliest letter of each place; letters behind a gap move up to close it."""
+        """The likeliest letter of each place; letters behind a gap move up to close it.
+
+        In the place of an unknown letter stands the most usual one.
+        """
         chosen = tokens(self._places(entries))
+        if self.unknown:
+            first = len(self.designed)
+            is_unknown = (chosen >= first) & (chosen < first + len(self.unknown))
+            chosen = torch.where(is_unknown, torch.tensor(self.usual, device=chosen.device), chosen)
         if self.padded:
             is_gap = (chosen == len(self.alphabet) - 1).long()
             chosen = chosen.gather(1, is_gap.argsort(dim=1, stable=True))
         return one_hot(chosen, len(self.alphabet)).flatten(1).to(entries)
+
+    @property
+    def designed(self) -> str:
+        """The letters that candidates have, without the gap."""
+        without_gap = self.alphabet.removesuffix(GAP) if self.padded else self.alphabet
+        return without_gap.removesuffix(self.unknown)
 
     def _places(self, entries: Tensor) -> Tensor:
         places: Tensor = entries.unflatten(1, (self.length, len(self.alphabet)))
@@ -155,9 +174,9 @@ class SequenceColumn:
 
     def describe(self) -> str:
         """What values it has, in a few words."""
-        alphabet = self.alphabet.removesuffix(GAP) if self.padded else self.alphabet
-        at_most = "at most " * self.padded
-        return f"{at_most}{self.length} letters of {alphabet}"
+        text = f"{'at most ' * self.padded}{self.length} letters of {self.designed}"
+        text += f"; {', '.join(self.unseen)} never seen" * bool(self.unseen)
+        return text + f"; {', '.join(self.unknown)} never designed" * bool(self.unknown)
 
 
 @dataclass(frozen=True)

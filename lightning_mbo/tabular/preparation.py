@@ -24,6 +24,7 @@ from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
+from lightning_mbo.tabular.sequence_letters import letter_notes
 from lightning_mbo.tabular.tidying import with_spellings
 from lightning_mbo.tabular.understanding import understand
 from lightning_mbo.tabular.wording import LAWS, law_note
@@ -172,6 +173,7 @@ def prepare(
     own = [named_columns([constraint], used) for constraint in constraints]
     more = [law for law in found.laws if set(law.coefficients) not in own]
     held = held_laws(more, columns)
+    letters = letter_notes(columns, rows, options)
     return PreparedTable(
         layout,
         rows[designed].iloc[replicates.rows],
@@ -184,7 +186,7 @@ def prepare(
         len(rows),
         _shown(table, roles, kinds, layout),
         held,
-        [*spelled, *notes, *found.notes, *(law_note(law, held, laws) for law in more)],
+        [*spelled, *letters, *notes, *found.notes, *(law_note(law, held, laws) for law in more)],
         [*doubts, *found.questions],
     )
 

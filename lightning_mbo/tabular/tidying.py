@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lightning_mbo.tabular.column_options import ColumnOptions, pasted
+from lightning_mbo.tabular.sequence_letters import END, ends_in_stars
 from lightning_mbo.tabular.spelling import spellings
 from lightning_mbo.tabular.wording import listed, verb
 
@@ -14,7 +15,7 @@ from lightning_mbo.tabular.wording import listed, verb
 def with_spellings(
     table: pd.DataFrame, kinds: Mapping[str, str], options: Mapping[str, ColumnOptions]
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Join levels, and names of groups, that differ by blanks or case.
+    """Join levels, and names of groups, that differ by blanks or case; end sequences at their end.
 
     Args:
         table: Of the user.
@@ -28,6 +29,9 @@ def with_spellings(
     for name, kind in kinds.items():
         given = options.get(name, ColumnOptions())
         how, column = given.spelling, table[name]
+        if kind == "sequence":
+            table[name], more = _tidy_words(column, given)
+            notes += more
         if kind not in ("category", "group") or how == "exact" or _is_no_text(column):
             continue
         found = spellings(column, joins_all=how == "joined")
@@ -48,6 +52,18 @@ def with_spellings(
                 f"different. If they are the same: {pasted(name, f'{{{as_said}spelling: joined}}')}"
             )
     return table, notes, questions
+
+
+def _tidy_words(column: pd.Series, given: ColumnOptions) -> tuple[pd.Series, list[str]]:
+    words = column.dropna().astype(str).str.strip()
+    if words.empty or not ends_in_stars(words, given.alphabet):
+        return words.reindex(column.index), []
+    stars = words.str.endswith(END).sum()
+    note = (
+        f"the {END!r} at the end of {stars:,} sequences in {column.name!r} is left out, as no "
+        f"letter of a protein"
+    )
+    return words.str.rstrip(END).reindex(column.index), [note]
 
 
 def _is_no_text(column: pd.Series) -> bool:

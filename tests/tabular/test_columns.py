@@ -240,10 +240,10 @@ def test_truth_values_stay_what_they_are() -> None:
 
 
 def test_sequences_of_one_length() -> None:
-    sequence = column(["CA", "AT", "CC"], "sequence")
-    entries = sequence.encode(pd.Series(["TA", "CC"]))
+    sequence = column(["BA", "AZ", "BB"], "sequence")
+    entries = sequence.encode(pd.Series(["ZA", "BB"]))
     assert entries.tolist() == [[0, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0]]
-    assert sequence.decode(entries) == ["TA", "CC"]
+    assert sequence.decode(entries) == ["ZA", "BB"]
     assert sequence.groups == (3, 3)
 
 
