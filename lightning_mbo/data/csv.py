@@ -43,15 +43,16 @@ class CSV(DesignDataModule):
     `columns` says. Designs are the numbers, standardised; then the categories, one-hot; then the
     letters of the sequence, one-hot. A table of nothing but a sequence has designs ``(l, v)``.
 
-    Candidates have numbers without bounds, except that a column with nothing negative stays at 0
-    or above, one of zeros and ones stays between them, and integers stay integers. They have the
-    levels and letters of the table only. All this, and what numbers are standardised by, is taken
-    from all rows, of which some may be held out. Rows in which the same design was measured again
-    become one, with the mean and the weight of all; where measurements have errors, with the mean
-    by their inverse squares and its own, smaller error. Constant columns, texts that differ from
-    row to row (names) and a column that counts the rows are left out. What else is found by their
-    values is printed: other results, columns that follow from another, and what holds in every row,
-    to which candidates are held.
+    Candidates have numbers without bounds, except that a column with nothing negative stays at 0 or
+    above, one of zeros and ones stays between them, and integers stay integers. They have the
+    levels of the table only, and letters of the table, or of DNA, RNA and proteins where most of
+    these occur. All this, and what numbers are standardised by, is taken from all rows, of which
+    some may be held out. Levels that differ by blanks or case are one. Rows in which the same
+    design was measured again become one, with the mean and the weight of all; where measurements
+    have errors, with the mean by their inverse squares and its own, smaller error. Constant
+    columns, texts that differ from row to row (names) and a column that counts the rows are left
+    out. What else is found by their values is printed: other results, columns that follow from
+    another, and what holds in every row, to which candidates are held.
 
     Distances count the places in which sequences differ; of other designs they are Euclidean in
     the columns' standard deviations, another category or letter being as far as one of them.
@@ -87,7 +88,8 @@ class CSV(DesignDataModule):
                 `lower`, `upper` and `step` of numbers, `values` for the only ones, `scale` log for
                 what is designed by its logarithm, the `alphabet` of sequences, `fixed` for
                 one value that all candidates have, `follows` for the column that determines it,
-                `missing` for the level that empty entries are, or drop.
+                `missing` for the level that empty entries are, or drop, `spelling` exact or joined
+                for levels that differ by blanks or case.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
