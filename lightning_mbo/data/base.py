@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from rich.table import Table
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -63,6 +64,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         distances: How far designs lie from others.
+        columns_read: What the columns of the user's table are taken for; None without one.
+        remarks: What was found of them and done for it, or is uncertain, a sentence each.
         fitting: Whether an oracle fit is wanted.
         num_fits: How many have been asked for.
         num_epochs: How many epochs of them have begun.
@@ -84,6 +87,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     ground_truth: GroundTruth | None = None
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
+    columns_read: Table | None = None
+    remarks: Sequence[str] = ()
 
     def __init__(
         self,

@@ -256,8 +256,10 @@ class CSV(DesignDataModule):
         return read_table(self.path, text_columns=texts)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
-        show(prepared.shown)
-        for line in (*prepared.notes, *(f"question: {line}" for line in prepared.questions)):
+        self.columns_read = prepared.shown
+        self.remarks = *prepared.notes, *(f"question: {line}" for line in prepared.questions)
+        show(self.columns_read)
+        for line in self.remarks:
             say(line)
         merged = prepared.num_rows - len(designs)
         if merged:

@@ -108,8 +108,19 @@ def render(evidence: Evidence) -> str:
         marginals=[svg for _, svg in marginals],
         trends=_trends(evidence),
         overlap=_of_chosen(evidence).get("overlap"),
+        columns=_columns(data),
+        remarks=data.remarks,
         configs=evidence.configs,
     )
+
+
+def _columns(data: DesignDataModule) -> dict[str, Any] | None:
+    """What the columns of the user's table are taken for."""
+    if data.columns_read is None:
+        return None
+    columns = data.columns_read.columns
+    rows = zip(*(column.cells for column in columns), strict=True)
+    return {"header": [column.header for column in columns], "rows": list(rows)}
 
 
 def _values(

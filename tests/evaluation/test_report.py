@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from lightning_mbo.data import DesignDataModule
+from lightning_mbo.data import CSV, DesignDataModule
 from lightning_mbo.designs import hamming, nearest_others
 from lightning_mbo.evaluation.report import Evidence, render
 from lightning_mbo.sequences import letters, one_hot
@@ -261,6 +261,25 @@ def test_both_choices_are_told(page: str) -> None:
     assert "Iteration of the greatest held-out likelihood: 2" in words
     assert "The candidates are of iteration 1 ( search.select: promise )" in words
     assert "the 160 training designs count for 20.0" in words
+
+
+def test_how_the_table_was_read(page: str) -> None:
+    assert "How the table was read" not in page
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"<temp>": rng.uniform(20, 90, 60).round(1), "run": range(1, 61)})
+    frame["yield"] = (frame["<temp>"] + rng.normal(0, 1, 60)).round(2)
+    text = render(evidence(loaded(CSV(frame, target="yield"))))
+    section = text.partition('id="columns"')[2].partition("<details>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
+    cells = [[unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", row)] for row in rows]
+    assert [row[:2] for row in cells if row] == [
+        ["<temp>", "number"],
+        ["run", ""],
+        ["yield", "target"],
+    ]
+    assert "counts the rows" in cells[2][2]
+    (remark,) = re.findall(r"<li>(.*?)</li>", section)
+    assert "'run' counts the rows and is left out" in unescape(remark)
 
 
 def test_a_property_that_is_to_be_small() -> None:
