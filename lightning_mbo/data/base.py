@@ -32,6 +32,12 @@ GroundTruth = Callable[[Tensor], Tensor]
 FEWEST_DESIGNS = 10
 """With fewer there is nothing to validate on."""
 
+_LEAST_SPREAD, _MOST_SPREAD = 1e-15, 1e15
+"""Of labels, in standard deviations: their squares are numbers of single precision too."""
+
+_LEAST_SHARE = 1e-5
+"""Of the standard deviation in the largest label: single precision keeps seven digits."""
+
 
 class DesignDataModule(pl.LightningDataModule, ABC):
     """A table of designs and their measured property, with a weight for each.
@@ -229,6 +235,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 f"all {num_designs} designs have the same {self.property_name}, "
                 f"{self.properties[0].item():g}: there is nothing to learn"
             )
+        _check_scale(self.properties, self.measured_name)
         self.begin_fit(torch.ones_like(self.base_weights))
 
     def begin_fit(self, weights: Tensor | None = None) -> None:
@@ -381,3 +388,23 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     def _evaluated(self, source: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: source().to(self._device())
+
+
+def _check_scale(properties: Tensor, name: str) -> None:
+    """Refuse labels ``(n,)`` that oracles, in single precision, cannot tell apart or square.
+
+    Raises:
+        DataError: Naming what is measured, and what to do.
+    """
+    spread, largest = properties.std().item(), properties.abs().max().item()
+    if not _LEAST_SPREAD <= spread <= _MOST_SPREAD:
+        raise DataError(
+            f"{name}: its values, of up to {largest:.3g} with a standard deviation of "
+            f"{spread:.3g}, are beyond what can be computed with: give it in other units, or "
+            "correct the rows that are far from all others"
+        )
+    if spread < _LEAST_SHARE * largest:
+        raise DataError(
+            f"{name}: its values, of up to {largest:.10g}, differ in digits that are lost in "
+            f"computing, with a standard deviation of {spread:.3g}: subtract a constant from them"
+        )

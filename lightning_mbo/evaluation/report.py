@@ -129,6 +129,7 @@ def _values(
     """By the names of the rules."""
     values = {
         "outside": (distances > limit).double().mean().item(),
+        "promise": _promised(evidence),
         "rank_correlation": held_out["rank_correlation"] if held_out else math.nan,
         "coverage": held_out["normal_coverage"] if held_out else math.nan,
     }
@@ -140,6 +141,13 @@ def _values(
             evidence.disagreement["candidates"] / evidence.disagreement["others"]
         )
     return values
+
+
+def _promised(evidence: Evidence) -> float:
+    """How far the best prediction lies beyond the best measurement, in ranges of all of them."""
+    measured = torch.cat([evidence.data.properties, evidence.data.held_out_properties])
+    best = evidence.figures["oracle_mean"].max()
+    return ((best - measured.max()) / (measured.max() - measured.min())).item()
 
 
 def _of_chosen(evidence: Evidence) -> dict[str, float]:

@@ -334,3 +334,20 @@ def test_the_frame_is_not_changed() -> None:
     before = frame.copy()
     loaded(frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: y * 1e30, "beyond what can be computed with: give it in other units"),
+        (lambda y: y * 1e-160, "beyond what can be computed with: give it in other units"),
+        (lambda y: y.where(y.index != 5, 1e300), "or correct the rows that are far"),
+        (lambda y: y + 1e12, "subtract a constant from them"),
+    ],
+)
+def test_labels_that_cannot_be_computed_with(change: Any, said: str) -> None:
+    frame = table()
+    with np.errstate(over="ignore"), pytest.raises(DataError, match=rf"^yield: .*{said}"):
+        loaded(frame.assign(**{"yield": change(frame["yield"])}))
+    for factor in (1e-12, 1e12):
+        loaded(frame.assign(**{"yield": factor * frame["yield"]}))
