@@ -17,6 +17,7 @@ import pandas as pd
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 
 _NUM_SEEN = 50
+_MOST_CHARACTERS = 1_000_000
 _MOST_HEADERS = 4
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _NAMED_BY_PANDAS = re.compile(r"Unnamed: \d+(_level_\d+)?")
@@ -41,7 +42,7 @@ class Head(NamedTuple):
 
 def head_of_text(text: str, separator: str) -> Head:
     """The first rows of a text."""
-    lines = io.StringIO(text, newline="")
+    lines = io.StringIO(text[:_MOST_CHARACTERS], newline="")
     return _head(csv.reader(lines, delimiter=separator, skipinitialspace=True))
 
 
@@ -196,9 +197,11 @@ def _num_further_headers(rows: Sequence[Sequence[str]]) -> int:
     for num in range(1, min(_MOST_HEADERS, len(rows) - 1)):
         beneath = rows[num:]
         numeric = [j for j in range(len(rows[0])) if _is_numeric([_at(row, j) for row in beneath])]
-        above = [_at(row, j) for row in rows[:num] for j in numeric]
-        texts = all(any(_is_text(_at(row, j)) for j in numeric) for row in rows[:num])
-        if numeric and texts and not any(_is_number(entry) for entry in above):
+        above = [[_at(row, j) for j in numeric] for row in rows[:num]]
+        if any(_is_number(entry) for row in above for entry in row):
+            # So it would be with more rows above, too.
+            return 0
+        if all(any(map(_is_text, row)) for row in above):
             return num
     return 0
 

@@ -38,14 +38,19 @@ def as_whole(table: pd.DataFrame, names: Collection[str] | None = None) -> pd.Da
         table: Of which nothing is changed.
         names: Which columns; None: all that are floating-point perhaps for missing entries alone.
     """
-    names = possibly_whole(table) if names is None else names
-    return table.astype(dict.fromkeys(names, NULLABLE)) if len(names) else table
+    table = table.copy(deep=False)
+    for name in possibly_whole(table) if names is None else names:
+        table[name] = table[name].astype(NULLABLE)
+    return table
 
 
 def floating(table: pd.DataFrame) -> pd.DataFrame:
-    """A table in which whole numbers with missing entries are floating-point."""
-    names = [name for name, column in table.items() if column.dtype == NULLABLE]
-    return table.astype(dict.fromkeys(names, np.float64)) if names else table
+    """The table, with whole numbers of which some are missing floating-point again."""
+    table = table.copy(deep=False)
+    for name, column in table.items():
+        if column.dtype == NULLABLE:
+            table[name] = column.astype(np.float64)
+    return table
 
 
 def without(table: pd.DataFrame, missing_values: Collection[str]) -> pd.DataFrame:
