@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
@@ -199,11 +200,11 @@ def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
     for header in ("rank", "predicted", "± std", *known.columns):
         table.add_column(header.replace("_", " "), justify="right", overflow="fold")
     # By columns: a row of numbers and integers would be one of numbers.
-    for rank, entries in enumerate(known.round(2).itertuples(index=False)):
+    for rank, entries in enumerate(known.itertuples(index=False)):
         table.add_row(
             str(rank + 1),
             f"{data.sign * writer.figures['oracle_mean'][rank]:.4g}",
             f"{writer.figures['oracle_std'][rank]:.4g}",
-            *(str(entry) for entry in entries),
+            *(shown_number(entry) for entry in entries),
         )
     return table

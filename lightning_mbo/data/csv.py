@@ -26,7 +26,8 @@ from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
-from lightning_mbo.tabular.reading import plain, read_table
+from lightning_mbo.tabular.reading import FileOptions, plain, read_table
+from lightning_mbo.tabular.whole_numbers import as_whole, without
 from lightning_mbo.tabular.wording import LAWS
 
 Predicate = Callable[[pd.DataFrame], Any]
@@ -71,6 +72,9 @@ class CSV(DesignDataModule):
         missing: Literal["drop", "refuse"] | None = None,
         other_results: str | list[str] | None = None,
         laws: bool | list[str] = True,
+        header: int = 1,
+        sheet: str | int | None = None,
+        missing_values: str | list[str] | None = None,
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -105,6 +109,11 @@ class CSV(DesignDataModule):
                 or separated by commas.
             laws: Whether candidates are held to what holds in every row of the table, or to what of
                 it: equalities, dummies, totals.
+            header: How many header lines a text or a sheet has. Names are read from the first,
+                others are skipped; 0: none, and the columns are column_1, column_2 and so on.
+            sheet: Of an Excel file, by its name or number; null: the first.
+            missing_values: Further texts that stand for a missing entry, such as "PENDING, n.d.", a
+                list or separated by commas.
             batch_size: As in `DesignDataModule`; null: a twentieth of the designs, between 8 and
                 100.
             **kwargs: Of `DesignDataModule`.
@@ -119,6 +128,11 @@ class CSV(DesignDataModule):
             raise ConfigurationError("give --data.target, the column of what is measured")
         if missing not in (None, "drop", "refuse"):
             raise ConfigurationError(f"data.missing must be drop or refuse, not {missing!r}")
+        if header < 0:
+            raise ConfigurationError(f"data.header must be 0 or more, not {header}")
+        if isinstance(path, pd.DataFrame) and (header != 1 or sheet is not None):
+            raise ConfigurationError("data.header and data.sheet are for files: leave them out")
+        self.file = FileOptions(header, sheet, tuple(_listed(missing_values)))
         self.laws = (LAWS if laws else ()) if isinstance(laws, bool) else tuple(laws)
         for law in self.laws:
             if law not in LAWS:
@@ -128,7 +142,9 @@ class CSV(DesignDataModule):
         self.roles = Roles(target, error_column, weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
-        self.options = parse_columns(columns or {}) | parse_columns(_results(other_results))
+        self.options = parse_columns(columns or {}) | parse_columns(
+            dict.fromkeys(_listed(other_results), "result")
+        )
         self.constraints = self._given_constraints = parse_constraints(constraints or [])
         self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
@@ -251,9 +267,10 @@ class CSV(DesignDataModule):
 
     def _read(self) -> pd.DataFrame:
         if isinstance(self.path, pd.DataFrame):
-            return plain(self.path, self.source)
+            table = plain(self.path, self.source)
+            return as_whole(without(table, self.file.missing_values))
         texts = TextColumns(self.options, list(vars(self.roles).values()))
-        return read_table(self.path, text_columns=texts)
+        return read_table(self.path, texts, self.roles.target, self.file)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         self.columns_read = prepared.shown
@@ -283,9 +300,10 @@ class CSV(DesignDataModule):
             )
 
 
-def _results(names: str | list[str] | None) -> dict[str, str]:
-    listed = names.split(",") if isinstance(names, str) else names or []
-    return {name.strip(): "result" for name in listed if name.strip()}
+def _listed(given: str | list[str] | None) -> list[str]:
+    """What is given as a list, or separated by commas."""
+    entries = given.split(",") if isinstance(given, str) else given or []
+    return [entry.strip() for entry in entries if entry.strip()]
 
 
 def _imported(path: str) -> Predicate:

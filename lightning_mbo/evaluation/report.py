@@ -15,6 +15,7 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype
 from scipy import stats
 from torch import Tensor
 
+from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evaluation import report_figures as figures
@@ -223,7 +224,10 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
 
 
 def _numbers(values: Any) -> list[str]:
+    """With as many decimals each, unless one that is not zero would be shown so."""
     decimals = decimals_for(np.abs(values).max())
+    if ((values != 0) & (np.round(values, decimals) == 0)).any():
+        return [shown_number(value) for value in values]
     return [f"{value:.{decimals}f}" for value in values]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_kinds import as_numbers
-from lightning_mbo.tabular.column_options import ColumnOptions
+from lightning_mbo.tabular.column_options import ColumnOptions, pasted
 from lightning_mbo.tabular.columns import (
     GAP,
     CategoryColumn,
@@ -60,7 +60,7 @@ def _number(values: pd.Series, whole: bool, options: ColumnOptions, source: str)
     if len(broken):
         raise DataError(
             f"{source}, column {name!r}, data row {broken.index[0] + 1}: {broken.iloc[0]:g} is no "
-            f"whole number. Correct it, or give --data.columns '{{{name}: number}}'"
+            f"whole number. Correct it, or give {pasted(name, 'number')}"
         )
     log = options.scale == "log"
     if log:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
 from lightning_mbo.errors import DataError
-from lightning_mbo.tabular.column_options import pasted
+from lightning_mbo.tabular.column_options import pasted, pasted_missing
 from lightning_mbo.tabular.dates import are_dates, are_dates_in_digits
 from lightning_mbo.tabular.entries import bad_entry
+from lightning_mbo.tabular.headers import is_named_by_place
+from lightning_mbo.tabular.text_files import WHOLE
 
 _ALMOST_A_NUMBER = r"[<>~≤≥±$€£ ]*[+-]?\d[\d,.' ]*([eE][+-]?\d+)?\s*[%°$€£]?[CFK]?"
 _MOMENTS = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period")
 """What pandas calls dates, times and spans of time."""
+_CENSORED = r"[<>≤≥]=?\s*[\d.,]"
+_MOST_HINTED = 5
 _UPPER_WORD, _LOWER_WORD = r"[A-Z*-]+", r"[a-z-]+"
 _MOST_LETTERS, _MOST_LOWER_LETTERS = 24, 6
 _MOST_LEVELS = 100
@@ -23,10 +29,11 @@ _COUNTING_NAMES = ("index", "id", "row", "no", "nr", "#")
 def inferred_kind(column: pd.Series, source: str) -> str:
     """The kind of a column by its values.
 
-    Whole numbers are `integer` and others `number`. Of texts, those over a small alphabet of which
-    most differ are a `sequence`; those of which few differ a `category`, as are truth values. A
-    text that differs from row to row is an `identifier`: it names the rows and says nothing of
-    new ones.
+    Numbers that are whole by their type, or written so, or that are zeros and ones are `integer`,
+    others `number`: what is written 5.0 might have been 5.1. Of texts, those over a small alphabet
+    of which most differ are a `sequence`; those of which few differ a `category`, as are truth
+    values. A text that differs from row to row is an `identifier`: it names the rows and says
+    nothing of new ones.
 
     Args:
         column: With its name; missing entries say nothing. Labelled by row numbers from 0.
@@ -56,7 +63,16 @@ def inferred_kind(column: pd.Series, source: str) -> str:
         return "count"
     if are_dates_in_digits(numbers):
         raise _dates(column, source)
-    return "integer" if (numbers % 1 == 0).all() else "number"
+    return "integer" if _is_whole(values, numbers) else "number"
+
+
+def _is_whole(values: pd.Series, numbers: pd.Series) -> bool:
+    if pd.api.types.is_integer_dtype(values) or numbers.isin((0, 1)).all():
+        return True
+    if pd.api.types.is_float_dtype(values) or (numbers % 1 != 0).any():
+        return False
+    texts = pd.Series(values.unique()).astype(str)
+    return bool(texts.str.fullmatch(WHOLE.pattern).all())
 
 
 def kind_of_rows(column: pd.Series) -> str | None:
@@ -101,7 +117,7 @@ def _kind_of_texts(texts: pd.Series, source: str) -> str:
         bad = pd.to_numeric(texts, errors="coerce").isna()
         raise DataError(
             f"{_no_number(texts, bad, source)}. Or, if these are names: "
-            f"--data.columns '{{{texts.name}: category}}'"
+            f"{pasted(str(texts.name), 'category')}"
         )
     if is_sequence(texts):
         return "sequence"
@@ -111,16 +127,18 @@ def _kind_of_texts(texts: pd.Series, source: str) -> str:
     if share > 0.5 or len(distinct) > _MOST_LEVELS:
         raise DataError(
             f"{source}, column {texts.name!r} has {len(distinct):,} different texts in "
-            f"{len(texts):,} rows: give --data.columns '{{{texts.name}: category}}' to design it "
-            f"all the same, or '{{{texts.name}: ignore}}' to leave it out"
+            f"{len(texts):,} rows: give {pasted(str(texts.name), 'category')} to design it all the "
+            f"same, or {pasted(str(texts.name), 'ignore')} to leave it out"
         )
     return "category"
 
 
 def _counts_rows(name: str, numbers: pd.Series, num_rows: int) -> bool:
     """Whether a column has no name, or that of an index, and numbers the rows."""
-    unnamed = name.startswith("Unnamed: ") or name == ""
-    if not (unnamed or name.casefold() in _COUNTING_NAMES) or len(numbers) != num_rows:
+    if (
+        not (is_named_by_place(name) or name.casefold() in _COUNTING_NAMES)
+        or len(numbers) != num_rows
+    ):
         return False
     return bool((numbers.diff().iloc[1:] == 1).all()) and numbers.iloc[0] in (0, 1)
 
@@ -135,4 +153,13 @@ def _dates(column: pd.Series, source: str) -> DataError:
 
 def _no_number(column: pd.Series, bad: pd.Series, source: str) -> str:
     row = bad.index[int(bad.to_numpy().argmax())]
-    return bad_entry(source, column.name, row, column[row], "a finite number", int(bad.sum()))
+    message = bad_entry(source, column.name, row, column[row], "a finite number", int(bad.sum()))
+    texts = column[bad].dropna().astype(str).str.strip().unique()[:_MOST_HINTED]
+    if re.match(_CENSORED, texts[0]):
+        return (
+            f"{message}. A limit is no measurement, and no oracle here takes one: write a number "
+            f"that stands for it, or leave such rows out with {pasted_missing(texts)}"
+        )
+    if texts[0].casefold().lstrip("+-") in ("inf", "infinity"):
+        return message
+    return f"{message}. What stands for a missing entry: {pasted_missing(texts)}"

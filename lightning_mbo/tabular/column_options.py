@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Container, Mapping
+import shlex
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -23,6 +24,8 @@ KINDS = {
     "ignore": (),
 }
 """The kinds that can be given, and what can be said of each."""
+
+_WORDS_OF_YAML = ("yes", "no", "on", "off", "true", "false", "null")
 
 SETTINGS = ("number", "integer", "category", "sequence")
 """The kinds of what is designed."""
@@ -99,8 +102,25 @@ def _options() -> list[str]:
 
 def pasted(column: str, kind: str) -> str:
     """The option that gives a column a kind, for the command line."""
-    word = column if re.fullmatch(r"[^\W\d]\w*", column) else json.dumps(column)
-    return f"--data.columns '{{{word}: {kind}}}'"
+    plain = re.fullmatch(r"[^\W\d]\w*", column) and column.casefold() not in _WORDS_OF_YAML
+    word = column if plain else json.dumps(column, ensure_ascii=False)
+    return f"--data.columns {shlex.quote(f'{{{word}: {kind}}}')}"
+
+
+def pasted_list(option: str, names: Iterable[str]) -> str:
+    """An option with some names, for the command line."""
+    names = list(names)
+    # Separated by commas where they have none themselves, else as a list.
+    together = ", ".join(names)
+    is_list = any("," in name for name in names) or together.startswith("[")
+    text = json.dumps(names, ensure_ascii=False) if is_list else together
+    quoted = shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
+    return f"--data.{option}{'=' if text.startswith('-') else ' '}{quoted}"
+
+
+def pasted_missing(texts: Iterable[str]) -> str:
+    """The option by which texts stand for missing entries, for the command line."""
+    return pasted_list("missing_values", texts)
 
 
 def parse_columns(columns: Mapping[str, Any]) -> dict[str, ColumnOptions]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from lightning_mbo.data.base import FEWEST_DESIGNS
-from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind, kind_of_rows
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
@@ -22,11 +22,14 @@ from lightning_mbo.tabular.constraints import LinearConstraint, named_columns
 from lightning_mbo.tabular.empties import with_empties
 from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
+from lightning_mbo.tabular.headers import missing_column
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
 from lightning_mbo.tabular.sequence_letters import letter_notes
+from lightning_mbo.tabular.summary_rows import check_no_summary
 from lightning_mbo.tabular.tidying import with_spellings
 from lightning_mbo.tabular.understanding import understand
+from lightning_mbo.tabular.whole_numbers import floating
 from lightning_mbo.tabular.wording import LAWS, law_note
 
 _LEFT_OUT = {
@@ -124,9 +127,11 @@ def prepare(
             f"{source} has {len(table)} rows, too few to learn from: at least {FEWEST_DESIGNS} are "
             "needed"
         )
+    texts = [name for name, given in options.items() if given.kind in ("category", "sequence")]
+    check_no_summary(table, texts, source)
     properties = as_numbers(table[roles.target], source)
     kinds = _kinds(table, source, roles, options)
-    table, spelled, doubts = with_spellings(table, kinds, options)
+    table, spelled, doubts = with_spellings(floating(table), kinds, options)
     whole, kinds, notes = with_empties(table, kinds, options, missing is None)
     used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
     if not used:
@@ -184,7 +189,7 @@ def prepare(
         groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
-        _shown(table, roles, kinds, layout),
+        _shown(table, rows, roles, kinds, layout),
         held,
         [*spelled, *letters, *notes, *found.notes, *(law_note(law, held, laws) for law in more)],
         [*doubts, *found.questions],
@@ -201,17 +206,13 @@ def _check_names(
     own = {f"data.{role}": name for role, name in vars(roles).items() if name is not None}
     for option, name in own.items():
         if name not in table.columns:
-            raise ConfigurationError(
-                f"{option}: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
-            )
+            raise ConfigurationError(missing_column(option, source, name, list(table.columns)))
     if len(set(own.values())) < len(own):
         raise ConfigurationError(f"{' and '.join(own)} must be different columns")
     for name, given in options.items():
         option = "data.other_results" if given.kind == "result" else "data.columns"
         if name not in table.columns:
-            raise ConfigurationError(
-                f"{option}: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
-            )
+            raise ConfigurationError(missing_column(option, source, name, list(table.columns)))
         if name in own.values():
             raise ConfigurationError(f"{option}: {name!r} is no part of the designs")
 
@@ -240,8 +241,7 @@ def _warn_of(name: str, kind: str, source: str) -> None:
     if kind == "identifier":
         warnings.warn(
             f"{source}: the text in column {name!r} differs from row to row and is left out. If it "
-            f"is part of the design give --data.columns '{{{name}: category}}' or '{{{name}: "
-            "sequence}'",
+            f"is part of the design give {pasted(name, 'category')} or {pasted(name, 'sequence')}",
             stacklevel=4,
         )
     elif kind == "empty":
@@ -306,12 +306,16 @@ def _check_columns(columns: Sequence[Column], kinds: Mapping[str, str], source: 
     if len(sequences) > 1:
         raise ConfigurationError(
             f"{source}: the columns {sequences[0]!r} and {sequences[1]!r} both hold sequences, and "
-            f"a design has one: give --data.columns '{{{sequences[1]}: ignore}}'"
+            f"a design has one: give {pasted(sequences[1], 'ignore')}"
         )
 
 
 def _shown(
-    table: pd.DataFrame, roles: Roles, kinds: Mapping[str, str], layout: TableLayout
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    roles: Roles,
+    kinds: Mapping[str, str],
+    layout: TableLayout,
 ) -> Table:
     described = {c.name: (c.kind, c.describe()) for c in layout.columns}
     described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
@@ -324,7 +328,7 @@ def _shown(
     shown.add_column("missing", justify="right")
     for name in table.columns:
         if name in named:
-            numbers = pd.to_numeric(table[name], errors="coerce")
+            numbers = pd.to_numeric(rows[name], errors="coerce")
             entry = named[name], f"{numbers.min():g} to {numbers.max():g}"
         else:
             entry = described.get(name) or (_role(kinds[name]), _LEFT_OUT[kinds[name]])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.tabular.column_kinds import as_numbers
-from lightning_mbo.tabular.column_options import pasted
+from lightning_mbo.tabular.column_options import pasted, pasted_list
 from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.dummies import Dummies, find_dummies
 from lightning_mbo.tabular.following import (
@@ -126,6 +126,11 @@ class _Reader:
         """Columns of some kinds of which the user says nothing."""
         return [n for n in self.names if self.found.kinds[n] in kinds and n not in self.given]
 
+    def _open_whole(self) -> list[str]:
+        """Such columns of whole numbers, however they are written."""
+        names = self._open("number", "integer")
+        return [n for n in names if not (self.numbers[n] % 1).any()]
+
     def _leave_out(self, names: Sequence[str], kind: str) -> None:
         self.found.kinds |= dict.fromkeys(names, kind)
         self.table = self.table.drop(columns=list(names))
@@ -133,7 +138,7 @@ class _Reader:
 
     def find_counters(self) -> None:
         """Leave out what counts the rows."""
-        counters = {n: counting(n, self.numbers[n]) for n in self._open("number", "integer")}
+        counters = {n: counting(n, self.numbers[n]) for n in self._open_whole()}
         counters = {name: how for name, how in counters.items() if how is not None}
         others = self.table.drop(columns=list(counters))
         if not counters or others.empty or not tells_apart(row_hashes(others)):
@@ -141,10 +146,11 @@ class _Reader:
         possible = [name for name, how in counters.items() if how == "may count"]
         for name, how in counters.items():
             if how == "counts":
-                undo = pasted(name, self.found.kinds[name])
+                kind = self.found.kinds[name]
                 self._leave_out([name], "count")
                 self.found.notes.append(
-                    f"{name!r} counts the rows and is left out. If it is a setting: {undo}"
+                    f"{name!r} counts the rows and is left out. If it is a setting: "
+                    f"{pasted(name, kind)}"
                 )
             elif len(possible) == 1:
                 self.found.questions.append(
@@ -179,7 +185,7 @@ class _Reader:
                 f"{self.target!r} as another result would, and "
                 f"{verb(self.suspected, 'is', 'are')} designed as "
                 f"{verb(self.suspected, 'a setting', 'settings')}. What is measured with it, and "
-                f"cannot be set: --data.other_results {json.dumps(', '.join(self.suspected))}"
+                f"cannot be set: {pasted_list('other_results', self.suspected)}"
             )
 
     def find_repeats(self) -> None:
@@ -201,7 +207,7 @@ class _Reader:
                     f"without {name!r} most rows measure a design again. If it is no setting: "
                     f"{pasted(name, 'replicate')}"
                 )
-        for name in self._open("integer", "category"):
+        for name in (*self._open_whole(), *self._open("category")):
             if is_named_as_group(name) and name not in self.suspected:
                 self.found.questions.append(
                     f"{name!r} is designed as a setting. If rows only belong together by it: "

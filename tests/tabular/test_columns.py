@@ -39,7 +39,10 @@ PEPTIDES = [
         ([0.5, 1.0, None, 2.0], "number"),
         (["0.5", "1e3", None], "number"),
         ([1, 2, 4], "integer"),
-        ([1.0, None, 4.0], "integer"),
+        ([1.0, 2.0, 4.0], "number"),
+        ([1.0, 0.0, 0.0], "integer"),
+        (["1", "2", None], "integer"),
+        (["1.0", "2", None], "number"),
         ([True, False, True], "category"),
         ([True, None, False], "category"),
         (["a", "b", "a", "b", None], "category"),
@@ -63,10 +66,10 @@ def test_kinds(values: list[Any], kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "kind"),
     [
-        ("Unnamed: 0", [0, 1, 2], "count"),
+        ("column_1", [0, 1, 2], "count"),
         ("id", [1, 2, 3], "count"),
         ("ID", [0, 1, 2], "count"),
-        ("Unnamed: 0", [0, 2, 1], "integer"),
+        ("column_1", [0, 2, 1], "integer"),
         ("x", [0, 1, 2], "integer"),
     ],
 )
