@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -74,7 +74,7 @@ class CSV(DesignDataModule):
         laws: bool | list[str] = True,
         header: int = 1,
         sheet: str | int | None = None,
-        missing_values: str | list[str] | None = None,
+        missing_values: str | list[str | int | float] | None = None,
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -300,10 +300,11 @@ class CSV(DesignDataModule):
             )
 
 
-def _listed(given: str | list[str] | None) -> list[str]:
+def _listed(given: str | Sequence[str | int | float] | None) -> list[str]:
     """What is given as a list, or separated by commas."""
     entries = given.split(",") if isinstance(given, str) else given or []
-    return [entry.strip() for entry in entries if entry.strip()]
+    texts = [str(entry).strip() for entry in entries]
+    return [text for text in texts if text]
 
 
 def _imported(path: str) -> Predicate:

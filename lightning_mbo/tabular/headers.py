@@ -36,8 +36,8 @@ class Head(NamedTuple):
     ends: list[int]
 
     def num_skipped(self, header: int) -> int:
-        """How many rows of the file so many header lines end with."""
-        return self.ends[header - 1] if header else 0
+        """How many rows of the file lie above the table's, with so many header lines."""
+        return self.ends[header - 1] if header else self.ends[0] - 1
 
 
 def head_of_text(text: str, separator: str) -> Head:

@@ -342,3 +342,12 @@ def test_distances_of_nearest_others() -> None:
     designs = torch.tensor([[0.0], [1.0], [1.5], [9.0], [9.0]])
     found = nearest_others(designs, torch.tensor([0, 2, 3]), Table.distances)
     assert found.tolist() == [1.0, 0.5, 0.0]
+
+
+def test_small_numbers_are_not_shown_as_zero() -> None:
+    data = loaded(Table())
+    shown = evidence(data)
+    stds = torch.full((30,), 2.0).double()
+    stds[1] = 6.4e-4
+    listed = table(render(evidence(data, figures=shown.figures | {"oracle_std": stds})))
+    assert listed["± std"].astype(float).tolist()[:3] == [2.0, 6.4e-4, 2.0]

@@ -1,13 +1,15 @@
-"""What is said of columns, one by one or by patterns of their names."""
+"""What is said of columns, one by one or by patterns of their names, and as it is to be pasted."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
@@ -16,6 +18,8 @@ from lightning_mbo.tabular.column_options import (
     TextColumns,
     for_columns,
     parse_columns,
+    pasted,
+    pasted_list,
 )
 
 NAMES = ["dose_a", "dose_b", "temp", "x*"]
@@ -108,3 +112,42 @@ def test_roles_are_found_among_columns_of_a_pattern(capsys: pytest.CaptureFixtur
     assert "'replicate' only tells apart rows" in capsys.readouterr().out
     kept = loaded(frame, **{"*": "number", "replicate": "number"})
     assert "replicate" in kept.to_user_units(kept.designs)
+
+
+ODD_NAMES = [
+    "x",
+    "Run date [UTC]",
+    "Jim's yield",
+    'the "best" one',
+    "größe (µm)",
+    "a: b",
+    "{a}, $HOME `ls` \\n !1",
+    "no",
+    "True",
+    "12",
+    "- x",
+    "#",
+    "two\nlines",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_column_to_paste(name: str) -> None:
+    option, text = shlex.split(pasted(name, "ignore"))
+    assert option == "--data.columns"
+    assert yaml.safe_load(text) == {name: "ignore"}
+
+
+def test_plain_names_are_pasted_plain() -> None:
+    assert pasted("x", "number") == "--data.columns '{x: number}'"
+
+
+@pytest.mark.parametrize(
+    "names", [[name] for name in ODD_NAMES] + [ODD_NAMES, ["a", "b c"], ["-999"]]
+)
+def test_lists_to_paste(names: list[str]) -> None:
+    words = shlex.split(pasted_list("other_results", names))
+    option, text = words if len(words) == 2 else words[0].split("=", 1)
+    assert option == "--data.other_results"
+    found = yaml.safe_load(text) if text.startswith("[") else text.split(",")
+    assert [name.strip() for name in found] == names
