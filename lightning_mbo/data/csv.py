@@ -19,21 +19,24 @@ from torch import Tensor
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.label_noise import LabelNoise
-from lightning_mbo.designs import euclidean, hamming, mixed, nearest
-from lightning_mbo.errors import ConfigurationError, did_you_mean
+from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
+from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import parse_columns
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
+from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.pool import Pool, outside_range, pool_of
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
 from lightning_mbo.tabular.reading import plain, read_table
-from lightning_mbo.tabular.wording import LAWS
+from lightning_mbo.tabular.wording import LAWS, listed
 
 Predicate = Callable[[pd.DataFrame], Any]
 """Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
 _CHUNK_SIZE = 50_000
+_FRAME = "the data frame"
 
 
 class CSV(DesignDataModule):
@@ -120,7 +123,7 @@ class CSV(DesignDataModule):
             if law not in LAWS:
                 raise ConfigurationError(f"data.laws: there is no {law}{did_you_mean(law, LAWS)}")
         self.path = path if isinstance(path, pd.DataFrame) else Path(path)
-        self.source = "the data frame" if isinstance(path, pd.DataFrame) else str(path)
+        self.source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
         self.roles = Roles(target, error_column, weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
@@ -148,7 +151,7 @@ class CSV(DesignDataModule):
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
         prepared = prepare(
-            self._read(),
+            self._read(self.path),
             self.source,
             self.roles,
             self.options,
@@ -186,6 +189,49 @@ class CSV(DesignDataModule):
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """The user's own columns, with the user's own values."""
         return self._layout.decode(designs)
+
+    def encode(self, table: pd.DataFrame) -> Tensor:
+        """Designs ``(m, *design_shape)``, float64, of a data frame of designs in the user's units.
+
+        It has the table's columns; those that are left out, constant or follow from others may be
+        missing, and others are ignored. Loads the table if that has not been done.
+
+        Raises:
+            DataError: If a column is missing, or an entry is empty or none that the table could
+                have.
+        """
+        self.setup("predict")
+        entries = entries_of(plain(table, _FRAME), self._layout, _FRAME)
+        check_complete(entries, _FRAME)
+        return self._layout.encode(entries)
+
+    def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
+        """A list of designs, each once; None: the rows of the table that have no target.
+
+        What is left out of it, and what the oracle or the user may not expect there, is said.
+
+        Raises:
+            DataError: As `encode`, and if there is no design in it; rows with empty entries are
+                left out.
+        """
+        source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
+        target = self.roles.target
+        if path is None:
+            path, source = self.path, self.source
+            table = self._read(path)
+            table = table[table[target].isna()]
+            if table.empty:
+                raise DataError(
+                    f"{source}: all rows have a {target}, and none is left to rank. Give a list of "
+                    "designs: --search.path FILE"
+                )
+        else:
+            table = self._read(path, "--candidates or --search.path")
+        pool, left_out = pool_of(table.drop(columns=target, errors="ignore"), self._layout, source)
+        for line in left_out:
+            warnings.warn(line, stacklevel=2)
+        self._report_pool(pool, source)
+        return pool
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
         """The most similar design of the table: its first row, from 1, and what was measured.
@@ -242,13 +288,15 @@ class CSV(DesignDataModule):
             held &= _answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)
 
-    def _read(self) -> pd.DataFrame:
-        if isinstance(self.path, pd.DataFrame):
-            return plain(self.path, self.source)
-        kept = [
+    def _read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
+        if isinstance(path, pd.DataFrame):
+            return plain(path, _FRAME)
+        kept = {
             n for n, options in self.options.items() if options.kind in ("category", "sequence")
-        ]
-        return read_table(self.path, text_columns=kept)
+        }
+        if hasattr(self, "_layout"):
+            kept |= self._layout.text_columns
+        return read_table(path, text_columns=kept, option=option)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         show(prepared.shown)
@@ -273,6 +321,29 @@ class CSV(DesignDataModule):
                 f"learns from them all the same; the first is data row "
                 f"{self._row_numbers[outside.argmax()]}",
                 stacklevel=4,
+            )
+
+    def _report_pool(self, pool: Pool, source: str) -> None:
+        num = len(pool.designs)
+        known = int(are_among(pool.designs, self.known_designs).sum())
+        if known:
+            say(
+                f"{source}: {known:,} of {num:,} designs are in the table and not handed out, "
+                "unless --keep_known true"
+            )
+        beyond, names = outside_range(pool.entries, self._layout)
+        if beyond:
+            say(
+                f"{source}: {beyond:,} of {num:,} designs lie outside the range of the table, in "
+                f"{listed(names)}: there the oracle has seen nothing"
+            )
+        moved = (self.nearest_allowed(pool.designs) - pool.designs).abs() > 1e-6
+        unmade = moved.flatten(1).any(1) | ~self.feasible(pool.designs)
+        if unmade.any():
+            say(
+                f"{source}: {unmade.sum():,} of {num:,} designs are out of the bounds, steps or "
+                "constraints that a search is held to, and ranked all the same; the first is data "
+                f"row {pool.row_numbers[int(unmade.int().argmax())]}"
             )
 
 

@@ -80,12 +80,15 @@ def read_csv(
     return table
 
 
-def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, text_columns: Collection[str] = (), option: str = "data.path"
+) -> pd.DataFrame:
     """Read a table by the suffix of its file: CSV, TSV, Parquet, or the first sheet of Excel.
 
     Args:
         path: Of the file; text may be compressed.
         text_columns: Which columns of a text are kept as they are written.
+        option: Which option the user named the file by.
 
     Returns:
         With blanks about the columns' names removed.
@@ -93,7 +96,7 @@ def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
     Raises:
         DataError: If there is no such file, or it is not such a table.
     """
-    check_is_file(path, "data.path", "a CSV, TSV, Parquet or Excel file")
+    check_is_file(path, option, "a CSV, TSV, Parquet or Excel file")
     suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
     format_ = suffixes[-2] if suffixes[-1] in _COMPRESSED and len(suffixes) > 1 else suffixes[-1]
     with path.open("rb") as file:
@@ -108,7 +111,7 @@ def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
         table = _read_binary(path, format_)
     elif format_ in _TEXT:
         separator = "\t" if format_ in (".tsv", ".tab") else None
-        table = read_csv(path, separator, text_columns=text_columns, unique_names=True)
+        table = read_csv(path, separator, option, text_columns, unique_names=True)
         table = with_decimal_points(table, path)
     else:
         raise DataError(
