@@ -176,11 +176,11 @@ class CandidateWriter(DesignCallback):
         figures = _figures(prediction, search.present_threshold)
         drawn = self._draws.drawn.to(designs.device)
         figures |= search.log_densities(drawn[order])
-        ratios = _log_ratios(search, figures)
-        if pool is not None and search.densities is not None:
+        held_out_log_ratios, log_ratios = _log_ratios(search, figures)
+        if pool is not None:
             # Nobody has drawn them: of one on a bound or a step, of all that would become it.
-            ratios = search.held_out_log_ratios(), search.log_ratios_of(data, designs)
-        figures |= intervals(data, oracle, prediction, *ratios)
+            log_ratios = search.log_ratios_of(data, designs)
+        figures |= intervals(data, oracle, prediction, held_out_log_ratios, log_ratios)
         table = self.predicted = _table(data, pool, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
@@ -298,4 +298,3 @@ def _table(
 ) -> pd.DataFrame:
     rows = None if pool is None else pool.rows_of(designs)
     return candidate_table(data, designs, figures, rows)
-

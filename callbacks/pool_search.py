@@ -62,8 +62,8 @@ class PoolSearch(Search):
         weighting = callback_of(trainer, ImportanceWeighting)
         if stage == "fit" and weighting is not None and weighting.enabled:
             raise ConfigurationError(
-                "autofocus refits the oracle to where a search model goes, and PoolSearch has none: "
-                "give --autofocus.enabled false"
+                "autofocus refits the oracle to where a search model goes, and PoolSearch has "
+                "none: give --autofocus.enabled false"
             )
         self._data = design_data(trainer)
         self._data.test_designs = {
@@ -136,6 +136,7 @@ class PoolSearch(Search):
 
 def _another_list(pool: Pool) -> CheckpointError:
     return CheckpointError(
-        f"the checkpoint was written with another list of designs than these {len(pool.designs):,}: "
-        "give that of its own run, start afresh, or rank this one with predict --candidates"
+        "the checkpoint was written with another list of designs than these "
+        f"{len(pool.designs):,}: give that of its own run, start afresh, or rank this one with "
+        "predict --candidates"
     )

@@ -127,4 +127,3 @@ class DesignProgress(ProgressBar, DesignCallback):
         if self._progress:
             self._progress.stop()
             self._progress = None
-

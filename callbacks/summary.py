@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.files import run_folder, writes_files
@@ -143,12 +144,12 @@ def _texts(known: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(texts, index=range(len(known)))
 
 
-def _figures(values: Sequence[float]) -> list[str]:
-    return [f"{value:.4g}" for value in values]
+def _figures(values: Tensor) -> list[str]:
+    return [f"{value:.4g}" for value in values.tolist()]
 
 
-def _header(name: str) -> str:
-    return name.replace("_", " ")
+def _header(name: Hashable) -> str:
+    return str(name).replace("_", " ")
 
 
 def _widths(texts: pd.DataFrame) -> list[int]:

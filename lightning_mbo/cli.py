@@ -231,8 +231,8 @@ class MBOCommandLine(LightningCLI):
             "--num_candidates",
             type=int | None,
             default=None,
-            help="How many candidates to write, good and unlike each other; default: all in fit and "
-            "of a list, 100 in predict.",
+            help="How many candidates to write, good and unlike each other; default: all in fit "
+            "and of a list, 100 in predict.",
         )
         parser.add_argument(
             "--keep_known",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.console import say, show
@@ -27,12 +23,10 @@ from lightning_mbo.tabular.constraints import check_met, parse_constraints, with
 from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.pool import Pool, outside_range, pool_of
+from lightning_mbo.tabular.predicates import Predicate, answers, imported
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
 from lightning_mbo.tabular.reading import plain, read_table
 from lightning_mbo.tabular.wording import LAWS, listed
-
-Predicate = Callable[[pd.DataFrame], Any]
-"""Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
 _CHUNK_SIZE = 50_000
@@ -129,7 +123,7 @@ class CSV(DesignDataModule):
         self.property_name = target if maximize else f"negative {target}"
         self.options = parse_columns(columns or {}) | parse_columns(_results(other_results))
         self.constraints = self._given_constraints = parse_constraints(constraints or [])
-        self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
+        self.predicate = imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
 
@@ -285,7 +279,7 @@ class CSV(DesignDataModule):
             table = self._layout.decode(designs, names)
             held &= np.all([constraint.holds(table) for constraint in self.constraints], axis=0)
         if self.predicate is not None:
-            held &= _answers(self.predicate, self.to_user_units(designs))
+            held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)
 
     def _read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
@@ -350,36 +344,3 @@ class CSV(DesignDataModule):
 def _results(names: str | list[str] | None) -> dict[str, str]:
     listed = names.split(",") if isinstance(names, str) else names or []
     return {name.strip(): "result" for name in listed if name.strip()}
-
-
-def _imported(path: str) -> Predicate:
-    """The function that a user names by its import path, also from the working directory."""
-    module, _, name = path.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"data.feasible_if: there is no function {path} ({error}). Give module.function, of a "
-            "module in the working directory or installed"
-        ) from error
-    if not callable(found):
-        raise ConfigurationError(f"data.feasible_if: {path} is no function")
-    return found  # type: ignore[no-any-return]
-
-
-def _answers(predicate: Predicate, table: pd.DataFrame) -> NDArray[np.bool_]:
-    name = f"data.feasible_if {getattr(predicate, '__name__', predicate)}"
-    try:
-        answers = np.asarray(predicate(table))
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigurationError(f"{name} failed: {reason}") from error
-    if answers.shape != (len(table),) or answers.dtype != bool:
-        raise ConfigurationError(
-            f"{name} must give one truth value for each of {len(table)} rows, and gave an array of "
-            f"{answers.dtype} of the shape {answers.shape}"
-        )
-    return answers

@@ -68,9 +68,10 @@ def check_complete(entries: pd.DataFrame, source: str) -> None:
     """
     absent = entries.isna()
     if absent.any(axis=None):
-        row = absent.any(axis=1).idxmax()
+        row = _first_row(absent.any(axis=1))
+        name = absent.columns[int(absent.loc[row].to_numpy().argmax())]
         raise DataError(
-            f"{source}, column {absent.loc[row].idxmax()!r}, data row {row + 1}: empty. Fill it "
+            f"{source}, column {name!r}, data row {row + 1}: empty. Fill it "
             f"in, or leave such rows out ({absent.any(axis=1).sum():,} in all)"
         )
 
@@ -95,10 +96,10 @@ def _levels(column: CategoryColumn, values: pd.Series, source: str) -> pd.Series
     found = {value: known.get(value, known.get(str(value).strip())) for value in distinct}
     unknown = [value for value in distinct if found[value] is None]
     if unknown:
-        row = values.isin(unknown).idxmax()
+        row = _first_row(values.isin(unknown))
         raise DataError(
-            f"{_place(source, column, row)}: {str(values[row])!r} is no level in the table, and the "
-            f"oracle knows no other{did_you_mean(str(values[row]), map(str, column.levels))}"
+            f"{_place(source, column, row)}: {str(values[row])!r} is no level in the table, and "
+            f"the oracle knows no other{did_you_mean(str(values[row]), map(str, column.levels))}"
         )
     return values.map(found).astype(object)
 
@@ -108,7 +109,7 @@ def _words(column: SequenceColumn, values: pd.Series, source: str) -> pd.Series:
     alphabet = column.alphabet.removesuffix(GAP) if column.padded else column.alphabet
     wrong = ~words.map(lambda word: set(word).issubset(alphabet)).astype(bool)
     if wrong.any():
-        row = wrong.idxmax()
+        row = _first_row(wrong)
         letter = next(letter for letter in words[row] if letter not in alphabet)
         raise DataError(
             f"{_place(source, column, row)}: the letter {letter!r}, and the oracle knows none but "
@@ -117,7 +118,7 @@ def _words(column: SequenceColumn, values: pd.Series, source: str) -> pd.Series:
     lengths = words.str.len()
     wrong = lengths > column.length if column.padded else lengths != column.length
     if wrong.any():
-        row = wrong.idxmax()
+        row = _first_row(wrong)
         at_most = "at most " * column.padded
         raise DataError(
             f"{_place(source, column, row)}: {lengths[row]} letters, where those of the table have "
@@ -133,7 +134,7 @@ def _check_constant(column: ConstantColumn, values: pd.Series, source: str) -> N
     else:
         differs = given.astype(str).str.strip() != str(column.value).strip()
     if differs.any():
-        row = differs.idxmax()
+        row = _first_row(differs)
         raise DataError(
             f"{_place(source, column, row)}: {str(given[row])!r}, where the table has "
             f"{column.value} throughout, which says nothing of others. Remove the row "
@@ -147,7 +148,7 @@ def _collapsed(group: Dummies, table: pd.DataFrame, source: str) -> pd.Series:
     whole = ones.notna().all(axis=1)
     wrong = whole & ~(ones.isin((0, 1)).all(axis=1) & (ones.sum(axis=1) == 1))
     if wrong.any():
-        row = wrong.idxmax()
+        row = _first_row(wrong)
         raise DataError(
             f"{source}, data row {row + 1}: of {listed(group.names)} exactly one is 1 in every row "
             f"of the table, and the oracle knows nothing else ({wrong.sum():,} such rows in all)"
@@ -173,22 +174,26 @@ def _column(table: pd.DataFrame, name: str, source: str) -> pd.Series:
     return table[name]
 
 
-def _check_follows(
-    follower: LookedUp, values: pd.Series, leading: pd.Series, source: str
-) -> None:
+def _check_follows(follower: LookedUp, values: pd.Series, leading: pd.Series, source: str) -> None:
     both = values.notna() & leading.notna()
-    expected = pd.Series(follower.of(leading[both]), index=values.index[both], dtype=object)
-    differs = expected.astype(str).str.strip() != values[both].astype(str).str.strip()
-    numbers = pd.to_numeric(expected, errors="coerce"), pd.to_numeric(values[both], errors="coerce")
-    differs &= ~pd.Series(np.isclose(*(n.astype(np.float64) for n in numbers)), differs.index)
+    given = values[both]
+    expected = pd.Series(follower.of(leading[both]), index=given.index, dtype=object)
+    differs = expected.astype(str).str.strip() != given.astype(str).str.strip()
+    one, other = (pd.to_numeric(v, errors="coerce").to_numpy(np.float64) for v in (expected, given))
+    differs &= ~np.isclose(one, other)
     if differs.any():
-        row = differs.idxmax()
+        row = _first_row(differs)
         raise DataError(
-            f"{_place(source, follower, row)}: {str(values[row])!r}, where the table has "
+            f"{_place(source, follower, row)}: {str(given[row])!r}, where the table has "
             f"{str(expected[row])!r} for {follower.leader} {leading[row]}: the oracle knows "
-            f"nothing else ({differs.sum():,} such rows in all). Correct it, or leave the column out"
+            f"nothing else. Correct it, or leave the column out ({differs.sum():,} such rows in "
+            "all)"
         )
 
 
 def _place(source: str, column: Column | LookedUp, row: int) -> str:
     return f"{source}, column {column.name!r}, data row {row + 1}"
+
+
+def _first_row(wrong: pd.Series) -> int:
+    return int(wrong.index[int(wrong.to_numpy().argmax())])

@@ -61,12 +61,9 @@ class TableLayout:
     @property
     def text_columns(self) -> set[str]:
         """The columns of a file of designs that are read as they are written."""
-        return {
-            column.name
-            for column in self.columns
-            if isinstance(column, SequenceColumn)
-            or (isinstance(column, CategoryColumn) and any(isinstance(v, str) for v in column.levels))
-        }
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        named = {c.name for c in categories if any(isinstance(level, str) for level in c.levels)}
+        return named | {c.name for c in self.columns if isinstance(c, SequenceColumn)}
 
     def encode(self, table: pd.DataFrame) -> Tensor:
         """Designs ``(m, *shape)``, float64, of rows without missing entries."""

@@ -91,10 +91,7 @@ def outside_range(designs: pd.DataFrame, layout: TableLayout) -> tuple[int, list
         Their number, and the names of the columns.
     """
     beyond = pd.DataFrame(
-        {
-            column.name: ~designs[column.name].between(*column.seen)
-            for column in layout.numbers
-        },
+        {column.name: ~designs[column.name].between(*column.seen) for column in layout.numbers},
         index=designs.index,
     )
     return int(beyond.any(axis=1).sum()), list(beyond.columns[beyond.any()])
