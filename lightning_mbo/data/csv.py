@@ -206,10 +206,10 @@ class CSV(DesignDataModule):
 
         Raises:
             DataError: As `encode`, and if there is no design in it; rows with empty entries are
-                left out.
+                left out, unless they are to be refused.
         """
         source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
-        target = self.roles.target
+        target, roles = self.roles.target, [*vars(self.roles).values()]
         if path is None:
             path, source = self.path, self.source
             table = self._read(path)
@@ -221,7 +221,8 @@ class CSV(DesignDataModule):
                 )
         else:
             table = self._read(path, "--candidates or --search.path")
-        pool, left_out = pool_of(table.drop(columns=target, errors="ignore"), self._layout, source)
+        table = table.drop(columns=roles, errors="ignore")
+        pool, left_out = pool_of(table, self._layout, source, self.missing == "refuse")
         for line in left_out:
             warnings.warn(line, stacklevel=2)
         self._report_pool(pool, source)
@@ -331,7 +332,7 @@ class CSV(DesignDataModule):
                 f"{source}: {beyond:,} of {num:,} designs lie outside the range of the table, in "
                 f"{listed(names)}: there the oracle has seen nothing"
             )
-        moved = (self.nearest_allowed(pool.designs) - pool.designs).abs() > 1e-6
+        moved = (self._layout.nearest(pool.designs) - pool.designs).abs() > 1e-6
         unmade = moved.flatten(1).any(1) | ~self.feasible(pool.designs)
         if unmade.any():
             say(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_mbo.designs import first_occurrences
 from lightning_mbo.errors import DataError
-from lightning_mbo.tabular.encoding import entries_of
+from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.layout import TableLayout
 
 
@@ -41,13 +41,16 @@ def _keys(designs: Tensor) -> list[bytes]:
     return [row.tobytes() for row in designs.flatten(1).double().numpy(force=True)]
 
 
-def pool_of(table: pd.DataFrame, layout: TableLayout, source: str) -> tuple[Pool, list[str]]:
+def pool_of(
+    table: pd.DataFrame, layout: TableLayout, source: str, refuse_empty: bool = False
+) -> tuple[Pool, list[str]]:
     """Read a list of designs.
 
     Args:
         table: Of the user, labelled by row numbers from 0.
         layout: Of the table from which the oracle has learnt.
         source: What to call the list in messages.
+        refuse_empty: Whether rows with missing entries are refused, and not left out.
 
     Returns:
         The list, and which of its rows were left out, a sentence each.
@@ -57,6 +60,8 @@ def pool_of(table: pd.DataFrame, layout: TableLayout, source: str) -> tuple[Pool
             left.
     """
     entries, notes = entries_of(table, layout, source), []
+    if refuse_empty:
+        check_complete(entries, source)
     complete = entries.notna().all(axis=1)
     if not complete.all():
         counts = entries.isna().sum()
