@@ -222,9 +222,7 @@ class CSV(DesignDataModule):
         else:
             table = self._read(path, "--candidates or --search.path")
         table = table.drop(columns=roles, errors="ignore")
-        pool, left_out = pool_of(table, self._layout, source, self.missing == "refuse")
-        for line in left_out:
-            warnings.warn(line, stacklevel=2)
+        pool = pool_of(table, self._layout, source, self.missing == "refuse")
         self._report_pool(pool, source)
         return pool
 
@@ -320,6 +318,11 @@ class CSV(DesignDataModule):
 
     def _report_pool(self, pool: Pool, source: str) -> None:
         num = len(pool.designs)
+        if num < pool.num_rows:
+            say(
+                f"{source}: {pool.num_rows - num:,} of {pool.num_rows:,} rows have the design of a "
+                "row above and are left out"
+            )
         known = int(are_among(pool.designs, self.known_designs).sum())
         if known:
             say(

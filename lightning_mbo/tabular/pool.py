@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,12 +24,14 @@ class Pool:
         rows: As they were given, with all their columns, m rows.
         entries: What the columns of the design have in them, m rows.
         row_numbers: Of each in the list, from 1, ``(m,)``.
+        num_rows: Of the list with all entries, of which some may repeat a design.
     """
 
     designs: Tensor
     rows: pd.DataFrame
     entries: pd.DataFrame
     row_numbers: Sequence[int]
+    num_rows: int
 
     def rows_of(self, designs: Tensor) -> pd.DataFrame:
         """The rows that designs ``(c, *design_shape)`` of this list were made of."""
@@ -43,7 +46,7 @@ def _keys(designs: Tensor) -> list[bytes]:
 
 def pool_of(
     table: pd.DataFrame, layout: TableLayout, source: str, refuse_empty: bool = False
-) -> tuple[Pool, list[str]]:
+) -> Pool:
     """Read a list of designs.
 
     Args:
@@ -52,37 +55,31 @@ def pool_of(
         source: What to call the list in messages.
         refuse_empty: Whether rows with missing entries are refused, and not left out.
 
-    Returns:
-        The list, and which of its rows were left out, a sentence each.
-
     Raises:
         DataError: If a column is missing, an entry is none that the table could have, or no row is
             left.
     """
-    entries, notes = entries_of(table, layout, source), []
+    entries = entries_of(table, layout, source)
     if refuse_empty:
         check_complete(entries, source)
     complete = entries.notna().all(axis=1)
     if not complete.all():
         counts = entries.isna().sum()
         empty = ", ".join(f"{name} {count:,}" for name, count in counts[counts > 0].items())
-        notes.append(
+        warnings.warn(
             f"{source}: {(~complete).sum():,} of {len(table):,} rows are left out for missing "
-            f"entries: {empty}"
+            f"entries: {empty}",
+            stacklevel=3,
         )
         entries = entries[complete]
     if entries.empty:
         raise DataError(f"{source}: no row has all entries, there is nothing to rank")
     designs = layout.encode(entries)
     first = first_occurrences(designs)
-    if len(first) < len(designs):
-        notes.append(
-            f"{source}: {len(designs) - len(first):,} of {len(designs):,} rows repeat the design "
-            "of a row above and are left out"
-        )
     entries = entries.iloc[first.numpy()]
     rows = table.loc[entries.index].reset_index(drop=True)
-    return Pool(designs[first], rows, entries, (entries.index + 1).tolist()), notes
+    row_numbers = (entries.index + 1).tolist()
+    return Pool(designs[first], rows, entries, row_numbers, len(designs))
 
 
 def outside_range(designs: pd.DataFrame, layout: TableLayout) -> tuple[int, list[str]]:
