@@ -309,9 +309,10 @@ class MBOCommandLine(LightningCLI):
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and (self.run.path / "candidates.csv").exists():
+            goes_on = not isinstance(search, callbacks.PoolSearch)
             say(
                 f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
-                f"candidates are in {self.run.path / 'candidates.csv'}. To go on, give a greater "
-                "--search.num_iterations"
+                f"candidates are in {self.run.path / 'candidates.csv'}"
+                + ". To go on, give a greater --search.num_iterations" * goes_on
             )
             sys.exit(0)

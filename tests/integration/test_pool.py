@@ -175,6 +175,9 @@ def test_a_search_in_a_list(
     with pytest.raises(SystemExit) as stop:
         fit(*POOL, "--ckpt_path=last")
     assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert "This run is finished: 1 of 1 design iterations" in printed
+    assert "num_iterations" not in printed
     rank_list("--num_candidates=null")
     assert len(predicted()) == 56
     rank_list("--candidates=table.csv")
