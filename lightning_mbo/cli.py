@@ -309,10 +309,10 @@ class MBOCommandLine(LightningCLI):
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and (self.run.path / "candidates.csv").exists():
-            goes_on = not isinstance(search, callbacks.PoolSearch)
+            more = ". To go on, give a greater --search.num_iterations"
             say(
                 f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
                 f"candidates are in {self.run.path / 'candidates.csv'}"
-                + ". To go on, give a greater --search.num_iterations" * goes_on
+                + ("" if isinstance(search, callbacks.PoolSearch) else more)
             )
             sys.exit(0)
