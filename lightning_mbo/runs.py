@@ -97,7 +97,10 @@ def leave_run_folder() -> None:
 
 
 def config_beside(args: list[str]) -> list[str]:
-    """The words of the command line, with the run's own config where only a checkpoint is given."""
+    """The words of the command line, with the run's own config where only a checkpoint is given.
+
+    How many candidates the search was asked for says nothing of a list that is to be ranked.
+    """
     options = [word.split("=")[0] for word in args]
     if "--ckpt_path" not in options or {"-c", "--config"} & set(options):
         return args
@@ -107,7 +110,10 @@ def config_beside(args: list[str]) -> list[str]:
     if value not in ("", "best", "last") and not checkpoint.is_file():
         raise CheckpointError(f"there is no checkpoint {checkpoint}")
     config = checkpoint.parent.parent / "config.yaml"
-    return [args[0], "--config", str(config), *args[1:]] if config.is_file() else args
+    if not config.is_file():
+        return args
+    unlimited = ["--num_candidates=null"] if "--candidates" in options else []
+    return [args[0], "--config", str(config), *unlimited, *args[1:]]
 
 
 def _in_folder(path: Path) -> Path:

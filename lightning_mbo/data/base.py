@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -27,6 +28,7 @@ from lightning_mbo.data.loading import (
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.space import Cells, DesignSpace
+from lightning_mbo.tabular.pool import Pool
 
 GroundTruth = Callable[[Tensor], Tensor]
 FEWEST_DESIGNS = 10
@@ -159,6 +161,17 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
+
+    def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
+        """A user's own list of designs; None: the designs of the table that have no label.
+
+        Raises:
+            ConfigurationError: By default: there is no such list without a table of the user's.
+        """
+        raise ConfigurationError(
+            f"a list of designs is read as the user's own table is, with --data CSV: "
+            f"{type(self).__name__} has none"
+        )
 
     @property
     def measured_name(self) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,28 +11,28 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.label_noise import LabelNoise
-from lightning_mbo.designs import euclidean, hamming, mixed, nearest
-from lightning_mbo.errors import ConfigurationError, did_you_mean
+from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
+from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse_columns
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
+from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.pool import Pool, outside_range, pool_of
+from lightning_mbo.tabular.predicates import Predicate, answers, imported
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
 from lightning_mbo.tabular.reading import FileOptions, plain, read_table
-from lightning_mbo.tabular.whole_numbers import as_whole, without
-from lightning_mbo.tabular.wording import LAWS
-
-Predicate = Callable[[pd.DataFrame], Any]
-"""Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
+from lightning_mbo.tabular.whole_numbers import as_whole, floating, without
+from lightning_mbo.tabular.wording import LAWS, listed
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
 _CHUNK_SIZE = 50_000
+_FRAME = "the data frame"
 
 
 class CSV(DesignDataModule):
@@ -138,7 +136,7 @@ class CSV(DesignDataModule):
             if law not in LAWS:
                 raise ConfigurationError(f"data.laws: there is no {law}{did_you_mean(law, LAWS)}")
         self.path = path if isinstance(path, pd.DataFrame) else Path(path)
-        self.source = "the data frame" if isinstance(path, pd.DataFrame) else str(path)
+        self.source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
         self.roles = Roles(target, error_column, weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
@@ -146,7 +144,7 @@ class CSV(DesignDataModule):
             dict.fromkeys(_listed(other_results), "result")
         )
         self.constraints = self._given_constraints = parse_constraints(constraints or [])
-        self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
+        self.predicate = imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
 
@@ -167,7 +165,7 @@ class CSV(DesignDataModule):
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
-        table = self._read()
+        table = self._read(self.path)
         names = [name for name in table.columns if name not in vars(self.roles).values()]
         options = for_columns(self.options, names, self.source)
         prepared = prepare(
@@ -209,6 +207,48 @@ class CSV(DesignDataModule):
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """The user's own columns, with the user's own values."""
         return self._layout.decode(designs)
+
+    def encode(self, table: pd.DataFrame) -> Tensor:
+        """Designs ``(m, *design_shape)``, float64, of a data frame of designs in the user's units.
+
+        It has the table's columns; those that are left out, constant or follow from others may be
+        missing, and others are ignored. Loads the table if that has not been done.
+
+        Raises:
+            DataError: If a column is missing, or an entry is empty or none that the table could
+                have.
+        """
+        self.setup("predict")
+        entries = entries_of(floating(self._read(table)), self._layout, _FRAME)
+        check_complete(entries, _FRAME)
+        return self._layout.encode(entries)
+
+    def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
+        """A list of designs, each once; None: the rows of the table that have no target.
+
+        What is left out of it, and what the oracle or the user may not expect there, is said.
+
+        Raises:
+            DataError: As `encode`, and if there is no design in it; rows with empty entries are
+                left out, unless they are to be refused.
+        """
+        source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
+        target, roles = self.roles.target, [*vars(self.roles).values()]
+        if path is None:
+            path, source = self.path, self.source
+            table = self._read(path)
+            table = table[table[target].isna()]
+            if table.empty:
+                raise DataError(
+                    f"{source}: all rows have a {target}, and none is left to rank. Give a list of "
+                    "designs: --search.path FILE"
+                )
+        else:
+            table = self._read(path, "--candidates or --search.path")
+        table = floating(table).drop(columns=roles, errors="ignore")
+        pool = pool_of(table, self._layout, source, self.missing == "refuse")
+        self._report_pool(pool, source)
+        return pool
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
         """The most similar design of the table: its first row, from 1, and what was measured.
@@ -262,15 +302,22 @@ class CSV(DesignDataModule):
             table = self._layout.decode(designs, names)
             held &= np.all([constraint.holds(table) for constraint in self.constraints], axis=0)
         if self.predicate is not None:
-            held &= _answers(self.predicate, self.to_user_units(designs))
+            held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)
 
-    def _read(self) -> pd.DataFrame:
-        if isinstance(self.path, pd.DataFrame):
-            table = plain(self.path, self.source)
-            return as_whole(without(table, self.file.missing_values))
-        texts = TextColumns(self.options, list(vars(self.roles).values()))
-        return read_table(self.path, texts, self.roles.target, self.file)
+    def _read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
+        if isinstance(path, pd.DataFrame):
+            return as_whole(without(plain(path, _FRAME), self.file.missing_values))
+        # Of another file it is not known how it is written, but for what stands for nothing.
+        is_table = path == self.path
+        known = self._layout.text_columns if hasattr(self, "_layout") else ()
+        return read_table(
+            path,
+            TextColumns(self.options, list(vars(self.roles).values()), known),
+            self.roles.target if is_table else None,
+            self.file if is_table else FileOptions(missing_values=self.file.missing_values),
+            option,
+        )
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         self.columns_read = prepared.shown
@@ -299,42 +346,37 @@ class CSV(DesignDataModule):
                 stacklevel=4,
             )
 
+    def _report_pool(self, pool: Pool, source: str) -> None:
+        num = len(pool.designs)
+        if num < pool.num_rows:
+            say(
+                f"{source}: {pool.num_rows - num:,} of {pool.num_rows:,} rows have the design of a "
+                "row above and are left out"
+            )
+        known = int(are_among(pool.designs, self.known_designs).sum())
+        if known:
+            say(
+                f"{source}: {known:,} of {num:,} designs are in the table and not handed out, "
+                "unless --keep_known true"
+            )
+        beyond, names = outside_range(pool.entries, self._layout)
+        if beyond:
+            say(
+                f"{source}: {beyond:,} of {num:,} designs lie outside the range of the table, in "
+                f"{listed(names)}: there the oracle has seen nothing"
+            )
+        moved = (self._layout.nearest(pool.designs) - pool.designs).abs() > 1e-6
+        unmade = moved.flatten(1).any(1) | ~self.feasible(pool.designs)
+        if unmade.any():
+            say(
+                f"{source}: {unmade.sum():,} of {num:,} designs are out of the bounds, steps or "
+                "constraints that a search is held to, and ranked all the same; the first is data "
+                f"row {pool.row_numbers[int(unmade.int().argmax())]}"
+            )
+
 
 def _listed(given: str | Sequence[str | int | float] | None) -> list[str]:
     """What is given as a list, or separated by commas."""
     entries = given.split(",") if isinstance(given, str) else given or []
     texts = [str(entry).strip() for entry in entries]
     return [text for text in texts if text]
-
-
-def _imported(path: str) -> Predicate:
-    """The function that a user names by its import path, also from the working directory."""
-    module, _, name = path.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"data.feasible_if: there is no function {path} ({error}). Give module.function, of a "
-            "module in the working directory or installed"
-        ) from error
-    if not callable(found):
-        raise ConfigurationError(f"data.feasible_if: {path} is no function")
-    return found  # type: ignore[no-any-return]
-
-
-def _answers(predicate: Predicate, table: pd.DataFrame) -> NDArray[np.bool_]:
-    name = f"data.feasible_if {getattr(predicate, '__name__', predicate)}"
-    try:
-        answers = np.asarray(predicate(table))
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigurationError(f"{name} failed: {reason}") from error
-    if answers.shape != (len(table),) or answers.dtype != bool:
-        raise ConfigurationError(
-            f"{name} must give one truth value for each of {len(table)} rows, and gave an array of "
-            f"{answers.dtype} of the shape {answers.shape}"
-        )
-    return answers

@@ -165,20 +165,22 @@ def for_columns(
 
 @dataclass(frozen=True)
 class TextColumns(Container[str]):
-    """The columns of which the user says that they hold texts, by their names or patterns.
+    """The columns that hold texts, as the user says by their names or patterns, or is known.
 
     Attributes:
         options: By names and patterns.
         others: The columns that are no part of a design.
+        known: Further columns of which it is known.
     """
 
     options: Mapping[str, ColumnOptions]
     others: Collection[str]
+    known: Collection[str] = ()
 
     def __contains__(self, name: object) -> bool:
         """Whether the column of this name does."""
-        if name in self.others:
-            return False
+        if name in self.others or name in self.known:
+            return name in self.known
         patterns = {key: given for key, given in self.options.items() if _is_pattern(key, ())}
         given = self.options.get(str(name)) or _said(str(name), patterns)
         return given is not None and given.kind in ("category", "sequence")

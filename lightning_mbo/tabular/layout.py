@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
@@ -22,6 +23,7 @@ class TableLayout:
         columns: Of the table, in its order.
         followers: What is looked up for a design.
         dummies: Which of the columns stand for several of the user's.
+        empties: By the name of a user's column the level that its empty entries are.
         space: Of the designs; of nothing but a sequence, ``(l, v)``.
     """
 
@@ -31,6 +33,7 @@ class TableLayout:
         followers: Sequence[Follower] = (),
         dummies: Sequence[Dummies] = (),
         names: Sequence[str] | None = None,
+        empties: Mapping[str, Any] | None = None,
     ) -> None:
         """Lay out the columns.
 
@@ -39,9 +42,11 @@ class TableLayout:
             followers: Of these columns.
             dummies: Whose categories are among the columns.
             names: The user's columns in their order; None for those of the design.
+            empties: By name of column the level that empty entries are.
         """
         self.columns = list(columns)
         self.followers, self.dummies = list(followers), list(dummies)
+        self.empties = dict(empties or {})
         self._names = [column.name for column in columns] if names is None else list(names)
         held = [column for column in columns if column.num_entries]
         self._ordered = sorted(held, key=_place)
@@ -53,6 +58,13 @@ class TableLayout:
             shape = torch.Size([sum(column.num_entries for column in held)])
         groups = tuple(group for column in self._ordered for group in column.groups)
         self.space = DesignSpace(shape, groups)
+
+    @property
+    def text_columns(self) -> set[str]:
+        """The columns of a file of designs that are read as they are written."""
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        named = {c.name for c in categories if any(isinstance(level, str) for level in c.levels)}
+        return named | {c.name for c in self.columns if isinstance(c, SequenceColumn)}
 
     def encode(self, table: pd.DataFrame) -> Tensor:
         """Designs ``(m, *shape)``, float64, of rows without missing entries."""

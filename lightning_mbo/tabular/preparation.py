@@ -132,7 +132,7 @@ def prepare(
     properties = as_numbers(table[roles.target], source)
     kinds = _kinds(table, source, roles, options)
     table, spelled, doubts = with_spellings(floating(table), kinds, options)
-    whole, kinds, notes = with_empties(table, kinds, options, missing is None)
+    whole, kinds, notes, empties = with_empties(table, kinds, options, missing is None)
     used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
     if not used:
         raise DataError(f"{source} has no column to design beside {roles.target!r}")
@@ -174,6 +174,7 @@ def prepare(
         followers(rows, found.leaders, found.kinds),
         found.dummies,
         [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy")],
+        empties,
     )
     own = [named_columns([constraint], used) for constraint in constraints]
     more = [law for law in found.laws if set(law.coefficients) not in own]

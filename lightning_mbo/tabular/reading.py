@@ -67,6 +67,7 @@ def read_table(
     text_columns: Container[str] = (),
     target: str | None = None,
     options: FileOptions = FileOptions(),
+    option: str = "data.path",
 ) -> pd.DataFrame:
     """Read a table by the suffix of its file: CSV, TSV, Parquet or Excel.
 
@@ -77,6 +78,7 @@ def read_table(
         text_columns: Which columns of a text are kept as they are written.
         target: A column that it has.
         options: How it is written.
+        option: Which option the user named the file by.
 
     Returns:
         With blanks about the columns' names removed.
@@ -85,7 +87,7 @@ def read_table(
         ConfigurationError: If it has no such column, or an option does not go with the format.
         DataError: If there is no such file, or it is not such a table.
     """
-    check_is_file(path, "data.path", "a CSV, TSV, Parquet or Excel file")
+    check_is_file(path, option, "a CSV, TSV, Parquet or Excel file")
     format_ = _format(path)
     if options.sheet is not None and format_ not in EXCEL:
         raise ConfigurationError(f"data.sheet is for Excel files, and {path} is none: leave it out")
@@ -99,7 +101,7 @@ def read_table(
             table = pd.read_parquet(path, engine="pyarrow")
     else:
         separator = "\t" if format_ in (".tsv", ".tab") else None
-        return plain(_read_text(path, separator, text_columns, target, options), str(path))
+        return plain(_read_text(path, separator, text_columns, target, options, option), str(path))
     return as_whole(without(plain(table, str(path)), options.missing_values))
 
 
@@ -145,11 +147,12 @@ def _read_text(
     text_columns: Container[str],
     target: str | None,
     options: FileOptions,
+    option: str,
 ) -> pd.DataFrame:
     kind = "tab-separated" if separator == "\t" else "CSV"
     missing = (*MISSING, *options.missing_values)
     with _refusing(path, f"{kind} file, plain or compressed"):
-        text = _text(path, kind, "data.path")
+        text = _text(path, kind, option)
         separator = separator or sniffed_separator(text)
         head = head_of_text(text, separator)
         names = column_names(head, options.header, target, missing, str(path))
