@@ -110,7 +110,7 @@ def is_sequence(texts: pd.Series) -> bool:
 
 def _kind_of_texts(texts: pd.Series, source: str) -> str:
     distinct = pd.Series(texts.unique())
-    if are_dates(texts):
+    if are_dates(texts, distinct):
         raise _dates(texts, source)
     almost = distinct.str.fullmatch(_ALMOST_A_NUMBER)
     if texts.isin(distinct[almost]).mean() >= 0.5:

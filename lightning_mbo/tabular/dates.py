@@ -37,13 +37,13 @@ _MOST = 0.9
 """Of the rows that hold dates, where others hold something else."""
 
 
-def are_dates(texts: pd.Series) -> bool:
+def are_dates(texts: pd.Series, distinct: pd.Series) -> bool:
     """Whether texts, of which none is missing, are dates or times of the day.
 
     Args:
         texts: Without blanks about them.
+        distinct: Those of them that differ.
     """
-    distinct = pd.Series(texts.unique())
     if not any(map(_MOMENT.fullmatch, distinct[:20])):
         return _are_times(distinct, str(texts.name))
     dates = distinct.map(lambda text: _MOMENT.fullmatch(text) is not None)
