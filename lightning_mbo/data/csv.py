@@ -309,7 +309,7 @@ class CSV(DesignDataModule):
         if isinstance(path, pd.DataFrame):
             return as_whole(without(plain(path, _FRAME), self.file.missing_values))
         # Of another file it is not known how it is written, but for what stands for nothing.
-        is_table = path == self.path
+        is_table = isinstance(self.path, Path) and path.exists() and path.samefile(self.path)
         known = self._layout.text_columns if hasattr(self, "_layout") else ()
         return read_table(
             path,

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from lightning_mbo.errors import DataError
-from lightning_mbo.tabular.columns import CategoryColumn, NumberColumn
+from lightning_mbo.tabular.columns import CategoryColumn
 from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.number_column import NumberColumn
 from lightning_mbo.tabular.pool import outside_range, pool_of
 
 LAYOUT = TableLayout(
