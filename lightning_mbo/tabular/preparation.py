@@ -18,14 +18,15 @@ from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 from lightning_mbo.tabular.columns import Column, ConstantColumn
-from lightning_mbo.tabular.constraints import LinearConstraint, named_columns
+from lightning_mbo.tabular.constraints import LinearConstraint, named_columns, with_columns
 from lightning_mbo.tabular.empties import with_empties
 from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
+from lightning_mbo.tabular.ingredients import Ingredients, find_ingredients
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
 from lightning_mbo.tabular.understanding import understand
-from lightning_mbo.tabular.wording import LAWS, law_note
+from lightning_mbo.tabular.wording import LAWS, law_note, mixture_note
 
 _LEFT_OUT = {
     "ignore": "left out",
@@ -73,6 +74,7 @@ class PreparedTable:
         num_rows: Rows that the designs were merged from.
         shown: A row for each column of the user's table: its kind, values, and missing entries.
         laws: What the designs' numbers satisfy in every row.
+        mixtures: Of which they have few ingredients in every row.
         notes: What was found of the columns and done for it, a sentence each.
         questions: What is uncertain of them.
     """
@@ -88,6 +90,7 @@ class PreparedTable:
     num_rows: int
     shown: Table
     laws: list[LinearConstraint]
+    mixtures: list[Ingredients]
     notes: list[str]
     questions: list[str]
 
@@ -170,6 +173,8 @@ def prepare(
     own = [named_columns([constraint], used) for constraint in constraints]
     more = [law for law in found.laws if set(law.coefficients) not in own]
     held = held_laws(more, columns)
+    sums = [*with_columns(constraints, columns), *held] if "ingredients" in laws else []
+    mixtures = find_ingredients(sums, rows[[column.name for column in layout.numbers]])
     return PreparedTable(
         layout,
         rows[designed].iloc[replicates.rows],
@@ -182,7 +187,13 @@ def prepare(
         len(rows),
         _shown(table, roles, kinds, layout),
         held,
-        [*notes, *found.notes, *(law_note(law, held, laws) for law in more)],
+        mixtures,
+        [
+            *notes,
+            *found.notes,
+            *(law_note(law, held, laws) for law in more),
+            *(mixture_note(mixture, laws) for mixture in mixtures),
+        ],
         found.questions,
     )
 

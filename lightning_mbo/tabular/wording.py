@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from lightning_mbo.tabular.constraints import LinearConstraint
+from lightning_mbo.tabular.ingredients import Ingredients
 from lightning_mbo.tabular.laws import shortened
 
-LAWS = ("equalities", "dummies", "totals")
+LAWS = ("equalities", "dummies", "totals", "ingredients")
 """What can hold in every row of a table, by name."""
 
 
@@ -28,6 +29,21 @@ def law_note(law: LinearConstraint, held: Sequence[LinearConstraint], laws: Coll
     )
 
 
+def mixture_note(mixture: Ingredients, laws: Collection[str]) -> str:
+    """What is said of a mixture of few ingredients.
+
+    Args:
+        mixture: That candidates are held to.
+        laws: Which of `LAWS` are looked for.
+    """
+    names = mixture.names
+    return (
+        f"at most {mixture.most} of {listed(names)} {verb(range(mixture.most), 'is', 'are')} above "
+        f"0 in every row: candidates are held to it. If they need not be: "
+        f"{without('ingredients', laws)}"
+    )
+
+
 def without(law: str, laws: Collection[str]) -> str:
     """The option that holds candidates to all of some laws but one."""
     kept = [name for name in LAWS if name in laws and name != law]
@@ -42,6 +58,6 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def verb(names: Sequence[str], one: str, several: str) -> str:
+def verb(names: Sequence[object], one: str, several: str) -> str:
     """The form of a verb that goes with so many names."""
     return one if len(names) == 1 else several
