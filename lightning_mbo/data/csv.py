@@ -240,8 +240,9 @@ class CSV(DesignDataModule):
         names = {name for constraint in self.constraints for name in constraint.coefficients}
         if names:
             table = self._layout.decode(designs, names)
-            laws = [*self.constraints, *self._mixtures]
-            held &= np.all([law.holds(table) for law in laws], axis=0)
+            held &= np.all([law.holds(table) for law in self.constraints], axis=0)
+            for mixture in self._mixtures:
+                held &= mixture.holds(table)
         if self.predicate is not None:
             held &= _answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)

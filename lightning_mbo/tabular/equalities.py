@@ -157,7 +157,8 @@ def _steps(missing: Tensor, matrix: Tensor, free: Tensor) -> Tensor:
     products = (matrix.mT[:, :, None] * matrix.mT[:, None, :]).flatten(1)
     squares = (free.to(matrix) @ products).unflatten(1, (len(matrix), len(matrix)))
     shares = (missing[:, None] @ torch.linalg.pinv(squares, hermitian=True))[:, 0]
-    return (shares @ matrix) * free
+    steps: Tensor = (shares @ matrix) * free
+    return steps
 
 
 @dataclass(frozen=True)
