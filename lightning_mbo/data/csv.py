@@ -22,7 +22,7 @@ from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.column_options import parse_columns
+from lightning_mbo.tabular.column_options import TEXTS, parse_columns
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
@@ -250,9 +250,7 @@ class CSV(DesignDataModule):
     def _read(self) -> pd.DataFrame:
         if isinstance(self.path, pd.DataFrame):
             return plain(self.path, self.source)
-        kept = [
-            n for n, options in self.options.items() if options.kind in ("category", "sequence")
-        ]
+        kept = [n for n, options in self.options.items() if options.kind in TEXTS]
         return read_table(self.path, text_columns=kept)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:

@@ -7,6 +7,8 @@ import pandas as pd
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.tabular.entries import bad_entry
+from lightning_mbo.tabular.formulas import reads_as_formulas
+from lightning_mbo.tabular.mutations import reads_as_mutations
 
 _DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?"
 _ALMOST_A_NUMBER = r"[<>~≤≥±$€£ ]*[+-]?\d[\d,.' ]*([eE][+-]?\d+)?\s*[%°$€£]?[CFK]?"
@@ -23,15 +25,16 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     Whole numbers are `integer` and others `number`. Of texts, those over a small alphabet of which
     most differ are a `sequence`; those of which few differ a `category`, as are truth values. A
     text that differs from row to row is an `identifier`: it names the rows and says nothing of
-    new ones.
+    new ones. Chemical formulas of which most differ are a `formula`, and mutations such as A5V are
+    `mutations`.
 
     Args:
         column: With its name; missing entries say nothing. Labelled by row numbers from 0.
         source: What to call the table in messages.
 
     Returns:
-        One of number, integer, category, sequence, identifier, count (it counts the rows) and
-        empty.
+        One of number, integer, category, sequence, formula, mutations, identifier, count (it
+        counts the rows) and empty.
 
     Raises:
         DataError: If it holds dates, mixes texts and numbers, or can be one or the other.
@@ -91,6 +94,10 @@ def _kind_of_texts(texts: pd.Series, source: str) -> str:
     if is_sequence(texts):
         return "sequence"
     share = len(distinct) / len(texts)
+    if share > 0.5 and reads_as_formulas(distinct.tolist()):
+        return "formula"
+    if share > 0.5 and reads_as_mutations(distinct.tolist()):
+        return "mutations"
     if share >= _SHARE_OF_IDENTIFIERS:
         return "identifier"
     if share > 0.5 or len(distinct) > _MOST_LEVELS:

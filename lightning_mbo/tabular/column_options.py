@@ -15,6 +15,8 @@ KINDS = {
     "integer": ("lower", "upper", "step", "fixed"),
     "category": ("fixed", "missing"),
     "sequence": ("alphabet",),
+    "formula": ("missing",),
+    "mutations": ("parent", "offset", "missing"),
     "follows": ("follows",),
     "group": (),
     "replicate": (),
@@ -23,8 +25,11 @@ KINDS = {
 }
 """The kinds that can be given, and what can be said of each."""
 
-SETTINGS = ("number", "integer", "category", "sequence")
+SETTINGS = ("number", "integer", "category", "sequence", "formula", "mutations")
 """The kinds of what is designed."""
+
+TEXTS = ("category", "sequence", "formula", "mutations")
+"""The kinds of which entries are kept as they are written."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,10 @@ class ColumnOptions:
         alphabet: The letters of a sequence.
         fixed: The value that all candidates have.
         follows: The column from which it follows.
-        missing: The level that empty entries are, or `drop` for leaving out their rows.
+        missing: The level that empty entries are, or `drop` for leaving out their rows, and those
+            of formulas and mutations that cannot be read.
+        parent: The sequence that is mutated.
+        offset: What is to be added to a place in the parent, from 1, for its number.
     """
 
     kind: str | None = None
@@ -50,6 +58,8 @@ class ColumnOptions:
     fixed: Any = None
     follows: str | None = None
     missing: str | None = None
+    parent: str | None = None
+    offset: int | None = None
 
     @property
     def is_setting(self) -> bool:
@@ -125,6 +135,10 @@ def _parse(column: str, given: Any) -> ColumnOptions:
             raise ConfigurationError(
                 f"{place}: alphabet must be two or more different letters, not {alphabet!r}"
             )
+    if kind in ("formula", "mutations") and options.get("missing") not in (None, "drop"):
+        raise ConfigurationError(f"{place}: missing must be drop, not {options['missing']!r}")
+    if kind == "mutations":
+        _check_parent(place, options)
     parsed = ColumnOptions(**options)
     if kind is None and alphabet is not None:
         parsed = ColumnOptions(**options | {"kind": "sequence"})
@@ -133,6 +147,17 @@ def _parse(column: str, given: Any) -> ColumnOptions:
     if parsed.kind is not None:
         parsed.check_kind(column, parsed.kind)
     return parsed
+
+
+def _check_parent(place: str, options: dict[str, Any]) -> None:
+    parent, offset = options.get("parent"), options.get("offset", 0)
+    if not re.fullmatch("[A-Z]{2,}", str(parent)):
+        raise ConfigurationError(
+            f"{place}: give the parent too, its whole sequence in capital letters: {{kind: "
+            "mutations, parent: MKTAY...}"
+        )
+    if not isinstance(offset, int) or isinstance(offset, bool):
+        raise ConfigurationError(f"{place}: offset must be a whole number, not {offset!r}")
 
 
 def _number(place: str, key: str, value: Any) -> float:

@@ -74,7 +74,7 @@ class Composition:
     def mixture(self) -> Ingredients | None:
         """That only so many elements are together; None where all are."""
         few = self.most < len(self.elements)
-        return Ingredients(self.derived, self.most) if few else None
+        return Ingredients(self.derived, self.most, self.name) if few else None
 
     def of_rows(self, table: pd.DataFrame) -> Composition:
         """With the elements of the formulas of these rows only."""
@@ -148,10 +148,8 @@ def read_composition(
     elements = _in_order(list(read.values()))
     shares = _shares(list(read.values()), elements)
     digits = _enough_digits(shares)
-    written = dict(
-        zip(read, _written(_rounded(shares, digits), elements, digits), strict=True)
-    )
-    entries = [written.get(code) for code in codes]
+    written = dict(zip(read, _written(_rounded(shares, digits), elements, digits), strict=True))
+    entries = [written.get(code) for code in codes.tolist()]
     tidied = pd.Series(entries, index=column.index, name=column.name, dtype=object)
     most = max(len(amounts) for amounts in read.values())
     composition = Composition(str(column.name), elements, digits, most, f"{column.name} ")
@@ -166,7 +164,9 @@ def _read_all(texts: Sequence[str]) -> tuple[dict[int, dict[str, float]], dict[i
             read[i] = read_formula(text)
         except DataError as error:
             reasons[i] = str(error)
-    common = {e for i, amounts in read.items() if in_small_letters(texts[i]) is None for e in amounts}
+    common = {
+        e for i, amounts in read.items() if in_small_letters(texts[i]) is None for e in amounts
+    }
     for i, amounts in list(read.items()):
         meant = in_small_letters(texts[i])
         if meant is not None and not common.issuperset(amounts):
@@ -190,7 +190,9 @@ def _in_order(formulas: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
     return tuple(sorted(places, key=lambda element: float(np.mean(places[element]))))
 
 
-def _shares(formulas: Sequence[Mapping[str, float]], elements: Sequence[str]) -> NDArray[np.float64]:
+def _shares(
+    formulas: Sequence[Mapping[str, float]], elements: Sequence[str]
+) -> NDArray[np.float64]:
     """Of all atoms those of each element, per cent, ``(n, elements)``."""
     place = {element: j for j, element in enumerate(elements)}
     amounts = np.zeros((len(formulas), len(elements)))
@@ -237,25 +239,30 @@ def _rounded(shares: NDArray[np.float64], digits: int) -> NDArray[np.int64]:
 def _written(steps: NDArray[np.int64], elements: Sequence[str], digits: int) -> list[str]:
     return [
         "".join(
-            f"{elements[j]}{f'{row[j] / 10**digits:.{digits}f}'.rstrip('0').rstrip('.')}"
-            for j in np.flatnonzero(row)
+            f"{element}{f'{number / 10**digits:.{digits}f}'.rstrip('0').rstrip('.')}"
+            for element, number in zip(elements, row, strict=True)
+            if number
         )
-        for row in steps
+        for row in steps.tolist()
     ]
 
 
 def _questions(
-    column: pd.Series, codes: NDArray[np.intp], texts: pd.Index, read: Mapping[int, dict[str, float]]
+    column: pd.Series,
+    codes: NDArray[np.intp],
+    texts: pd.Index,
+    read: Mapping[int, dict[str, float]],
 ) -> list[str]:
     """What is uncertain of formulas that can be read."""
     questions = []
     capitals = [in_small_letters(str(texts[i])) for i in read]
-    meant = {i: text for i, text in zip(read, capitals, strict=True) if text is not None}
-    large = [
-        i
-        for i, amounts in read.items()
-        if max(amounts.values()) > _LARGEST_AMOUNT and sum(amounts.values()) < 1e4
-    ]
+    meant = {
+        i: text
+        for i, text in zip(read, capitals, strict=True)
+        # One pair of letters may stand side by side: CO2.
+        if text is not None and sum(map(str.islower, text)) > 1
+    }
+    large = [i for i, amounts in read.items() if max(amounts.values()) > _LARGEST_AMOUNT]
     if meant:
         first = next(iter(meant))
         shown = " ".join(f"{e} {a:g}" for e, a in read[first].items())
@@ -265,8 +272,8 @@ def _questions(
         )
     if large:
         questions.append(
-            f"{column.name!r}, data row {_row(codes, large[0])}: {texts[large[0]]} has an amount of "
-            f"{max(read[large[0]].values()):g}. If a decimal point was lost, correct it "
+            f"{column.name!r}, data row {_row(codes, large[0])}: {texts[large[0]]} has an amount "
+            f"of {max(read[large[0]].values()):g}. If a decimal point was lost, correct it "
             f"({len(large):,} such formulas in all)"
         )
     return questions

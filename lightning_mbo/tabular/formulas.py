@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -20,6 +21,7 @@ SYMBOLS: tuple[str, ...] = tuple(_IN_ORDER.split())
 """Of the elements, by atomic number from 1."""
 
 _KNOWN = frozenset(SYMBOLS)
+_LAST_STABLE = 92
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 _TOKEN = re.compile(
@@ -29,6 +31,10 @@ _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _JOINTS = re.compile(r"[·•∙⋅*]|\.(?=[0-9]*(?:\.[0-9]+)?H2O$)")
 """Between the parts of a hydrate; a point only where water follows."""
 _PART = re.compile(rf"(?P<number>{_NUMBER})?(?P<formula>.*)", re.DOTALL)
+_SURE = 0.95
+_FEWEST_FORMULAS = 10
+_FEWEST_ELEMENTS = 4
+_OF_MOLECULES = frozenset(["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I"])
 _FEWEST_LETTERS = 4
 """Capitals without a number, by which an abbreviation is told from a formula."""
 
@@ -124,10 +130,40 @@ def in_small_letters(text: str) -> str | None:
 
     def symbol(match: re.Match[str]) -> str:
         word = match[0].capitalize()
-        return word if word in _KNOWN else match[0]
+        return word if word in SYMBOLS[:_LAST_STABLE] else match[0]
 
     meant = re.sub(r"[A-Z]{2}", symbol, text)
     return meant if text.upper() == text and meant != text else None
+
+
+def reads_as_formulas(texts: Sequence[str]) -> bool:
+    """Whether texts are formulas in all likelihood, and neither names, codes nor SMILES.
+
+    At least 95 % can be read, most have several elements and a small letter, most have numbers, and
+    there are at least four elements, two of them metals or metalloids.
+
+    Args:
+        texts: None of them twice.
+    """
+    if len(texts) < _FEWEST_FORMULAS:
+        return False
+    if sum(re.match(r"[(\[]?[A-Z]", text) is not None for text in texts) < _SURE * len(texts):
+        return False
+    read = {}
+    for text in texts:
+        with contextlib.suppress(DataError):
+            read[text] = read_formula(text)
+    num = _SURE * len(texts)
+    several = sum(len(amounts) > 1 for amounts in read.values())
+    cased = sum(re.search("[a-z]", text) is not None for text in read)
+    numbered = sum(re.search("[0-9₀-₉]", text) is not None for text in read)
+    elements = {element for amounts in read.values() for element in amounts}
+    return (
+        len(read) >= num
+        and min(several, cased, numbered) > len(texts) / 2
+        and len(elements) >= _FEWEST_ELEMENTS
+        and len(elements - _OF_MOLECULES) > 1
+    )
 
 
 def _advice(text: str) -> str:

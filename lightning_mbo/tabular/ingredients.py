@@ -28,10 +28,12 @@ class Ingredients:
     Attributes:
         names: Of their columns.
         most: How many.
+        column: Of the formulas that have them as elements, if they are that.
     """
 
     names: tuple[str, ...]
     most: int
+    column: str | None = None
 
     def holds(self, table: pd.DataFrame) -> NDArray[np.bool_]:
         """In which rows, ``(m,)``, of a table in the user's units it holds."""

@@ -18,15 +18,22 @@ from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 from lightning_mbo.tabular.columns import Column, ConstantColumn
+from lightning_mbo.tabular.compositions import Composition
 from lightning_mbo.tabular.constraints import LinearConstraint, named_columns, with_columns
+from lightning_mbo.tabular.derivations import read_derived
 from lightning_mbo.tabular.empties import with_empties
 from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
 from lightning_mbo.tabular.ingredients import Ingredients, find_ingredients
-from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.layout import TableLayout, with_derived
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
 from lightning_mbo.tabular.understanding import understand
-from lightning_mbo.tabular.wording import LAWS, law_note, mixture_note
+from lightning_mbo.tabular.wording import (
+    LAWS,
+    kind_question,
+    law_note,
+    mixture_note,
+)
 
 _LEFT_OUT = {
     "ignore": "left out",
@@ -38,7 +45,11 @@ _LEFT_OUT = {
     "group": "left out: rows that belong together",
     "result": "left out: another result",
     "name": "left out: names what other columns say",
+    "unread formula": "left out: reads as formulas",
+    "unread mutations": "left out: reads as mutations",
 }
+_FEW_OTHERS = 3
+"""Columns beside one of formulas, by which it is the design, and no name of it."""
 _MOST_LOST = 0.1
 """Of the measured rows, for missing entries."""
 
@@ -126,8 +137,10 @@ def prepare(
             "needed"
         )
     properties = as_numbers(table[roles.target], source)
-    kinds = _kinds(table, source, roles, options)
-    whole, kinds, notes = with_empties(table, kinds, options, missing is None)
+    kinds, questions, notes = _kinds(table, source, roles, options)
+    read = read_derived(table, kinds, options, source)
+    whole, kinds, of_empties = with_empties(read.table, kinds, options, missing is None)
+    notes += [*read.notes, *of_empties]
     used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
     if not used:
         raise DataError(f"{source} has no column to design beside {roles.target!r}")
@@ -152,8 +165,13 @@ def prepare(
         source,
     )
     kinds |= found.kinds
-    for group in found.dummies:
-        rows = rows.assign(**{group.name: group.collapsed(rows)})
+    written = [column.of_rows(rows) for column in read.columns if column.name in used]
+    derivations = [*found.dummies, *written]
+    rows = with_derived(rows, derivations)
+    for column in written:
+        kinds[column.name] = "derived"
+        kinds |= {name: str(given.kind) for name, given in column.options.items()}
+        options = {**options, **column.options}
     designed = _of_kind(kinds, *SETTINGS)
     columns = [
         build_column(rows[name], kinds[name], options.get(name, ColumnOptions()), source)
@@ -167,14 +185,17 @@ def prepare(
     layout = TableLayout(
         columns,
         followers(rows, found.leaders, found.kinds),
-        found.dummies,
-        [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy")],
+        derivations,
+        [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy", "derived")],
     )
     own = [named_columns([constraint], used) for constraint in constraints]
     more = [law for law in found.laws if set(law.coefficients) not in own]
-    held = held_laws(more, columns)
-    sums = [*with_columns(constraints, columns), *held] if "ingredients" in laws else []
+    compositions = [column for column in written if isinstance(column, Composition)]
+    held = held_laws([*(column.total for column in compositions), *more], columns)
+    sums = [*with_columns(constraints, columns), *(law for law in held if law in more)]
     mixtures = find_ingredients(sums, rows[[column.name for column in layout.numbers]])
+    mixtures += [column.mixture for column in compositions if column.mixture is not None]
+    mixtures = mixtures if "ingredients" in laws else []
     return PreparedTable(
         layout,
         rows[designed].iloc[replicates.rows],
@@ -194,7 +215,7 @@ def prepare(
             *(law_note(law, held, laws) for law in more),
             *(mixture_note(mixture, laws) for mixture in mixtures),
         ],
-        found.questions,
+        [*questions, *read.questions, *found.questions],
     )
 
 
@@ -225,7 +246,8 @@ def _check_names(
 
 def _kinds(
     table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """The kinds of the columns, what is asked of them, and what is said, a sentence each."""
     kinds = {}
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
         given = options.get(name, ColumnOptions())
@@ -238,7 +260,28 @@ def _kinds(
                     f"data.columns.{name}: {_LEFT_OUT[kinds[name]]}. Give its kind too"
                 )
             _warn_of(name, kinds[name], source)
-    return kinds
+    return (kinds, *_asked_kinds(kinds, options))
+
+
+def _asked_kinds(
+    kinds: dict[str, str], options: Mapping[str, ColumnOptions]
+) -> tuple[list[str], list[str]]:
+    """Design by itself what reads as formulas only where it is next to all that there is."""
+    questions, notes = [], []
+    others = [n for n, kind in kinds.items() if kind in SETTINGS and kind != "formula"]
+    for name in _of_kind(kinds, "formula", "mutations"):
+        if options.get(name, ColumnOptions()).kind is not None:
+            continue
+        if kinds[name] == "formula" and len(others) <= _FEW_OTHERS:
+            notes.append(
+                f"{name!r} reads as chemical formulas and is designed by the amounts of its "
+                f"elements. If it is a name only: {pasted(name, 'ignore')}"
+            )
+            continue
+        if kinds[name] == "formula" or "sequence" not in kinds.values():
+            questions.append(kind_question(name, kinds[name]))
+        kinds[name] = f"unread {kinds[name]}"
+    return questions, notes
 
 
 def _warn_of(name: str, kind: str, source: str) -> None:
@@ -320,8 +363,8 @@ def _shown(
 ) -> Table:
     described = {c.name: (c.kind, c.describe()) for c in layout.columns}
     described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
-    for group in layout.dummies:
-        described |= dict.fromkeys(group.names, ("category", f"a level of {group.name}"))
+    for derivation in layout.derivations:
+        described |= dict.fromkeys(derivation.own, derivation.describe())
     named = {roles.target: "target", roles.error_column: "error", roles.weight_column: "weight"}
     shown = Table(title="Columns")
     for header in ("column", "kind", "values"):

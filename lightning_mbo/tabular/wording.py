@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from lightning_mbo.tabular.column_options import pasted
 from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.ingredients import Ingredients
 from lightning_mbo.tabular.laws import shortened
@@ -36,11 +37,27 @@ def mixture_note(mixture: Ingredients, laws: Collection[str]) -> str:
         mixture: That candidates are held to.
         laws: Which of `LAWS` are looked for.
     """
-    names = mixture.names
+    if mixture.column is not None:
+        what = f"{mixture.column!r} has at most {mixture.most} of {len(mixture.names)} elements"
+    else:
+        verb_ = verb(range(mixture.most), "is", "are")
+        what = f"at most {mixture.most} of {listed(mixture.names)} {verb_} above 0"
     return (
-        f"at most {mixture.most} of {listed(names)} {verb(range(mixture.most), 'is', 'are')} above "
-        f"0 in every row: candidates are held to it. If they need not be: "
+        f"{what} in every row: candidates are held to it. If they need not be: "
         f"{without('ingredients', laws)}"
+    )
+
+
+def kind_question(name: str, kind: str) -> str:
+    """What is asked of a column that reads as formulas or mutations, and is not designed."""
+    if kind == "formula":
+        return (
+            f"{name!r} reads as chemical formulas and is left out. To design it by the amounts of "
+            f"its elements: {pasted(name, 'formula')}"
+        )
+    return (
+        f"{name!r} reads as mutations of a parent and is left out. To design them: "
+        f"{pasted(name, '{kind: mutations, parent: MKTAY...}')}, with the parent's whole sequence"
     )
 
 
