@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.chance import sampled_rows
 from lightning_mbo.tabular.entries import bad_entry
 from lightning_mbo.tabular.formulas import reads_as_formulas
 from lightning_mbo.tabular.mutations import reads_as_mutations
@@ -94,9 +95,10 @@ def _kind_of_texts(texts: pd.Series, source: str) -> str:
     if is_sequence(texts):
         return "sequence"
     share = len(distinct) / len(texts)
-    if share > 0.5 and reads_as_formulas(distinct.tolist()):
+    some = distinct.iloc[sampled_rows(len(distinct))].tolist()
+    if share > 0.5 and reads_as_formulas(some):
         return "formula"
-    if share > 0.5 and reads_as_mutations(distinct.tolist()):
+    if share > 0.5 and reads_as_mutations(some):
         return "mutations"
     if share >= _SHARE_OF_IDENTIFIERS:
         return "identifier"

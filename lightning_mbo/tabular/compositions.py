@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.formulas import in_small_letters, read_formula
 from lightning_mbo.tabular.ingredients import Ingredients
 
+_SYMBOL = re.compile("[A-Z][a-z]?")
+
 TOTAL = 100.0
 """What the amounts of the elements sum to: atomic per cent."""
 
-_DIGITS = (1, 2, 3)
+_DIGITS = (1, 2, 3, 4)
 """Decimals of atomic per cent that amounts may be given to."""
 _FEWEST_STEPS = 10
 """Of the last decimal in each amount, so that it is known to a twentieth."""
@@ -77,14 +80,14 @@ class Composition:
         return Ingredients(self.derived, self.most, self.name) if few else None
 
     def of_rows(self, table: pd.DataFrame) -> Composition:
-        """With the elements of the formulas of these rows only."""
-        parsed = [read_formula(text) for text in table[self.name].unique()]
-        seen = {element for amounts in parsed for element in amounts}
+        """With the elements of these rows only, of formulas as `read_composition` wrote them."""
+        written = [_SYMBOL.findall(text) for text in table[self.name].unique()]
+        seen = {element for formula in written for element in formula}
         prefix = self.prefix
         while any(f"{prefix}{element}" in table for element in seen):
             prefix += " "
         elements = tuple(element for element in self.elements if element in seen)
-        return replace(self, elements=elements, most=max(map(len, parsed)), prefix=prefix)
+        return replace(self, elements=elements, most=max(map(len, written)), prefix=prefix)
 
     def derive(self, table: pd.DataFrame) -> dict[str, pd.Series]:
         """The columns of designs, of a table with the user's."""

@@ -28,8 +28,9 @@ _TOKEN = re.compile(
     rf"(?P<open>[(\[{{])|(?:(?P<close>[)\]}}])|(?P<symbol>[A-Z][a-z]?))(?P<number>{_NUMBER})?"
 )
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_JOINTS = re.compile(r"[·•∙⋅*]|\.(?=[0-9]*(?:\.[0-9]+)?H2O$)")
-"""Between the parts of a hydrate; a point only where water follows."""
+_JOINTS = re.compile(r"[·•∙⋅*]")
+_HYDRATE = re.compile(r"(.+?)(?<![a-zA-Z]0)\.([0-9]*(?:\.[0-9]+)?H2O)")
+"""With a point before the water; O4.5 is no amount there, and O0.5 is."""
 _PART = re.compile(rf"(?P<number>{_NUMBER})?(?P<formula>.*)", re.DOTALL)
 _SURE = 0.95
 _FEWEST_FORMULAS = 10
@@ -112,7 +113,8 @@ def read_formula(text: str) -> dict[str, float]:
     tidied = "".join(text.translate(_SUBSCRIPTS).split())
     if re.fullmatch(rf"[A-Z]{{{_FEWEST_LETTERS},}}", tidied):
         raise DataError(f"formula {text!r}: is an abbreviation; write each element with its amount")
-    parts = _JOINTS.split(tidied)
+    hydrate = _HYDRATE.fullmatch(tidied)
+    parts = list(hydrate.groups()) if hydrate else _JOINTS.split(tidied)
     amounts: dict[str, float] = {}
     try:
         for part in parts:

@@ -21,7 +21,7 @@ _SEPARATORS = re.compile(r"[\s:;,/+]+")
 _MUTATION = re.compile(r"([A-Z])([0-9]+)([A-Z])")
 _FEWEST_TEXTS = 10
 _SURE = 0.95
-_FEWEST_LETTERS = 6
+_FEWEST_LETTERS = 4
 
 Mutated = dict[int, str]
 """The new letters, by their place in the parent, from 0, ascending."""
