@@ -106,7 +106,7 @@ class CSV(DesignDataModule):
             other_results: Columns that were measured with the target and are no settings, a list
                 or separated by commas.
             laws: Whether candidates are held to what holds in every row of the table, or to what of
-                it: equalities, dummies, totals.
+                it: equalities, dummies, totals, ingredients (of a mixture, how many at most).
             header: How many header lines a text or a sheet has. Names are read from the first,
                 others are skipped; 0: none, and the columns are column_1, column_2 and so on.
             sheet: Of an Excel file, by its name or number; null: the first.
@@ -183,7 +183,8 @@ class CSV(DesignDataModule):
         free = [c for c in constraints if not fixed.intersection(c.coefficients)]
         check_met(free, prepared.designs)
         self.constraints = [*constraints, *prepared.laws]
-        self._project = EqualityProjection(self.constraints, layout.columns)
+        self._mixtures = prepared.mixtures
+        self._project = EqualityProjection(self.constraints, layout.columns, self._mixtures)
         if layout.space.is_sequences:
             self.distances = hamming
         elif layout.space.groups:
@@ -275,7 +276,8 @@ class CSV(DesignDataModule):
     def nearest_allowed(self, designs: Tensor) -> Tensor:
         """The nearest designs ``(m, *design_shape)`` that can be made.
 
-        Numbers are moved to where the equalities hold, into their bounds and onto their steps;
+        Of mixtures of few ingredients the largest amounts are kept. Numbers are moved to where the
+        equalities hold, into their bounds and onto their steps;
         categories and letters to the largest entry; letters behind a gap move up to close it.
         """
         return self._layout.nearest(self._project(designs))
@@ -283,8 +285,9 @@ class CSV(DesignDataModule):
     def cells(self, designs: Tensor) -> Cells:
         """Which draws become each of the designs, or the nearest that can be made of it.
 
-        Column by column: what an equality moves counts as drawn where it came to lie, and a
-        sequence with gaps as drawn without one amid its letters.
+        Column by column: what an equality moves counts as drawn where it came to lie, an ingredient
+        that is left out as drawn at zero or below, and a sequence with gaps as drawn without one
+        amid its letters.
         """
         return self._layout.cells(designs)
 
@@ -300,7 +303,9 @@ class CSV(DesignDataModule):
         names = {name for constraint in self.constraints for name in constraint.coefficients}
         if names:
             table = self._layout.decode(designs, names)
-            held &= np.all([constraint.holds(table) for constraint in self.constraints], axis=0)
+            held &= np.all([law.holds(table) for law in self.constraints], axis=0)
+            for mixture in self._mixtures:
+                held &= mixture.holds(table)
         if self.predicate is not None:
             held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)

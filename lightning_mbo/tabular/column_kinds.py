@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.chance import sampled_rows
 from lightning_mbo.tabular.column_options import pasted, pasted_missing
 from lightning_mbo.tabular.dates import are_dates, are_dates_in_digits
 from lightning_mbo.tabular.entries import bad_entry
+from lightning_mbo.tabular.formulas import reads_as_formulas
 from lightning_mbo.tabular.headers import is_named_by_place
+from lightning_mbo.tabular.mutations import reads_as_mutations
 from lightning_mbo.tabular.text_files import WHOLE
 
 _ALMOST_A_NUMBER = r"[<>~≤≥±$€£ ]*[+-]?\d[\d,.' ]*([eE][+-]?\d+)?\s*[%°$€£]?[CFK]?"
@@ -33,15 +36,16 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     others `number`: what is written 5.0 might have been 5.1. Of texts, those over a small alphabet
     of which most differ are a `sequence`; those of which few differ a `category`, as are truth
     values. A text that differs from row to row is an `identifier`: it names the rows and says
-    nothing of new ones.
+    nothing of new ones. Chemical formulas of which most differ are a `formula`, and mutations such
+    as A5V are `mutations`.
 
     Args:
         column: With its name; missing entries say nothing. Labelled by row numbers from 0.
         source: What to call the table in messages.
 
     Returns:
-        One of number, integer, category, sequence, identifier, count (it counts the rows) and
-        empty.
+        One of number, integer, category, sequence, formula, mutations, identifier, count (it
+        counts the rows) and empty.
 
     Raises:
         DataError: If it holds dates, mixes texts and numbers, or can be one or the other.
@@ -122,6 +126,11 @@ def _kind_of_texts(texts: pd.Series, source: str) -> str:
     if is_sequence(texts):
         return "sequence"
     share = len(distinct) / len(texts)
+    some = distinct.iloc[sampled_rows(len(distinct))].tolist()
+    if share > 0.5 and reads_as_formulas(some):
+        return "formula"
+    if share > 0.5 and reads_as_mutations(some):
+        return "mutations"
     if share >= _SHARE_OF_IDENTIFIERS:
         return "identifier"
     if share > 0.5 or len(distinct) > _MOST_LEVELS:

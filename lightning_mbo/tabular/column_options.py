@@ -17,6 +17,8 @@ KINDS = {
     "integer": ("lower", "upper", "step", "fixed", "scale", "values"),
     "category": ("fixed", "missing", "spelling"),
     "sequence": ("alphabet",),
+    "formula": ("missing",),
+    "mutations": ("parent", "offset", "missing"),
     "follows": ("follows",),
     "group": ("spelling",),
     "replicate": (),
@@ -27,8 +29,11 @@ KINDS = {
 
 _WORDS_OF_YAML = ("yes", "no", "on", "off", "true", "false", "null")
 
-SETTINGS = ("number", "integer", "category", "sequence")
+SETTINGS = ("number", "integer", "category", "sequence", "formula", "mutations")
 """The kinds of what is designed."""
+
+TEXTS = ("category", "sequence", "formula", "mutations")
+"""The kinds of which entries are kept as they are written."""
 
 _WORDS = {"scale": ("log", "linear"), "spelling": ("exact", "joined")}
 """What can be said by which words."""
@@ -46,11 +51,14 @@ class ColumnOptions:
         alphabet: The letters of a sequence.
         fixed: The value that all candidates have.
         follows: The column from which it follows.
-        missing: The level that empty entries are, or `drop` for leaving out their rows.
+        missing: The level that empty entries are, or `drop` for leaving out their rows, and those
+            of formulas and mutations that cannot be read.
         scale: Of numbers: `log` or `linear`.
         values: The only numbers that candidates have, ascending.
         spelling: Whether levels that differ by blanks or case are `joined`, or `exact`: different
             ones. None joins those that are certain.
+        parent: The sequence that is mutated.
+        offset: What is to be added to a place in the parent, from 1, for its number.
         is_pattern: Whether it is said of a pattern of names: that says nothing of a column's role.
     """
 
@@ -65,6 +73,8 @@ class ColumnOptions:
     scale: str | None = None
     values: tuple[float, ...] | None = None
     spelling: str | None = None
+    parent: str | None = None
+    offset: int | None = None
     is_pattern: bool = False
 
     @property
@@ -183,7 +193,7 @@ class TextColumns(Container[str]):
             return name in self.known
         patterns = {key: given for key, given in self.options.items() if _is_pattern(key, ())}
         given = self.options.get(str(name)) or _said(str(name), patterns)
-        return given is not None and given.kind in ("category", "sequence")
+        return given is not None and given.kind in TEXTS
 
 
 def _is_pattern(key: str, names: Collection[str]) -> bool:
@@ -231,6 +241,10 @@ def _parse(column: str, given: Any) -> ColumnOptions:
             raise ConfigurationError(
                 f"{place}: alphabet must be two or more different letters, not {alphabet!r}"
             )
+    if kind in ("formula", "mutations") and options.get("missing") not in (None, "drop"):
+        raise ConfigurationError(f"{place}: missing must be drop, not {options['missing']!r}")
+    if kind == "mutations":
+        _check_parent(place, options)
     parsed = ColumnOptions(**options)
     if kind is None and alphabet is not None:
         parsed = ColumnOptions(**options | {"kind": "sequence"})
@@ -254,6 +268,17 @@ def _values(place: str, options: Mapping[str, Any]) -> tuple[float, ...]:
         if options.get(other) is not None:
             raise ConfigurationError(f"{place}: {other} does not go with values: leave one out")
     return values
+
+
+def _check_parent(place: str, options: dict[str, Any]) -> None:
+    parent, offset = options.get("parent"), options.get("offset", 0)
+    if not re.fullmatch("[A-Z]{2,}", str(parent)):
+        raise ConfigurationError(
+            f"{place}: give the parent too, its whole sequence in capital letters: {{kind: "
+            "mutations, parent: MKTAY...}"
+        )
+    if not isinstance(offset, int) or isinstance(offset, bool):
+        raise ConfigurationError(f"{place}: offset must be a whole number, not {offset!r}")
 
 
 def _number(place: str, key: str, value: Any) -> float:

@@ -16,9 +16,11 @@ from lightning_mbo.tabular.columns import (
     ConstantColumn,
     SequenceColumn,
 )
+from lightning_mbo.tabular.derivations import Derivation
 from lightning_mbo.tabular.dummies import Dummies
 from lightning_mbo.tabular.following import LookedUp
 from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.mutations import PARENT, Mutations
 from lightning_mbo.tabular.number_column import NumberColumn
 from lightning_mbo.tabular.sequence_letters import END
 from lightning_mbo.tabular.spelling import respelled
@@ -46,13 +48,15 @@ def entries_of(table: pd.DataFrame, layout: TableLayout, source: str) -> pd.Data
         if name in table
     }
     table = table.assign(**filled)
-    groups = {group.name: group for group in layout.dummies}
+    derived: dict[str, pd.Series] = {}
+    for derivation in layout.derivations:
+        if not set(derivation.derived) <= set(table.columns):
+            derived |= _derived(derivation, table, source)
+    table = table.assign(**derived)
     entries: dict[str, pd.Series] = {}
     for column in layout.columns:
         if column.name in table:
             entries[column.name] = _read(column, table[column.name], source)
-        elif column.name in groups:
-            entries[column.name] = _collapsed(groups[column.name], table, source)
         elif not isinstance(column, ConstantColumn):
             entries[column.name] = _fixed(column, table, source)
     found = pd.DataFrame(entries, index=table.index)
@@ -148,6 +152,27 @@ def _check_constant(column: ConstantColumn, values: pd.Series, source: str) -> N
             f"{column.value} throughout, which says nothing of others. Remove the row "
             f"({differs.sum():,} such entries in all)"
         )
+
+
+def _derived(derivation: Derivation, table: pd.DataFrame, source: str) -> dict[str, pd.Series]:
+    """The columns of designs that stand for others of the user's."""
+    if isinstance(derivation, Dummies):
+        return {derivation.name: _collapsed(derivation, table, source)}
+    (name,) = derivation.own
+    values = _column(table, name, source)
+    if isinstance(derivation, Mutations):
+        values = values.astype(object).where(values.notna(), PARENT)
+    present = values.dropna().astype(str).to_frame()
+    try:
+        columns = derivation.derive(present)
+    except DataError:
+        for row in present.index:
+            try:
+                derivation.derive(present.loc[[row]])
+            except DataError as error:
+                raise DataError(f"{source}, data row {row + 1}: {error}") from error
+        raise
+    return {name: column.reindex(table.index) for name, column in columns.items()}
 
 
 def _collapsed(group: Dummies, table: pd.DataFrame, source: str) -> pd.Series:

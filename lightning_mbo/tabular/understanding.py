@@ -32,6 +32,9 @@ from lightning_mbo.tabular.repeats import (
 )
 from lightning_mbo.tabular.wording import listed, verb, without
 
+_ALWAYS_NEW = ("sequence", "formula", "mutations")
+"""Kinds of which designs have values that the table has not, so that nothing goes with them."""
+
 
 @dataclass
 class Understanding:
@@ -249,8 +252,12 @@ class _Reader:
             found.laws = find_equalities(table[numbers])
         held = {name for law in found.laws for name in law.coefficients}
         table = table.drop(columns=self._names_of(table, held))
+        for name in [n for n in names if found.kinds[n] == "formula"]:
+            table = table.drop(columns=self._names_of(table, {name}))
         rest = [
-            n for n in names if n in table and n not in followers and found.kinds[n] != "sequence"
+            n
+            for n in names
+            if n in table and n not in followers and found.kinds[n] not in _ALWAYS_NEW
         ]
         determined = find_determined(
             table[rest], self.numbers, settings | held | {*followers.values()}
@@ -275,7 +282,7 @@ class _Reader:
         others = [
             n
             for n in self.names
-            if n != name and self.found.kinds[n] not in ("follows", "sequence")
+            if n != name and self.found.kinds[n] not in ("follows", *_ALWAYS_NEW)
         ]
         others.sort(key=lambda n: n in self.numbers)
         possible = [n for n in others if leader in (None, n) and is_function(self.table, name, n)]
@@ -290,10 +297,11 @@ class _Reader:
     def _names_of(self, table: pd.DataFrame, held: Collection[str]) -> list[str]:
         """Leave out a category that names the mixtures which the other columns describe."""
         mixtures = table[sorted(held)].drop_duplicates()
+        is_mixture = len(held) > 2 or any(self.found.kinds[name] == "formula" for name in held)
         names = [
             name
             for name in self._open("category")
-            if len(held) > 2 and name in table and table[name].nunique() == len(mixtures)
+            if is_mixture and name in table and table[name].nunique() == len(mixtures)
         ]
         for name in names:
             if len(table[[*held, name]].drop_duplicates()) > len(mixtures):

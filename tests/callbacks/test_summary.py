@@ -48,7 +48,9 @@ def test_without_a_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     (first,) = (line for line in printed.splitlines() if line.startswith("│    1 │"))
     shown = [entry.strip() for entry in first.strip("│").split("│")]
     assert shown[1:3] == [f"{best['oracle_mean']:.4g}", f"{best['oracle_std']:.4g}"]
-    assert [float(entry) for entry in shown[3:]] == [float(f"{best[n]:.4g}") for n in ("width", "length")]
+    assert [float(entry) for entry in shown[3:]] == [
+        float(f"{best[n]:.4g}") for n in ("width", "length")
+    ]
 
 
 @pytest.mark.parametrize(
