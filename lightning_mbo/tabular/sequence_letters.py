@@ -91,11 +91,11 @@ def letter_notes(
         name, designed = column.name, column.designed
         if column.unknown:
             num = table[name].str.contains(f"[{re.escape(column.unknown)}]").sum()
-            what = f"what is unknown or the end, in {num:,} rows"
+            what = "an unknown letter" + " or the end" * (END in column.unknown)
             notes.append(
                 f"in {name!r} {listed(column.unknown)} {verb(column.unknown, 'stands', 'stand')} "
-                f"for {what}: these are learnt from, and no candidate has it. To design it: "
-                f"{_with_alphabet(name, designed + column.unknown)}"
+                f"for {what}, in {num:,} rows: these are learnt from, and no candidate has it. To "
+                f"design it: {_with_alphabet(name, designed + column.unknown)}"
             )
         if column.unseen and options.get(name, ColumnOptions()).alphabet is None:
             seen = "".join(letter for letter in designed if letter not in column.unseen)

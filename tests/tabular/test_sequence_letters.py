@@ -122,7 +122,7 @@ def test_rows_with_unknown_letters_are_learnt_from(capsys: pytest.CaptureFixture
     made = data.to_user_units(data.nearest_allowed(data.designs))["protein"]
     assert not made.str.contains(r"[X*]").any()
     printed = " ".join(capsys.readouterr().out.split())
-    assert "'X' and '*' stand for what is unknown or the end, in 3 rows" in printed
+    assert "'X' and '*' stand for an unknown letter or the end, in 3 rows" in printed
     assert f"""To design it: --data.columns '{{protein: {{alphabet: "{PROTEIN}X*"}}}}'""" in printed
 
 
