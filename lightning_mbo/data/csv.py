@@ -39,8 +39,10 @@ class CSV(DesignDataModule):
     """A table of the user's own: each row a design, and what was measured of it.
 
     A column is a number, an integer, a category, a sequence, or left out, as its values suggest or
-    `columns` says. Designs are the numbers, standardised; then the categories, one-hot; then the
-    letters of the sequence, one-hot. A table of nothing but a sequence has designs ``(l, v)``.
+    `columns` says. Chemical formulas are designed by the amounts of their elements, mutations of a
+    parent by the letters of the places that vary. Designs are the numbers, standardised; then the
+    categories, one-hot; then the letters of the sequence, one-hot. A table of nothing but a
+    sequence has designs ``(l, v)``.
 
     Candidates have numbers without bounds, except that a column with nothing negative stays at 0 or
     above, one of zeros and ones stays between them, and integers stay integers. They have the
@@ -85,13 +87,14 @@ class CSV(DesignDataModule):
             maximize: Whether its greatest values are sought; otherwise the least.
             columns: For columns that are not what their values suggest, by name or, as with `*` or
                 `dose_*`, for all of a pattern that are not named, a kind (number, integer,
-                category, sequence; not designed: ignore, result, replicate, group for rows that are
-                held out together, follows for what another column determines) or a mapping:
-                `lower`, `upper` and `step` of numbers, `values` for the only ones, `scale` log for
-                what is designed by its logarithm, the `alphabet` of sequences, `fixed` for
-                one value that all candidates have, `follows` for the column that determines it,
-                `missing` for the level that empty entries are, or drop, `spelling` exact or joined
-                for levels that differ by blanks or case.
+                category, sequence, formula, mutations; not designed: ignore, result, replicate,
+                group for rows that are held out together, follows for what another column
+                determines) or a mapping: `lower`, `upper` and `step` of numbers, `values` for the
+                only ones, `scale` log for what is designed by its logarithm, the `alphabet` of
+                sequences, `fixed` for one value that all candidates have, `follows` for the column
+                that determines it, `missing` for the level that empty entries are, or drop,
+                `spelling` exact or joined for levels that differ by blanks or case; of mutations
+                the `parent` and an `offset` of their numbers.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
