@@ -29,5 +29,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = [folded[n] for n in difflib.get_close_matches(word.casefold(), folded, 3, cutoff=0.6)]
     if near:
         return f". Did you mean {' or '.join(near)}?"
-    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" * (len(known) > 10))
+    short = [name if len(name) <= 40 else f"{name[:37]}..." for name in known[:10]]
+    shown = ", ".join(short) + (f" and {len(known) - 10} more" * (len(known) > 10))
     return f": there are {shown}"

@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_integer_dtype, is_numeric_dtype
+from pandas.api.types import is_float_dtype, is_numeric_dtype
 from scipy import stats
 from torch import Tensor
 
@@ -217,7 +217,7 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
     for frame in (known, users[chosen]):
         for name in frame.columns:
             column = frame[name]
-            decimal = is_numeric_dtype(column) and not is_integer_dtype(column)
+            decimal = is_float_dtype(column)
             entries = _numbers(column.to_numpy()) if decimal else [str(entry) for entry in column]
             columns[str(name).replace("_", " ")] = entries
     return {"header": list(columns), "rows": list(zip(*columns.values(), strict=True))}

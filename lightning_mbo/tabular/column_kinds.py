@@ -71,7 +71,10 @@ def inferred_kind(column: pd.Series, source: str) -> str:
 
 
 def _is_whole(values: pd.Series, numbers: pd.Series) -> bool:
-    if pd.api.types.is_integer_dtype(values) or numbers.isin((0, 1)).all():
+    if pd.api.types.is_integer_dtype(values):
+        return True
+    # The first few tell of most columns.
+    if all(part.isin((0, 1)).all() for part in (numbers.iloc[:100], numbers)):
         return True
     if pd.api.types.is_float_dtype(values) or (numbers % 1 != 0).any():
         return False

@@ -150,8 +150,7 @@ def missing_column(
         names: Of those that there are.
         hint: A sentence on where it may be; empty: none.
     """
-    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in map(str, names)]
-    message = f"{option}: {source} has no column {name!r}{did_you_mean(name, shown)}"
+    message = f"{option}: {source} has no column {name!r}{did_you_mean(name, names)}"
     return message + (" " if message.endswith("?") else ". ") * bool(hint) + hint
 
 

@@ -131,8 +131,9 @@ class _Reader:
 
     def _open_whole(self) -> list[str]:
         """Such columns of whole numbers, however they are written."""
-        names = self._open("number", "integer")
-        return [n for n in names if not (self.numbers[n] % 1).any()]
+        numbers = {n: self.numbers[n] for n in self._open("number", "integer")}
+        # The first few tell of most columns.
+        return [n for n, v in numbers.items() if not ((v[:100] % 1).any() or (v % 1).any())]
 
     def _leave_out(self, names: Sequence[str], kind: str) -> None:
         self.found.kinds |= dict.fromkeys(names, kind)
