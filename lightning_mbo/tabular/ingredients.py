@@ -17,6 +17,9 @@ from lightning_mbo.tabular.number_column import NumberColumn
 _MOST_SHARE = 0.5
 """Of the ingredients that are in no row together, for a table of mixtures of few."""
 
+_USUAL = 0.9
+"""Of the rows, those that have no more ingredients than is usual."""
+
 _NONE = 1e-9
 """An amount that is none, of the largest in a row."""
 
@@ -66,7 +69,7 @@ class Ingredients:
 
 
 def find_ingredients(sums: Collection[LinearConstraint], table: pd.DataFrame) -> list[Ingredients]:
-    """Mixtures that in every row have at most half of their ingredients.
+    """Mixtures that have at most half of their ingredients in every row, or nearly.
 
     Args:
         sums: Equalities, of which those are mixtures that are sums of amounts.
@@ -79,10 +82,16 @@ def find_ingredients(sums: Collection[LinearConstraint], table: pd.DataFrame) ->
         if not positive or len(names) < 3:
             continue
         amounts = table[list(names)].to_numpy(np.float64)
-        most = int(_counts(amounts).max())
+        most = _usual_most(_counts(amounts))
         if amounts.min() >= 0 and 0 < most <= _MOST_SHARE * len(names):
             found.append(Ingredients(names, most))
     return found
+
+
+def _usual_most(counts: NDArray[np.intp]) -> int:
+    """The most, but for a few rows that have more than twice as many as all others."""
+    usual = int(np.quantile(counts, _USUAL, method="higher"))
+    return usual if counts.max() > 2 * usual else int(counts.max())
 
 
 def _counts(amounts: NDArray[np.float64]) -> NDArray[np.intp]:

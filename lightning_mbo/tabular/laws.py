@@ -223,6 +223,17 @@ def _constraint(
 ) -> LinearConstraint:
     coefficients, bound = law
     terms = {str(name): float(c) for name, c in zip(names, coefficients, strict=True) if c != 0}
+    return linear_constraint(terms, sense, bound)
+
+
+def linear_constraint(terms: dict[str, float], sense: str, bound: float) -> LinearConstraint:
+    """A constraint with the text that a user would write.
+
+    Args:
+        terms: Coefficients by column.
+        sense: `==` or `<=`.
+        bound: In the user's units.
+    """
     text = f"{_text(terms)} {sense} {bound:g}"
     return LinearConstraint(text, terms, "==" if sense == "==" else "<=", bound)
 

@@ -222,8 +222,8 @@ def prepare(
         [
             *notes,
             *found.notes,
-            *(law_note(law, held, laws) for law in more),
-            *(mixture_note(mixture, laws) for mixture in mixtures),
+            *(law_note(law, rows, held, laws) for law in more),
+            *(mixture_note(mixture, rows, laws) for mixture in mixtures),
         ],
         [*doubts, *questions, *read.questions, *found.questions],
     )

@@ -21,7 +21,6 @@ from lightning_mbo.tabular.following import (
     is_function,
     is_monotone,
 )
-from lightning_mbo.tabular.laws import find_equalities, find_totals
 from lightning_mbo.tabular.other_results import copies_of, suspected_results
 from lightning_mbo.tabular.repeats import (
     counting,
@@ -29,6 +28,11 @@ from lightning_mbo.tabular.repeats import (
     is_named_as_group,
     row_hashes,
     tells_apart,
+)
+from lightning_mbo.tabular.sparse_amounts import (
+    equalities_with_sparse,
+    sparse_amounts,
+    totals_with_sparse,
 )
 from lightning_mbo.tabular.wording import listed, verb, without
 
@@ -247,10 +251,11 @@ class _Reader:
         names = list(table.columns)
         settings = self.given.intersection(names) | {*followers.values()}
         numbers = [n for n in names if n in self.numbers and n not in followers]
-        followers |= find_monotone(table[numbers], settings)
+        sparse = sparse_amounts(table[numbers])
+        followers |= find_monotone(table[[n for n in numbers if n not in sparse]], settings)
         numbers = [n for n in numbers if n not in followers]
         if "equalities" in laws:
-            found.laws = find_equalities(table[numbers])
+            found.laws = equalities_with_sparse(table[numbers], sparse)
         held = {name for law in found.laws for name in law.coefficients}
         table = table.drop(columns=self._names_of(table, held))
         for name in [n for n in names if found.kinds[n] == "formula"]:
@@ -258,7 +263,10 @@ class _Reader:
         rest = [
             n
             for n in names
-            if n in table and n not in followers and found.kinds[n] not in _ALWAYS_NEW
+            if n in table
+            and n not in followers
+            and n not in sparse
+            and found.kinds[n] not in _ALWAYS_NEW
         ]
         determined = find_determined(
             table[rest], self.numbers, settings | held | {*followers.values()}
@@ -266,7 +274,7 @@ class _Reader:
         followers |= self._certain(table, determined)
         if "totals" in laws:
             free = [n for n in numbers if n not in held and n not in followers]
-            found.laws += find_totals(table[free])
+            found.laws += totals_with_sparse(table[free], sparse)
         self._choose_categories(table, followers)
         found.kinds |= dict.fromkeys(followers, "follows")
         found.leaders = followers

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from lightning_mbo.tabular.column_options import pasted
 from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.ingredients import Ingredients
@@ -13,28 +17,34 @@ LAWS = ("equalities", "dummies", "totals", "ingredients")
 """What can hold in every row of a table, by name."""
 
 
-def law_note(law: LinearConstraint, held: Sequence[LinearConstraint], laws: Collection[str]) -> str:
+def law_note(
+    law: LinearConstraint,
+    table: pd.DataFrame,
+    held: Sequence[LinearConstraint],
+    laws: Collection[str],
+) -> str:
     """What is said of what the numbers satisfy.
 
     Args:
-        law: In every row.
+        law: In the rows.
+        table: Of the numbers.
         held: The laws that candidates are held to.
         laws: Which of `LAWS` are looked for.
     """
+    holds = law.holds(table)
+    said = f"{shortened(law)} holds in {rows_in_which(holds)}"
     if law not in held:
-        return f"{shortened(law)} holds in every row, and candidates are not held to it"
+        return f"{said}, and candidates are not held to it"
     kind = "equalities" if law.sense == "==" else "totals"
-    return (
-        f"{shortened(law)} holds in every row: candidates are held to it. If they need not be: "
-        f"{without(kind, laws)}"
-    )
+    return f"{said}: candidates are held to it. If they need not be: {without(kind, laws)}"
 
 
-def mixture_note(mixture: Ingredients, laws: Collection[str]) -> str:
+def mixture_note(mixture: Ingredients, table: pd.DataFrame, laws: Collection[str]) -> str:
     """What is said of a mixture of few ingredients.
 
     Args:
         mixture: That candidates are held to.
+        table: Of the amounts.
         laws: Which of `LAWS` are looked for.
     """
     if mixture.column is not None:
@@ -43,8 +53,8 @@ def mixture_note(mixture: Ingredients, laws: Collection[str]) -> str:
         verb_ = verb(range(mixture.most), "is", "are")
         what = f"at most {mixture.most} of {listed(mixture.names)} {verb_} above 0"
     return (
-        f"{what} in every row: candidates are held to it. If they need not be: "
-        f"{without('ingredients', laws)}"
+        f"{what} in {rows_in_which(mixture.holds(table))}: candidates are held to it. If they need "
+        f"not be: {without('ingredients', laws)}"
     )
 
 
@@ -59,6 +69,12 @@ def kind_question(name: str, kind: str) -> str:
         f"{name!r} reads as mutations of a parent and is left out. To design them: "
         f"{pasted(name, '{kind: mutations, parent: MKTAY...}')}, with the parent's whole sequence"
     )
+
+
+def rows_in_which(holds: NDArray[np.bool_]) -> str:
+    """In how many rows something holds, for which `holds`, ``(n,)``, says in which."""
+    share = f"{np.floor(100 * holds.mean()):.0f} % of the rows"
+    return "every row" if holds.all() else share
 
 
 def without(law: str, laws: Collection[str]) -> str:
