@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning_mbo.console import say
 from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.trust import check_found, trusted_modules
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
 _PREFIX = "version_"
@@ -97,7 +98,12 @@ def leave_run_folder() -> None:
 
 
 def config_beside(args: list[str]) -> list[str]:
-    """The words of the command line, with the run's own config where only a checkpoint is given."""
+    """The words of the command line, with the run's own config where only a checkpoint is given.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint.
+        ConfigurationError: If that config names code that is not trusted.
+    """
     options = [word.split("=")[0] for word in args]
     if "--ckpt_path" not in options or {"-c", "--config"} & set(options):
         return args
@@ -107,7 +113,10 @@ def config_beside(args: list[str]) -> list[str]:
     if value not in ("", "best", "last") and not checkpoint.is_file():
         raise CheckpointError(f"there is no checkpoint {checkpoint}")
     config = checkpoint.parent.parent / "config.yaml"
-    return [args[0], "--config", str(config), *args[1:]] if config.is_file() else args
+    if not config.is_file():
+        return args
+    check_found(config, trusted_modules(args))
+    return [args[0], "--config", str(config), *args[1:]]
 
 
 def _in_folder(path: Path) -> Path:
