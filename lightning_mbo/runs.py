@@ -129,7 +129,9 @@ def _name(config: Any) -> str:
         return "run"
     path = Path(str(given[-1].relative))
     # The saved config of a run: a run that repeats it belongs beside it.
-    return path.resolve().parent.parent.name if path.name == "config.yaml" else path.stem
+    name = path.resolve().parent.parent.name if path.name == "config.yaml" else path.stem
+    # `...yaml` has the stem `..`, the folder above.
+    return name if name.strip(".") else "run"
 
 
 def _versions(named: Path) -> dict[int, Path]:
