@@ -18,12 +18,14 @@ from .held_out import HeldOut
 from .importance_weighting import ImportanceWeighting
 from .initial_oracle import InitialOracle
 from .oracle_convergence import OracleConvergence
+from .pool_search import PoolSearch
 from .progress import DesignProgress
 from .report import Report
 from .scoring import Scoring
 from .search import Search
 from .search_model_update import SearchModelUpdate
 from .search_panels import SearchPanels
+from .summary import Summary
 from .trajectory import Trajectory
 
 __all__ = [
@@ -40,11 +42,13 @@ __all__ = [
     "ImportanceWeighting",
     "InitialOracle",
     "OracleConvergence",
+    "PoolSearch",
     "Report",
     "Scoring",
     "Search",
     "SearchModelUpdate",
     "SearchPanels",
+    "Summary",
     "Trajectory",
     "announce",
     "candidates_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,13 +14,16 @@ from torch.distributions import Normal
 
 from lightning_mbo.algorithms import JudgedDesigns, Samples
 from lightning_mbo.algorithms.base import log_survival
-from lightning_mbo.batch import diverse_batch
+from lightning_mbo.batch import handed_out
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.evaluation.candidates import candidate_table
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.search_models import Draws
+from lightning_mbo.tabular.pool import Pool
 
 from .base import DesignCallback, DesignIteration, callback_of, design_data
 from .held_out import intervals
@@ -37,8 +41,8 @@ class CandidateWriter(DesignCallback):
 
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far,
     and at the end of the run, when it writes `candidates.csv`. In `predict`, also of an
-    interrupted run, it chooses from new samples. A number of candidates is chosen as a batch: good
-    and unlike each other. Saves the candidates that it keeps.
+    interrupted run, it chooses from new samples, or ranks a list of the user's own. A number of
+    candidates is chosen as a batch: good and unlike each other. Saves the candidates that it keeps.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3; `diverse_batch`.
 
@@ -46,13 +50,20 @@ class CandidateWriter(DesignCallback):
         predicted: What the last `predict` found, as a table; None before.
     """
 
-    def __init__(self, num_candidates: int | None = None, keep_known: bool = False) -> None:
+    def __init__(
+        self,
+        num_candidates: int | None = None,
+        keep_known: bool = False,
+        listed: Path | pd.DataFrame | None = None,
+    ) -> None:
         """Set how many, and of what.
 
         Args:
             num_candidates: Size of the batch, which is chosen from all samples where there are too
-                few candidates; None keeps all candidates in `fit` and is 100 in `predict`.
+                few candidates; None keeps all candidates in `fit` and of a list, and is 100 of new
+                samples in `predict`.
             keep_known: Whether a candidate may be a design of the table.
+            listed: The user's own list of designs that `predict` ranks in place of new samples.
 
         Raises:
             ConfigurationError: If it is not positive.
@@ -61,23 +72,34 @@ class CandidateWriter(DesignCallback):
             raise ConfigurationError(f"num_candidates must be at least 1, not {num_candidates}")
         self.num_candidates = num_candidates
         self.keep_known = keep_known
+        self.listed = listed
         self.iteration = -1
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
-        """Have designs drawn for `predict`."""
+        """Have designs drawn for `predict`, or the user's list read.
+
+        Raises:
+            ConfigurationError: If there is no search, or no list goes with the data.
+            DataError: If the list cannot be used.
+        """
         self.predicted = None
         if stage == "predict":
-            search = _needed_search(trainer)
+            search, data = _needed_search(trainer), design_data(trainer)
+            pool = search.pool if self.listed is None else data.read_pool(self.listed)
+            self._pool = pool
             least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
 
             def draw() -> Tensor:
-                self._draws = search.more_samples(max(least, len(search.last_samples())))
+                if pool is None:
+                    self._draws = search.more_samples(max(least, len(search.last_samples())))
+                else:
+                    self._draws = Draws(pool.designs, pool.designs, 1.0)
                 return self._draws.designs
 
-            design_data(trainer).predict_designs = draw
+            data.predict_designs = draw
             self._predictions: list[tuple[Tensor, Normal]] = []
 
     def on_search_model_update(
@@ -114,13 +136,11 @@ class CandidateWriter(DesignCallback):
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
-        data = design_data(trainer)
         if writes_files(trainer) and self.designs is not None:
             _warn_of_none(len(self.designs))
-            write_text(
-                run_folder(trainer) / "candidates.csv",
-                candidate_table(data, self.designs, self.figures).to_csv(index=False),
-            )
+            search = _needed_search(trainer)
+            table = _table(design_data(trainer), search.pool, self.designs, self.figures)
+            write_text(run_folder(trainer) / "candidates.csv", table.to_csv(index=False))
 
     def on_predict_batch_end(
         self,
@@ -138,23 +158,30 @@ class CandidateWriter(DesignCallback):
         """Write a batch of the new designs to a new file."""
         if not trainer.is_global_zero:
             return
-        search = _needed_search(trainer)
+        assert isinstance(oracle, Oracle)
+        search, data, pool = _needed_search(trainer), design_data(trainer), self._pool
         designs = torch.cat([batch for batch, _ in self._predictions])
         means = torch.cat([prediction.loc for _, prediction in self._predictions])
         stds = torch.cat([prediction.scale for _, prediction in self._predictions])
-        candidates = means >= means.nanquantile(search.candidate_quantile)
-        number = self.num_candidates or _NUM_PREDICTED
-        order = self._chosen(design_data(trainer), designs, means, candidates, number)
+        number = self.num_candidates
+        if pool is None:
+            candidates = means >= means.nanquantile(search.candidate_quantile)
+            number = number or _NUM_PREDICTED
+        else:
+            candidates = torch.ones_like(means, dtype=torch.bool)
+        order = self._chosen(data, designs, means, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
         prediction = _rows(Normal(means, stds, validate_args=False), order)
         figures = _figures(prediction, search.present_threshold)
         drawn = self._draws.drawn.to(designs.device)
         figures |= search.log_densities(drawn[order])
-        assert isinstance(oracle, Oracle)
-        data = design_data(trainer)
-        figures |= intervals(data, oracle, prediction, *_log_ratios(search, figures))
-        table = self.predicted = candidate_table(data, designs, figures)
+        held_out_log_ratios, log_ratios = _log_ratios(search, figures)
+        if pool is not None:
+            # Nobody has drawn them: of one on a bound or a step, of all that would become it.
+            log_ratios = search.log_ratios_of(data, designs)
+        figures |= intervals(data, oracle, prediction, held_out_log_ratios, log_ratios)
+        table = self.predicted = _table(data, pool, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
             write_text(path, table.to_csv(index=False))
@@ -168,25 +195,8 @@ class CandidateWriter(DesignCallback):
         candidates: Tensor,
         number: int | None,
     ) -> Tensor:
-        """Row numbers of what is handed out, best first.
-
-        Args:
-            data: Of the designs that are known.
-            designs: The samples, shape ``(m, *design_shape)``.
-            means: The oracle's, shape ``(m,)``.
-            candidates: Which of the samples are candidates, bool, shape ``(m,)``.
-            number: Of the batch; None takes all candidates.
-        """
-        order = means.argsort(descending=True, stable=True)
-        order = order[~means[order].isnan()]
-        order = order[first_occurrences(designs[order])]
-        pool = self._unknown(data, designs, order[candidates[order]])
-        if len(pool) < (number or 1):
-            pool = self._unknown(data, designs, order)
-        if number is None or len(pool) == 0:
-            return pool
-        batch = diverse_batch(designs[pool], means[pool], data.distances, number)
-        return pool[batch.sort().values]
+        known = None if self.keep_known else data.known_designs
+        return handed_out(designs, means, candidates, number, known, data.distances)
 
     def _enough(
         self, data: DesignDataModule, search: Search, oracle: Oracle, samples: JudgedDesigns
@@ -211,10 +221,9 @@ class CandidateWriter(DesignCallback):
 
     def _count(self, data: DesignDataModule, samples: JudgedDesigns) -> int:
         designs = samples.designs[~samples.prediction.loc.isnan()]
-        return len(self._unknown(data, designs, first_occurrences(designs)))
-
-    def _unknown(self, data: DesignDataModule, designs: Tensor, rows: Tensor) -> Tensor:
-        return rows if self.keep_known else rows[~are_among(designs[rows], data.known_designs)]
+        designs = designs[first_occurrences(designs)]
+        known = 0 if self.keep_known else int(are_among(designs, data.known_designs).sum())
+        return len(designs) - known
 
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""
@@ -230,8 +239,8 @@ class CandidateWriter(DesignCallback):
 def _warn_of_none(number: int) -> None:
     if number == 0:
         rank_zero_warn(
-            "all samples are designs of the table, which are left out: there is no candidate. To "
-            "hand them out give --keep_known true"
+            "all that can be chosen from are designs of the table, which are left out: there is no "
+            "candidate. To hand them out give --keep_known true"
         )
 
 
@@ -279,25 +288,13 @@ def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:
         return writer.predicted
     if writer.designs is None:
         raise ConfigurationError("there are no candidates yet: the first oracle fit is unfinished")
-    return candidate_table(design_data(trainer), writer.designs, writer.figures)
+    search = search_of(trainer)
+    pool = None if search is None else search.pool
+    return _table(design_data(trainer), pool, writer.designs, writer.figures)
 
 
-def candidate_table(
-    data: DesignDataModule, designs: Tensor, figures: dict[str, Tensor]
+def _table(
+    data: DesignDataModule, pool: Pool | None, designs: Tensor, figures: dict[str, Tensor]
 ) -> pd.DataFrame:
-    """Candidates as the user reads them.
-
-    Args:
-        data: The design problem.
-        designs: Shape ``(c, *design_shape)``.
-        figures: Of each, ``(c,)``.
-    """
-    # The figures first: a table of many design columns is otherwise read to its far end.
-    columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
-    columns["oracle_mean"] *= data.sign
-    if data.sign < 0:
-        columns = columns.rename(
-            columns={"probability_above_threshold": "probability_below_threshold"}
-        )
-    designs = designs.cpu()
-    return pd.concat([columns, data.nearest_known(designs), data.to_user_units(designs)], axis=1)
+    rows = None if pool is None else pool.rows_of(designs)
+    return candidate_table(data, designs, figures, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytorch_lightning as pl
 
 from .ascent_plane import AscentPlane
@@ -14,6 +16,7 @@ from .report import Report
 from .scoring import Scoring
 from .search import Search
 from .search_panels import SearchPanels
+from .summary import Summary
 from .trajectory import Trajectory
 
 
@@ -45,13 +48,14 @@ def design_callbacks(
 
 
 def recording_callbacks(
-    num_candidates: int | None = None, keep_known: bool = False
+    num_candidates: int | None = None, keep_known: bool = False, listed: Path | None = None
 ) -> list[pl.Callback]:
     """What judges and records a search without having a part in it.
 
     Args:
         num_candidates: As in `CandidateWriter`.
         keep_known: Likewise.
+        listed: Likewise.
     """
     return [
         HeldOut(),
@@ -60,7 +64,8 @@ def recording_callbacks(
         AscentTrajectory(),
         AscentPlane(),
         SearchPanels(),
+        Summary(),
         # Before the candidates are written: a run that has them counts as finished.
         Report(),
-        CandidateWriter(num_candidates, keep_known),
+        CandidateWriter(num_candidates, keep_known, listed),
     ]

@@ -1,36 +1,22 @@
-"""What a run shows while it goes on, and at its end."""
+"""What a run shows while it goes on."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
-import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from lightning_mbo.data import DesignDataModule
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, callback_of, design_data
-from .candidate_writer import CandidateWriter
 from .oracle_convergence import OracleConvergence
 from .search import search_of
-
-_NUM_SHOWN = 5
-_MOST_COLUMNS = 5
-_RULES = {
-    "promise": "the greatest promise of the oracle",
-    "held_out_likelihood": "the greatest likelihood of the held-out designs",
-}
+from .summary import best_label, console
 
 
 class DesignProgress(ProgressBar, DesignCallback):
-    """A bar of design iterations, and a summary after the last.
+    """A bar of design iterations.
 
     Acts at the end of every epoch and on `on_search_model_update`. Where the output is no
     terminal, it prints one line a design iteration instead of a bar.
@@ -39,12 +25,9 @@ class DesignProgress(ProgressBar, DesignCallback):
     def __init__(self) -> None:
         """Show nothing yet."""
         super().__init__()
-        self.console = Console()
-        if not self.console.is_terminal:
-            self.console.width = 120
+        self.console = console()
         self._progress: Progress | None = None
         self._enabled = True
-        self._started = 0.0
         self._latest = ""
 
     def disable(self) -> None:
@@ -58,12 +41,11 @@ class DesignProgress(ProgressBar, DesignCallback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put up the bar."""
         super().on_train_start(trainer, pl_module)
-        self._started = time.monotonic()
         search = search_of(trainer)
         if not (self._enabled and search):
             return
         data = design_data(trainer)
-        line = f"{len(data.designs):,} designs, best {data.measured_name} {_best_label(data):.4g}"
+        line = f"{len(data.designs):,} designs, best {data.measured_name} {best_label(data):.4g}"
         if writes_files(trainer):
             line += f"; files go to {run_folder(trainer)}"
         self._print(line)
@@ -133,42 +115,6 @@ class DesignProgress(ProgressBar, DesignCallback):
                 f"now: python -m lightning_mbo predict --ckpt_path {run_folder(trainer)}"
             )
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Sum the run up."""
-        search = search_of(trainer)
-        writer = callback_of(trainer, CandidateWriter)
-        if not (self._enabled and search and writer):
-            return
-        elapsed = time.monotonic() - self._started
-        self._print(f"\n{search.num_done} design iterations in {elapsed:.0f} s.")
-        if writer.designs is None:
-            self._print("There are no candidates yet: the first oracle fit was not finished.")
-            return
-        data = design_data(trainer)
-        self.console.print(_candidates_table(data, writer))
-        self._print(
-            f"Chosen: design iteration {writer.iteration}, by {_RULES[search.select]}. "
-            f"Best training label: {_best_label(data):.4g}."
-        )
-        self._print(
-            "The predictions are the oracle's own, made far from its data: make a few candidates "
-            "and measure before you trust the rest."
-        )
-        if writes_files(trainer):
-            self._print_files(trainer, run_folder(trainer))
-
-    def _print_files(self, trainer: pl.Trainer, folder: Path) -> None:
-        self._print(f"Candidates: {folder / 'candidates.csv'}")
-        if (folder / "report.html").exists():
-            self._print(f"Report:     {folder / 'report.html'}: how far to trust them")
-        self._print(f"Trajectory: {folder / 'trajectory.png'} and trajectory.csv beside it")
-        if (folder / "search.png").exists():
-            self._print(f"Search:     {folder / 'search.png'}")
-        checkpoint = trainer.checkpoint_callback
-        best = getattr(checkpoint, "best_model_path", "")
-        if best and design_data(trainer).ground_truth is not None:
-            self._print(f"Scores:     python -m lightning_mbo test --ckpt_path {best}")
-
     def _print(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, highlight=False)
 
@@ -181,29 +127,3 @@ class DesignProgress(ProgressBar, DesignCallback):
         if self._progress:
             self._progress.stop()
             self._progress = None
-
-
-def _best_label(data: DesignDataModule) -> float:
-    return data.sign * data.properties.max().item()
-
-
-def _candidates_table(data: DesignDataModule, writer: CandidateWriter) -> Table:
-    assert writer.designs is not None
-    total = len(writer.designs)
-    table = Table(title=f"The best of {total:,} candidates: {data.measured_name}")
-    designs = data.to_user_units(writer.designs[:_NUM_SHOWN])
-    known = data.nearest_known(writer.designs[:_NUM_SHOWN])
-    # Of a design with many columns, a material that is known says more than the first few.
-    if known.columns.empty or len(designs.columns) <= _MOST_COLUMNS:
-        known = pd.concat([designs.iloc[:, :_MOST_COLUMNS], known], axis=1)
-    for header in ("rank", "predicted", "± std", *known.columns):
-        table.add_column(header.replace("_", " "), justify="right", overflow="fold")
-    # By columns: a row of numbers and integers would be one of numbers.
-    for rank, entries in enumerate(known.round(2).itertuples(index=False)):
-        table.add_row(
-            str(rank + 1),
-            f"{data.sign * writer.figures['oracle_mean'][rank]:.4g}",
-            f"{writer.figures['oracle_std'][rank]:.4g}",
-            *(str(entry) for entry in entries),
-        )
-    return table

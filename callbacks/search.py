@@ -18,6 +18,7 @@ from lightning_mbo.importance import Preimages, log_density_ratios, preimages_of
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import Draws, SearchModel
+from lightning_mbo.tabular.pool import Pool
 
 from .base import DesignCallback, DesignIteration, announce, callback_of, design_data
 
@@ -113,6 +114,11 @@ class Search(DesignCallback, ABC):
         """γ of the last design iteration, a scalar in the property's units."""
 
     @property
+    def pool(self) -> Pool | None:
+        """The list of designs that is searched; None where designs are made."""
+        return None
+
+    @property
     def densities(self) -> tuple[SearchModel, SearchModel] | None:
         """p_θ of the last design iteration and p_0; None for a search without densities."""
         return None
@@ -133,16 +139,16 @@ class Search(DesignCallback, ABC):
             return None
         return log_density_ratios(*self.densities, self.held_out_rows)
 
+    def log_ratios_of(self, data: DesignDataModule, designs: Tensor) -> Tensor | None:
+        """Log p_θ - log p_0 of designs ``(m, *design_shape)``, ``(m,)``; None without densities."""
+        if self.densities is None:
+            return None
+        return log_density_ratios(*self.densities, _preimages(data, designs, 2))
+
     def find_preimages(self, data: DesignDataModule, device: torch.device) -> None:
         """Draw what the rows of the table may have been made of, for their density ratios."""
         self.training_rows, self.held_out_rows = (
-            preimages_of(
-                designs,
-                data.cells(designs),
-                data.space,
-                data.designs,
-                keyed_generator("preimages", number),
-            ).to(device)
+            _preimages(data, designs, number).to(device)
             for number, designs in enumerate((data.designs, data.held_out_designs))
         )
 
@@ -243,6 +249,17 @@ class Search(DesignCallback, ABC):
         self.exhausted = state_dict["exhausted"]
         self.best_score = state_dict["best_score"]
         self.best_iteration = state_dict["best_iteration"]
+
+
+def _preimages(data: DesignDataModule, designs: Tensor, number: int) -> Preimages:
+    found = preimages_of(
+        designs.cpu(),
+        data.cells(designs.cpu()),
+        data.space,
+        data.designs,
+        keyed_generator("preimages", number),
+    )
+    return found.to(designs.device)
 
 
 def search_of(trainer: pl.Trainer) -> Search | None:

@@ -28,6 +28,9 @@ _CHARTS = {
     },
 }
 
+_MOST_DRAWN = 1e19
+"""TensorBoard's histograms end at 1e20."""
+
 
 class Trajectory(DesignCallback):
     """Records every design iteration's metrics.
@@ -100,9 +103,10 @@ class Trajectory(DesignCallback):
         self, trainer: pl.Trainer, logger: TensorBoardLogger, iteration: DesignIteration
     ) -> None:
         board = logger.experiment
-        board.add_histogram(
-            "design/oracle_means", iteration.samples.prediction.loc, iteration.number
-        )
+        means = iteration.samples.prediction.loc
+        means = means[means.isfinite()].clamp(-_MOST_DRAWN, _MOST_DRAWN)
+        if len(means):
+            board.add_histogram("design/oracle_means", means, iteration.number)
         for callback in callbacks_of(trainer, ImportanceWeighting):
             if callback.weights is not None:
                 # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.

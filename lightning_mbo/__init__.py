@@ -26,11 +26,13 @@ _MODULES = {
         "GradientAscent",
         "ImportanceWeighting",
         "OracleConvergence",
+        "PoolSearch",
         "SearchModelUpdate",
         "candidates_of",
         "design_callbacks",
     ),
     "lightning_mbo.data": ("CSV", "DesignDataModule"),
+    "lightning_mbo.evaluation.candidates": ("predictions_of",),
     "lightning_mbo.oracles": (
         "ConservativeObjectiveModel",
         "ConvolutionalEnsemble",

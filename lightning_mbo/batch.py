@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.designs import Distances
+from lightning_mbo.designs import Distances, are_among, first_occurrences
 
 _LEAST_NEWS = 1e-12
 """Rounding may leave less, or less than nothing, of a design next to those that are chosen."""
@@ -57,3 +57,41 @@ def diverse_batch(designs: Tensor, means: Tensor, distances: Distances, size: in
         news = (news - factor[len(rows)].square()).clamp(min=_LEAST_NEWS)
         rows.append(row)
     return torch.tensor(rows, device=designs.device)
+
+
+def handed_out(
+    designs: Tensor,
+    means: Tensor,
+    candidates: Tensor,
+    number: int | None,
+    known: Tensor | None,
+    distances: Distances,
+) -> Tensor:
+    """Choose what is handed out of many designs: each once, and as a batch where a number is given.
+
+    Args:
+        designs: All that there is to choose from, shape ``(m, *design_shape)``.
+        means: The oracle's, shape ``(m,)``; where one is NaN, its design is not chosen.
+        candidates: Which of the designs are candidates, bool, shape ``(m,)``; the others are chosen
+            from too where there are fewer than the number.
+        number: Of the batch; None takes all candidates.
+        known: Designs of which none is chosen, shape ``(n, *design_shape)``; None for none.
+        distances: What is meant by unlike.
+
+    Returns:
+        Row numbers, best first.
+    """
+    order = means.argsort(descending=True, stable=True)
+    order = order[~means[order].isnan()]
+    order = order[first_occurrences(designs[order])]
+    pool = _unknown(designs, order[candidates[order]], known)
+    if len(pool) < (number or 1):
+        pool = _unknown(designs, order, known)
+    if number is None or len(pool) == 0:
+        return pool
+    batch = diverse_batch(designs[pool], means[pool], distances, number)
+    return pool[batch.sort().values]
+
+
+def _unknown(designs: Tensor, rows: Tensor, known: Tensor | None) -> Tensor:
+    return rows if known is None else rows[~are_among(designs[rows], known)]

@@ -234,14 +234,20 @@ class MBOCommandLine(LightningCLI):
             "--num_candidates",
             type=int | None,
             default=None,
-            help="How many candidates to write, good and unlike each other; default: all in fit, "
-            "100 in predict.",
+            help="How many candidates to write, good and unlike each other; default: all in fit "
+            "and of a list, 100 in predict.",
         )
         parser.add_argument(
             "--keep_known",
             type=bool,
             default=False,
             help="Whether a candidate may be a design of the table.",
+        )
+        parser.add_argument(
+            "--candidates",
+            type=Path | None,
+            default=None,
+            help="In predict: a list of designs to rank, a file with the columns of your table.",
         )
         parser.add_argument(
             "--trust",
@@ -256,6 +262,11 @@ class MBOCommandLine(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config["subcommand"]
         config = self.config[command]
+        if command != "predict" and config.candidates is not None:
+            raise ConfigurationError(
+                f"--candidates is for predict, not for {command}. To search in a list of designs: "
+                "fit --search PoolSearch --search.path FILE"
+            )
         if command == "fit":
             self.run = RunFolder.choose(config)
             config.ckpt_path = self.run.checkpoint
@@ -273,7 +284,9 @@ class MBOCommandLine(LightningCLI):
         """The trainer, with what every design run has."""
         config = self._get(self.config_init, "trainer")
         own: list[pl.Callback] = callbacks.recording_callbacks(
-            self._get(self.config_init, "num_candidates"), self._get(self.config_init, "keep_known")
+            self._get(self.config_init, "num_candidates"),
+            self._get(self.config_init, "keep_known"),
+            self._get(self.config_init, "candidates"),
         )
         if self.run is None:
             kwargs |= {
@@ -309,9 +322,10 @@ class MBOCommandLine(LightningCLI):
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and (self.run.path / "candidates.csv").exists():
+            more = ". To go on, give a greater --search.num_iterations"
             say(
                 f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
-                f"candidates are in {self.run.path / 'candidates.csv'}. To go on, give a greater "
-                "--search.num_iterations"
+                f"candidates are in {self.run.path / 'candidates.csv'}"
+                + ("" if isinstance(search, callbacks.PoolSearch) else more)
             )
             sys.exit(0)

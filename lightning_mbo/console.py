@@ -6,11 +6,21 @@ import logging
 import os
 import sys
 import warnings
-from typing import TextIO
+from typing import Any, TextIO
 
+import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+
+
+def shown_number(value: Any) -> str:
+    """An entry of a table for the screen: of a number with decimals four significant digits."""
+    if not isinstance(value, (float, np.floating)):
+        return str(value)
+    # Without an exponent where there are hardly more digits than that.
+    number = float(value)
+    return f"{number:.0f}" if 1e4 <= abs(number) < 1e7 else f"{number:.4g}"
 
 
 @rank_zero_only

@@ -100,6 +100,8 @@ def leave_run_folder() -> None:
 def config_beside(args: list[str]) -> list[str]:
     """The words of the command line, with the run's own config where only a checkpoint is given.
 
+    How many candidates the search was asked for says nothing of a list that is to be ranked.
+
     Raises:
         CheckpointError: If there is no such checkpoint.
         ConfigurationError: If that config names code that is not trusted.
@@ -116,7 +118,8 @@ def config_beside(args: list[str]) -> list[str]:
     if not config.is_file():
         return args
     check_found(config, trusted_modules(args))
-    return [args[0], "--config", str(config), *args[1:]]
+    unlimited = ["--num_candidates=null"] if "--candidates" in options else []
+    return [args[0], "--config", str(config), *unlimited, *args[1:]]
 
 
 def _in_folder(path: Path) -> Path:

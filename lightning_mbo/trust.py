@@ -29,7 +29,7 @@ TEXTS = frozenset(
     {
         *("path", "target", "columns", "constraints", "error_column", "weight_column"),
         *("other_results", "laws", "landscape", "cache_dir", "dirpath", "monitor", "mode"),
-        *("default_root_dir", "ckpt_path", "trust", "model_registry"),
+        *("candidates", "default_root_dir", "ckpt_path", "trust", "model_registry"),
     }
 )
 """Options of plain texts, which nothing ever takes for the name of a class or of another config."""

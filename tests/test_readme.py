@@ -131,6 +131,30 @@ def test_the_example_in_python(table: pd.DataFrame) -> None:
     }
 
 
+@pytest.mark.usefixtures("_blank_pages")
+def test_a_list_of_ones_own(table: pd.DataFrame) -> None:
+    rng = np.random.default_rng(2)
+    catalogue = table.drop(columns="yield").sample(40, random_state=0)
+    catalogue["concentration"] = rng.uniform(0, 2.5, 40)
+    catalogue["number"] = range(1, 41)
+    catalogue.to_csv("catalogue.csv", index=False)
+    text = section("A list of your own")
+    predict, fit = commands(text)
+    main([*fit, *SMALL[2:]])
+    main(predict)
+    ranked, batch = (
+        pd.read_csv(f"runs/my_data/version_0/{name}candidates.csv") for name in ("", "predicted_")
+    )
+    assert sorted(ranked["number"]) == list(range(1, 41))
+    assert len(batch) == 24
+    found: dict[str, pd.DataFrame] = {}
+    (example,) = blocks("python", text)
+    exec(example, found)
+    expected = ranked.set_index("number").loc[catalogue["number"]]["oracle_mean"]
+    np.testing.assert_allclose(found["predicted"]["oracle_mean"], expected, rtol=1e-4)
+    np.testing.assert_allclose(found["prediction"].loc, expected, rtol=1e-4)
+
+
 CHOICES = re.findall(r"\| `(\w+\.yaml[^`]*)` \|", section("Which config for which problem"))
 
 

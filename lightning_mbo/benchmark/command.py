@@ -19,6 +19,7 @@ from lightning_mbo.benchmark.results import Results
 from lightning_mbo.benchmark.worker import Outcome, execute
 from lightning_mbo.cli import ConfigFile, Parser
 from lightning_mbo.console import say
+from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import write_text
 
@@ -57,8 +58,8 @@ def benchmark(words: Sequence[str]) -> None:
     runs = plan.runs(fit_options.plain)
     results = Results(folder)
     missing = [run for run in runs if not results.finished(run)]
-    say(f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}")
     _prepare(missing, fit_options)
+    say(f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}")
     write_text(folder / "benchmark.yaml", parser.dump(settings))
     progress = BenchmarkProgress(missing)
     try:
@@ -115,9 +116,21 @@ def _name(files: Any) -> str:
 
 
 def _prepare(runs: list[Run], fit_options: FitOptions) -> None:
-    """Let each data set do once what is done once, before many processes do it."""
+    """Let each data set do once what is done once, before many processes do it.
+
+    Raises:
+        ConfigurationError: If there is nothing that a method's runs could be judged by.
+    """
     for run in {run.oracle_key: run for run in runs}.values():
-        fit_options.data(run.words).prepare_data()
+        data = fit_options.data(run.words)
+        if isinstance(data, CSV) and data.held_out_fraction == 0:
+            raise ConfigurationError(
+                "a benchmark scores designs by a ground truth, and nobody has one of a table of "
+                "your own. Give --data.held_out_fraction 0.2 to compare what oracles say of "
+                "held-out rows, compare methods on --data TFBind8, or use fit for designs and "
+                "their report"
+            )
+        data.prepare_data()
 
 
 def _outcomes(runs: list[Run], results: Results, plan: Benchmark) -> Iterator[tuple[Run, Outcome]]:

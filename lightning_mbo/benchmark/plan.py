@@ -15,8 +15,14 @@ from lightning_mbo.errors import ConfigurationError
 _OF_THE_BENCHMARK = ("seed_everything", "ckpt_path")
 _OF_THE_ORACLE = ("model", "data", "convergence", "trainer")
 _WITHOUT_EFFECT = (
-    *("config", "seed_everything", "ckpt_path", "num_candidates", "keep_known"),
-    *("trust", "escape_formulas"),
+    "config",
+    "seed_everything",
+    "ckpt_path",
+    "num_candidates",
+    "keep_known",
+    "candidates",
+    "trust",
+    "escape_formulas",
 )
 
 ParseFit = Callable[[Sequence[str]], Mapping[str, Any]]

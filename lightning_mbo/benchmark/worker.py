@@ -26,6 +26,7 @@ _WRITERS = (
     callbacks.AscentTrajectory,
     callbacks.AscentPlane,
     callbacks.SearchPanels,
+    callbacks.Summary,
     callbacks.Report,
     callbacks.CandidateWriter,
     SaveConfigCallback,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from rich.table import Table
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -26,10 +28,17 @@ from lightning_mbo.data.loading import (
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.space import Cells, DesignSpace
+from lightning_mbo.tabular.pool import Pool
 
 GroundTruth = Callable[[Tensor], Tensor]
 FEWEST_DESIGNS = 10
 """With fewer there is nothing to validate on."""
+
+_LEAST_SPREAD, _MOST_SPREAD = 1e-15, 1e15
+"""Of labels, in standard deviations: their squares are numbers of single precision too."""
+
+_LEAST_SHARE = 1e-5
+"""Of the standard deviation in the largest label: single precision keeps seven digits."""
 
 
 class DesignDataModule(pl.LightningDataModule, ABC):
@@ -63,6 +72,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         distances: How far designs lie from others.
+        columns_read: What the columns of the user's table are taken for; None without one.
+        remarks: What was found of them and done for it, or is uncertain, a sentence each.
         fitting: Whether an oracle fit is wanted.
         num_fits: How many have been asked for.
         num_epochs: How many epochs of them have begun.
@@ -84,6 +95,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     ground_truth: GroundTruth | None = None
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
+    columns_read: Table | None = None
+    remarks: Sequence[str] = ()
 
     def __init__(
         self,
@@ -148,6 +161,17 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
+
+    def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
+        """A user's own list of designs; None: the designs of the table that have no label.
+
+        Raises:
+            ConfigurationError: By default: there is no such list without a table of the user's.
+        """
+        raise ConfigurationError(
+            f"a list of designs is read as the user's own table is, with --data CSV: "
+            f"{type(self).__name__} has none"
+        )
 
     @property
     def measured_name(self) -> str:
@@ -224,6 +248,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 f"all {num_designs} designs have the same {self.property_name}, "
                 f"{self.properties[0].item():g}: there is nothing to learn"
             )
+        _check_scale(self.properties, self.measured_name)
         self.begin_fit(torch.ones_like(self.base_weights))
 
     def begin_fit(self, weights: Tensor | None = None) -> None:
@@ -376,3 +401,23 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     def _evaluated(self, source: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: source().to(self._device())
+
+
+def _check_scale(properties: Tensor, name: str) -> None:
+    """Refuse labels ``(n,)`` that oracles, in single precision, cannot tell apart or square.
+
+    Raises:
+        DataError: Naming what is measured, and what to do.
+    """
+    spread, largest = properties.std().item(), properties.abs().max().item()
+    if not _LEAST_SPREAD <= spread <= _MOST_SPREAD:
+        raise DataError(
+            f"{name}: its values, of up to {largest:.3g} with a standard deviation of "
+            f"{spread:.3g}, are beyond what can be computed with: give it in other units, or "
+            "correct the rows that are far from all others"
+        )
+    if spread < _LEAST_SHARE * largest:
+        raise DataError(
+            f"{name}: its values, of up to {largest:.10g}, differ in digits that are lost in "
+            f"computing, with a standard deviation of {spread:.3g}: subtract a constant from them"
+        )

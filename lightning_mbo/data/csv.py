@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,27 +11,28 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.label_noise import LabelNoise
-from lightning_mbo.designs import euclidean, hamming, mixed, nearest
-from lightning_mbo.errors import ConfigurationError, did_you_mean
+from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
+from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.column_options import parse_columns
+from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse_columns
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
+from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.pool import Pool, outside_range, pool_of
+from lightning_mbo.tabular.predicates import Predicate, answers, imported
 from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
-from lightning_mbo.tabular.reading import plain, read_table
-from lightning_mbo.tabular.wording import LAWS
-
-Predicate = Callable[[pd.DataFrame], Any]
-"""Of designs in the user's units, one a row: which of them can be made, truth values ``(m,)``."""
+from lightning_mbo.tabular.reading import FileOptions, plain, read_table
+from lightning_mbo.tabular.whole_numbers import as_whole, floating, without
+from lightning_mbo.tabular.wording import LAWS, listed
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
 _CHUNK_SIZE = 50_000
+_FRAME = "the data frame"
 
 
 class CSV(DesignDataModule):
@@ -43,15 +42,16 @@ class CSV(DesignDataModule):
     `columns` says. Designs are the numbers, standardised; then the categories, one-hot; then the
     letters of the sequence, one-hot. A table of nothing but a sequence has designs ``(l, v)``.
 
-    Candidates have numbers without bounds, except that a column with nothing negative stays at 0
-    or above, one of zeros and ones stays between them, and integers stay integers. They have the
-    levels and letters of the table only. All this, and what numbers are standardised by, is taken
-    from all rows, of which some may be held out. Rows in which the same design was measured again
-    become one, with the mean and the weight of all; where measurements have errors, with the mean
-    by their inverse squares and its own, smaller error. Constant columns, texts that differ from
-    row to row (names) and a column that counts the rows are left out. What else is found by their
-    values is printed: other results, columns that follow from another, and what holds in every row,
-    to which candidates are held.
+    Candidates have numbers without bounds, except that a column with nothing negative stays at 0 or
+    above, one of zeros and ones stays between them, and integers stay integers. They have the
+    levels of the table only, and letters of the table, or of DNA, RNA and proteins where most of
+    these occur. All this, and what numbers are standardised by, is taken from all rows, of which
+    some may be held out. Levels that differ by blanks or case are one. Rows in which the same
+    design was measured again become one, with the mean and the weight of all; where measurements
+    have errors, with the mean by their inverse squares and its own, smaller error. Constant
+    columns, texts that differ from row to row (names) and a column that counts the rows are left
+    out. What else is found by their values is printed: other results, columns that follow from
+    another, and what holds in every row, to which candidates are held.
 
     Distances count the places in which sequences differ; of other designs they are Euclidean in
     the columns' standard deviations, another category or letter being as far as one of them.
@@ -70,6 +70,9 @@ class CSV(DesignDataModule):
         missing: Literal["drop", "refuse"] | None = None,
         other_results: str | list[str] | None = None,
         laws: bool | list[str] = True,
+        header: int = 1,
+        sheet: str | int | None = None,
+        missing_values: str | list[str | int | float] | None = None,
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -80,12 +83,15 @@ class CSV(DesignDataModule):
                 also a data frame.
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
-            columns: For columns that are not what their values suggest, a kind (number, integer,
+            columns: For columns that are not what their values suggest, by name or, as with `*` or
+                `dose_*`, for all of a pattern that are not named, a kind (number, integer,
                 category, sequence; not designed: ignore, result, replicate, group for rows that are
                 held out together, follows for what another column determines) or a mapping:
-                `lower`, `upper` and `step` of numbers, the `alphabet` of sequences, `fixed` for
+                `lower`, `upper` and `step` of numbers, `values` for the only ones, `scale` log for
+                what is designed by its logarithm, the `alphabet` of sequences, `fixed` for
                 one value that all candidates have, `follows` for the column that determines it,
-                `missing` for the level that empty entries are, or drop.
+                `missing` for the level that empty entries are, or drop, `spelling` exact or joined
+                for levels that differ by blanks or case.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
@@ -100,7 +106,12 @@ class CSV(DesignDataModule):
             other_results: Columns that were measured with the target and are no settings, a list
                 or separated by commas.
             laws: Whether candidates are held to what holds in every row of the table, or to what of
-                it: equalities, dummies, totals.
+                it: equalities, dummies, totals, ingredients (of a mixture, how many at most).
+            header: How many header lines a text or a sheet has. Names are read from the first,
+                others are skipped; 0: none, and the columns are column_1, column_2 and so on.
+            sheet: Of an Excel file, by its name or number; null: the first.
+            missing_values: Further texts that stand for a missing entry, such as "PENDING, n.d.", a
+                list or separated by commas.
             batch_size: As in `DesignDataModule`; null: a twentieth of the designs, between 8 and
                 100.
             **kwargs: Of `DesignDataModule`.
@@ -115,18 +126,25 @@ class CSV(DesignDataModule):
             raise ConfigurationError("give --data.target, the column of what is measured")
         if missing not in (None, "drop", "refuse"):
             raise ConfigurationError(f"data.missing must be drop or refuse, not {missing!r}")
+        if header < 0:
+            raise ConfigurationError(f"data.header must be 0 or more, not {header}")
+        if isinstance(path, pd.DataFrame) and (header != 1 or sheet is not None):
+            raise ConfigurationError("data.header and data.sheet are for files: leave them out")
+        self.file = FileOptions(header, sheet, tuple(_listed(missing_values)))
         self.laws = (LAWS if laws else ()) if isinstance(laws, bool) else tuple(laws)
         for law in self.laws:
             if law not in LAWS:
                 raise ConfigurationError(f"data.laws: there is no {law}{did_you_mean(law, LAWS)}")
         self.path = path if isinstance(path, pd.DataFrame) else Path(path)
-        self.source = "the data frame" if isinstance(path, pd.DataFrame) else str(path)
+        self.source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
         self.roles = Roles(target, error_column, weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
-        self.options = parse_columns(columns or {}) | parse_columns(_results(other_results))
+        self.options = parse_columns(columns or {}) | parse_columns(
+            dict.fromkeys(_listed(other_results), "result")
+        )
         self.constraints = self._given_constraints = parse_constraints(constraints or [])
-        self.predicate = _imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
+        self.predicate = imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
 
@@ -147,22 +165,26 @@ class CSV(DesignDataModule):
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
+        table = self._read(self.path)
+        names = [name for name in table.columns if name not in vars(self.roles).values()]
+        options = for_columns(self.options, names, self.source)
         prepared = prepare(
-            self._read(),
+            table,
             self.source,
             self.roles,
-            self.options,
+            options,
             self.missing,
             self._given_constraints,
             self.laws,
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
-        fixed = {name for name, options in self.options.items() if options.fixed is not None}
+        fixed = {name for name, given in options.items() if given.fixed is not None}
         free = [c for c in constraints if not fixed.intersection(c.coefficients)]
         check_met(free, prepared.designs)
         self.constraints = [*constraints, *prepared.laws]
-        self._project = EqualityProjection(self.constraints, layout.columns)
+        self._mixtures = prepared.mixtures
+        self._project = EqualityProjection(self.constraints, layout.columns, self._mixtures)
         if layout.space.is_sequences:
             self.distances = hamming
         elif layout.space.groups:
@@ -186,6 +208,48 @@ class CSV(DesignDataModule):
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """The user's own columns, with the user's own values."""
         return self._layout.decode(designs)
+
+    def encode(self, table: pd.DataFrame) -> Tensor:
+        """Designs ``(m, *design_shape)``, float64, of a data frame of designs in the user's units.
+
+        It has the table's columns; those that are left out, constant or follow from others may be
+        missing, and others are ignored. Loads the table if that has not been done.
+
+        Raises:
+            DataError: If a column is missing, or an entry is empty or none that the table could
+                have.
+        """
+        self.setup("predict")
+        entries = entries_of(floating(self._read(table)), self._layout, _FRAME)
+        check_complete(entries, _FRAME)
+        return self._layout.encode(entries)
+
+    def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
+        """A list of designs, each once; None: the rows of the table that have no target.
+
+        What is left out of it, and what the oracle or the user may not expect there, is said.
+
+        Raises:
+            DataError: As `encode`, and if there is no design in it; rows with empty entries are
+                left out, unless they are to be refused.
+        """
+        source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
+        target, roles = self.roles.target, [*vars(self.roles).values()]
+        if path is None:
+            path, source = self.path, self.source
+            table = self._read(path)
+            table = table[table[target].isna()]
+            if table.empty:
+                raise DataError(
+                    f"{source}: all rows have a {target}, and none is left to rank. Give a list of "
+                    "designs: --search.path FILE"
+                )
+        else:
+            table = self._read(path, "--candidates or --search.path")
+        table = floating(table).drop(columns=roles, errors="ignore")
+        pool = pool_of(table, self._layout, source, self.missing == "refuse")
+        self._report_pool(pool, source)
+        return pool
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
         """The most similar design of the table: its first row, from 1, and what was measured.
@@ -212,7 +276,8 @@ class CSV(DesignDataModule):
     def nearest_allowed(self, designs: Tensor) -> Tensor:
         """The nearest designs ``(m, *design_shape)`` that can be made.
 
-        Numbers are moved to where the equalities hold, into their bounds and onto their steps;
+        Of mixtures of few ingredients the largest amounts are kept. Numbers are moved to where the
+        equalities hold, into their bounds and onto their steps;
         categories and letters to the largest entry; letters behind a gap move up to close it.
         """
         return self._layout.nearest(self._project(designs))
@@ -220,8 +285,9 @@ class CSV(DesignDataModule):
     def cells(self, designs: Tensor) -> Cells:
         """Which draws become each of the designs, or the nearest that can be made of it.
 
-        Column by column: what an equality moves counts as drawn where it came to lie, and a
-        sequence with gaps as drawn without one amid its letters.
+        Column by column: what an equality moves counts as drawn where it came to lie, an ingredient
+        that is left out as drawn at zero or below, and a sequence with gaps as drawn without one
+        amid its letters.
         """
         return self._layout.cells(designs)
 
@@ -237,22 +303,32 @@ class CSV(DesignDataModule):
         names = {name for constraint in self.constraints for name in constraint.coefficients}
         if names:
             table = self._layout.decode(designs, names)
-            held &= np.all([constraint.holds(table) for constraint in self.constraints], axis=0)
+            held &= np.all([law.holds(table) for law in self.constraints], axis=0)
+            for mixture in self._mixtures:
+                held &= mixture.holds(table)
         if self.predicate is not None:
-            held &= _answers(self.predicate, self.to_user_units(designs))
+            held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)
 
-    def _read(self) -> pd.DataFrame:
-        if isinstance(self.path, pd.DataFrame):
-            return plain(self.path, self.source)
-        kept = [
-            n for n, options in self.options.items() if options.kind in ("category", "sequence")
-        ]
-        return read_table(self.path, text_columns=kept)
+    def _read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
+        if isinstance(path, pd.DataFrame):
+            return as_whole(without(plain(path, _FRAME), self.file.missing_values))
+        # Of another file it is not known how it is written, but for what stands for nothing.
+        is_table = isinstance(self.path, Path) and path.exists() and path.samefile(self.path)
+        known = self._layout.text_columns if hasattr(self, "_layout") else ()
+        return read_table(
+            path,
+            TextColumns(self.options, list(vars(self.roles).values()), known),
+            self.roles.target if is_table else None,
+            self.file if is_table else FileOptions(missing_values=self.file.missing_values),
+            option,
+        )
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
-        show(prepared.shown)
-        for line in (*prepared.notes, *(f"question: {line}" for line in prepared.questions)):
+        self.columns_read = prepared.shown
+        self.remarks = *prepared.notes, *(f"question: {line}" for line in prepared.questions)
+        show(self.columns_read)
+        for line in self.remarks:
             say(line)
         merged = prepared.num_rows - len(designs)
         if merged:
@@ -275,40 +351,37 @@ class CSV(DesignDataModule):
                 stacklevel=4,
             )
 
+    def _report_pool(self, pool: Pool, source: str) -> None:
+        num = len(pool.designs)
+        if num < pool.num_rows:
+            say(
+                f"{source}: {pool.num_rows - num:,} of {pool.num_rows:,} rows have the design of a "
+                "row above and are left out"
+            )
+        known = int(are_among(pool.designs, self.known_designs).sum())
+        if known:
+            say(
+                f"{source}: {known:,} of {num:,} designs are in the table and not handed out, "
+                "unless --keep_known true"
+            )
+        beyond, names = outside_range(pool.entries, self._layout)
+        if beyond:
+            say(
+                f"{source}: {beyond:,} of {num:,} designs lie outside the range of the table, in "
+                f"{listed(names)}: there the oracle has seen nothing"
+            )
+        moved = (self._layout.nearest(pool.designs) - pool.designs).abs() > 1e-6
+        unmade = moved.flatten(1).any(1) | ~self.feasible(pool.designs)
+        if unmade.any():
+            say(
+                f"{source}: {unmade.sum():,} of {num:,} designs are out of the bounds, steps or "
+                "constraints that a search is held to, and ranked all the same; the first is data "
+                f"row {pool.row_numbers[int(unmade.int().argmax())]}"
+            )
 
-def _results(names: str | list[str] | None) -> dict[str, str]:
-    listed = names.split(",") if isinstance(names, str) else names or []
-    return {name.strip(): "result" for name in listed if name.strip()}
 
-
-def _imported(path: str) -> Predicate:
-    """The function that a user names by its import path, also from the working directory."""
-    module, _, name = path.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"data.feasible_if: there is no function {path} ({error}). Give module.function, of a "
-            "module in the working directory or installed"
-        ) from error
-    if not callable(found):
-        raise ConfigurationError(f"data.feasible_if: {path} is no function")
-    return found  # type: ignore[no-any-return]
-
-
-def _answers(predicate: Predicate, table: pd.DataFrame) -> NDArray[np.bool_]:
-    name = f"data.feasible_if {getattr(predicate, '__name__', predicate)}"
-    try:
-        answers = np.asarray(predicate(table))
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigurationError(f"{name} failed: {reason}") from error
-    if answers.shape != (len(table),) or answers.dtype != bool:
-        raise ConfigurationError(
-            f"{name} must give one truth value for each of {len(table)} rows, and gave an array of "
-            f"{answers.dtype} of the shape {answers.shape}"
-        )
-    return answers
+def _listed(given: str | Sequence[str | int | float] | None) -> list[str]:
+    """What is given as a list, or separated by commas."""
+    entries = given.split(",") if isinstance(given, str) else given or []
+    texts = [str(entry).strip() for entry in entries]
+    return [text for text in texts if text]

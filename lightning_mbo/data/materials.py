@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -17,15 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular import formulas
+from lightning_mbo.tabular.formulas import SYMBOLS
 
-_SYMBOLS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
-    "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy "
-    "Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn "
-    "Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
-)
-
-ELEMENTS: tuple[str, ...] = tuple(_SYMBOLS.split()[:86])
+ELEMENTS: tuple[str, ...] = SYMBOLS[:86]
 """Symbols of the elements 1 (H) to 86 (Rn), the columns of every table of amounts."""
 
 PROPERTIES: tuple[str, ...] = (
@@ -52,98 +46,29 @@ FEATURE_NAMES: tuple[str, ...] = (
 )
 """Names of the 81 features, in the order and spelling of the published table."""
 
-_PAST_RN = frozenset(_SYMBOLS.split()[86:])
 _INDEX = {symbol: i for i, symbol in enumerate(ELEMENTS)}
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-_NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
-_TOKEN = re.compile(
-    rf"(?P<open>[(\[{{])|(?:(?P<close>[)\]}}])|(?P<symbol>[A-Z][a-z]?))(?P<number>{_NUMBER})?"
-)
 # The published electron affinities are the source's plus this, which keeps the geometric means of
 # materials with an element of zero affinity above zero. kJ/mol.
 _ELECTRON_AFFINITY_SHIFT = 1.5
 
 
 def parse_formula(formula: str) -> dict[str, float]:
-    """Read a chemical formula.
-
-    Amounts are decimals; brackets of all three kinds nest and take a multiplier, and an element
-    that occurs again is added up: `(Ca0.5Sr0.5)2Cu1O4` has 1 Ca, 1 Sr, 1 Cu and 4 O. Space around
-    the formula is dropped. An element whose amount is zero is left out.
+    """Read a chemical formula of elements that have features.
 
     Args:
-        formula: The formula, of elements H to Rn.
-
-    Returns:
-        The amount of each element, above zero, in order of first appearance.
+        formula: Of the elements H to Rn, see `lightning_mbo.tabular.formulas.parse_formula`.
 
     Raises:
-        DataError: The formula is empty, has an unknown symbol, an element past Rn, brackets that do
-            not match or hold nothing, a stray character, or amounts that add up to zero or
-            overflow. The message gives the formula, the place in it (characters count from 1) and
-            the reason.
+        DataError: As there, or it has an element past Rn.
     """
-    if not isinstance(formula, str) or not formula.strip():
-        raise DataError(f"formula {formula!r}: is empty; expected element symbols and amounts")
-    text = formula.strip()
-    levels: list[dict[str, float]] = [{}]
-    opened: list[int] = []
-    at = 0
-    while at < len(text):
-        token = _TOKEN.match(text, at)
-        if token is None:
-            raise _problem(text, at, f"stray {text[at]!r}")
-        if token["open"]:
-            levels.append({})
-            opened.append(at)
-        else:
-            factor = float(token["number"] or 1.0)
-            if token["symbol"]:
-                part = {_known(text, at, token["symbol"]): 1.0}
-            else:
-                _check_closing(text, at, opened, levels[-1])
-                part = levels.pop()
-                opened.pop()
-            for symbol, amount in part.items():
-                levels[-1][symbol] = levels[-1].get(symbol, 0.0) + factor * amount
-        at = token.end()
-    if opened:
-        raise _problem(text, opened[-1], f"{text[opened[-1]]!r} is never closed")
-    total = sum(levels[0].values())
-    if not 0.0 < total < np.inf:
-        reason = "add up to zero" if total == 0.0 else "are too large"
-        raise _problem(text, 0, f"the amounts of its elements {reason}")
-    return {symbol: amount for symbol, amount in levels[0].items() if amount > 0.0}
+    return formulas.parse_formula(formula, ELEMENTS)
 
 
-def _problem(text: str, at: int, reason: str) -> DataError:
-    return DataError(f"formula {text!r}, character {at + 1}: {reason}")
-
-
-def _known(text: str, at: int, symbol: str) -> str:
-    if symbol in _INDEX:
-        return symbol
-    if symbol in _PAST_RN:
-        raise _problem(text, at, f"element {symbol!r} is past Rn; only H to Rn have features")
-    raise _problem(text, at, f"unknown element symbol {symbol!r}")
-
-
-def _check_closing(text: str, at: int, opened: list[int], inside: dict[str, float]) -> None:
-    if not opened:
-        raise _problem(text, at, f"{text[at]!r} was never opened")
-    opening = text[opened[-1]]
-    if _CLOSING[opening] != text[at]:
-        where = f"{opening!r} at character {opened[-1] + 1}"
-        raise _problem(text, at, f"{text[at]!r} does not match {where}")
-    if not inside:
-        raise _problem(text, at, "nothing between the brackets")
-
-
-def compositions(formulas: Sequence[str]) -> NDArray[np.float64]:
+def compositions(texts: Sequence[str]) -> NDArray[np.float64]:
     """Read a column of chemical formulas.
 
     Args:
-        formulas: `n` formulas, see `parse_formula`.
+        texts: `n` formulas, see `parse_formula`.
 
     Returns:
         Shape `(n, 86)`: amounts of the elements, columns as in `ELEMENTS`, not normalised.
@@ -151,10 +76,10 @@ def compositions(formulas: Sequence[str]) -> NDArray[np.float64]:
     Raises:
         DataError: A formula cannot be read; the message also gives its row, from 1.
     """
-    amounts = np.zeros((len(formulas), len(ELEMENTS)))
-    for i, formula in enumerate(formulas):
+    amounts = np.zeros((len(texts), len(ELEMENTS)))
+    for i, text in enumerate(texts):
         try:
-            parsed = parse_formula(formula)
+            parsed = parse_formula(text)
         except DataError as error:
             raise DataError(f"row {i + 1}: {error}") from error
         for symbol, amount in parsed.items():

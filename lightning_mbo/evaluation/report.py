@@ -15,6 +15,7 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype
 from scipy import stats
 from torch import Tensor
 
+from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evaluation import report_figures as figures
@@ -108,8 +109,19 @@ def render(evidence: Evidence) -> str:
         marginals=[svg for _, svg in marginals],
         trends=_trends(evidence),
         overlap=_of_chosen(evidence).get("overlap"),
+        columns=_columns(data),
+        remarks=data.remarks,
         configs=evidence.configs,
     )
+
+
+def _columns(data: DesignDataModule) -> dict[str, Any] | None:
+    """What the columns of the user's table are taken for."""
+    if data.columns_read is None:
+        return None
+    columns = data.columns_read.columns
+    rows = zip(*(column.cells for column in columns), strict=True)
+    return {"header": [column.header for column in columns], "rows": list(rows)}
 
 
 def _values(
@@ -118,6 +130,7 @@ def _values(
     """By the names of the rules."""
     values = {
         "outside": (distances > limit).double().mean().item(),
+        "promise": _promised(evidence),
         "rank_correlation": held_out["rank_correlation"] if held_out else math.nan,
         "coverage": held_out["normal_coverage"] if held_out else math.nan,
     }
@@ -129,6 +142,13 @@ def _values(
             evidence.disagreement["candidates"] / evidence.disagreement["others"]
         )
     return values
+
+
+def _promised(evidence: Evidence) -> float:
+    """How far the best prediction lies beyond the best measurement, in ranges of all of them."""
+    measured = torch.cat([evidence.data.properties, evidence.data.held_out_properties])
+    best = evidence.figures["oracle_mean"].max()
+    return ((best - measured.max()) / (measured.max() - measured.min())).item()
 
 
 def _of_chosen(evidence: Evidence) -> dict[str, float]:
@@ -204,7 +224,10 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
 
 
 def _numbers(values: Any) -> list[str]:
+    """With as many decimals each, unless one that is not zero would be shown so."""
     decimals = decimals_for(np.abs(values).max())
+    if ((values != 0) & (np.round(values, decimals) == 0)).any():
+        return [shown_number(value) for value in values]
     return [f"{value:.{decimals}f}" for value in values]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+_SHOWN_WHOLE = 1000
+
 Rating = Literal["trust", "caution", "extrapolation", "unknown"]
 
 
@@ -44,7 +46,9 @@ class Rule:
         """A value or a limit as it is to be read."""
         if math.isnan(value):
             return "not known"
-        return f"{100 * value:.3g} %" if self.is_share else f"{value:.2f}"
+        if self.is_share:
+            return f"{100 * value:.3g} %"
+        return f"{value:.2f}" if abs(value) < _SHOWN_WHOLE else f"{value:.3g}"
 
 
 RULES = {
@@ -59,6 +63,12 @@ RULES = {
         trust=0.1,
         caution=0.5,
         is_share=True,
+    ),
+    "promise": Rule(
+        "How far the best prediction lies beyond the best measurement, in ranges of the measured",
+        trust=0.5,
+        caution=2.0,
+        is_share=False,
     ),
     "rank_correlation": Rule(
         "Rank correlation of prediction and measurement on held-out designs",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,15 +11,10 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.sequences import letters, one_hot, tokens
+from lightning_mbo.tabular.spelling import respelled
 
 GAP = "-"
 """Fills sequences up to the length of the longest."""
-
-_ROUNDING = 1e-9
-"""Of an entry, in standard deviations."""
-
-_DIGITS = 10
-"""Of a number's scale that are shown: standardising costs the last few of float64's sixteen."""
 
 
 class Column(Protocol):
@@ -56,105 +50,6 @@ class Column(Protocol):
 
 
 @dataclass(frozen=True)
-class NumberColumn:
-    """Numbers, standardised.
-
-    Attributes:
-        name: Of the column.
-        mean: Over the table.
-        std: Over the table, not zero.
-        whole: Whether they are integers.
-        lower: The least that is allowed.
-        upper: The greatest.
-        step: If not None, allowed are `lower` (or 0) and whole multiples of it from there.
-        fixed: If not None, the only one that is allowed.
-        seen: The least and the greatest in the table.
-    """
-
-    name: str
-    mean: float
-    std: float
-    whole: bool = False
-    lower: float = -math.inf
-    upper: float = math.inf
-    step: float | None = None
-    fixed: float | None = None
-    seen: tuple[float, float] = (-math.inf, math.inf)
-    groups: tuple[int, ...] = ()
-    num_entries: int = 1
-
-    @property
-    def kind(self) -> str:
-        """What to call it: number, integer, category, sequence or constant."""
-        return "integer" if self.whole else "number"
-
-    def encode(self, values: pd.Series) -> Tensor:
-        """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
-        numbers = torch.from_numpy(values.to_numpy(np.float64, copy=True))
-        return ((numbers - self.mean) / self.std)[:, None]
-
-    def decode(self, entries: Tensor) -> Any:
-        """Values ``(m,)`` of entries ``(m, num_entries)``."""
-        numbers = self._on_grid(entries[:, 0] * self.std + self.mean).numpy()
-        if self.whole and np.abs(numbers).max(initial=0) < 2**62:
-            return numbers.round().astype(np.int64)
-        scale = max(abs(self.mean), self.std)
-        return numbers.round(_DIGITS - math.floor(math.log10(scale)))
-
-    def nearest(self, entries: Tensor) -> Tensor:
-        """The nearest entries ``(m, num_entries)`` that stand for an allowed value."""
-        if self.fixed is not None:
-            return torch.full_like(entries, (self.fixed - self.mean) / self.std)
-        numbers = (entries * self.std + self.mean).clamp(self.lower, self.upper)
-        numbers = self._on_grid(numbers)
-        # The bound itself need not be on the grid: the last point before it is.
-        unit = self._unit or 0.0
-        slack = 1e-9 * unit
-        numbers = torch.where(numbers > self.upper + slack, numbers - unit, numbers)
-        numbers = torch.where(numbers < self.lower - slack, numbers + unit, numbers)
-        return (numbers - self.mean) / self.std
-
-    def cell(self, entries: Tensor) -> tuple[Tensor, Tensor]:
-        """Between which entries all become, by `nearest`, what these ``(m, 1)`` become.
-
-        Returns:
-            The least and the greatest, ``(m, 1)`` each; alike where it is the entry alone.
-        """
-        infinite = torch.full_like(entries, math.inf)
-        if self.fixed is not None:
-            return -infinite, infinite
-        nearest = self.nearest(entries)
-        nearest = torch.where((nearest - entries).abs() > _ROUNDING, nearest, entries)
-        unit = (self._unit or 0.0) / self.std
-        least, greatest = self.nearest(-infinite), self.nearest(infinite)
-        at_least, at_most = nearest <= least + _ROUNDING, nearest >= greatest - _ROUNDING
-        return (
-            torch.where(at_least, -infinite, nearest - unit / 2),
-            torch.where(at_most, infinite, nearest + unit / 2),
-        )
-
-    @property
-    def _unit(self) -> float | None:
-        return self.step if self.step is not None else (1.0 if self.whole else None)
-
-    def _on_grid(self, numbers: Tensor) -> Tensor:
-        if self._unit is None:
-            return numbers
-        origin = self.lower if self.step is not None and math.isfinite(self.lower) else 0.0
-        return origin + ((numbers - origin) / self._unit).round() * self._unit
-
-    def describe(self) -> str:
-        """What values it has, in a few words."""
-        text = f"{self.seen[0]:g} to {self.seen[1]:g}"
-        if self.fixed is not None:
-            return f"{text}; fixed at {self.fixed:g}"
-        bounds = [f"at least {self.lower:g}"] * math.isfinite(self.lower)
-        bounds += [f"at most {self.upper:g}"] * math.isfinite(self.upper)
-        bounds += [] if self.step is None else [f"in steps of {self.step:g}"]
-        return "; ".join([text, *bounds])
-
-
-@dataclass(frozen=True)
 class CategoryColumn:
     """One of a few levels, one-hot.
 
@@ -181,7 +76,10 @@ class CategoryColumn:
 
     def encode(self, values: pd.Series) -> Tensor:
         """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
-        numbers = pd.Index(self.levels).get_indexer(values)
+        known = pd.Index(self.levels)
+        numbers = known.get_indexer(values)
+        if (numbers < 0).any():
+            numbers = known.get_indexer(respelled(values, self.levels))
         return one_hot(torch.from_numpy(numbers.astype(np.int64)), len(self.levels))
 
     def decode(self, entries: Tensor) -> Any:
@@ -211,12 +109,18 @@ class SequenceColumn:
         alphabet: Its letters; where `padded`, the gap is the last.
         length: Of the longest word.
         padded: Whether shorter words are filled up with gaps.
+        unknown: Those of its letters that stand in the table alone, before the gap the last.
+        usual: Where there are such, what is designed in the place of each, ``(length,)``.
+        unseen: Those of its letters that no row has.
     """
 
     name: str
     alphabet: str
     length: int
     padded: bool = False
+    unknown: str = ""
+    usual: tuple[int, ...] = ()
+    unseen: str = ""
     kind: str = "sequence"
 
     @property
@@ -244,12 +148,25 @@ class SequenceColumn:
         return [word.replace(GAP, "") for word in words] if self.padded else words
 
     def nearest(self, entries: Tensor) -> Tensor:
-        """The likeliest letter of each place; letters behind a gap move up to close it."""
+        """The likeliest letter of each place; letters behind a gap move up to close it.
+
+        In the place of an unknown letter stands the most usual one.
+        """
         chosen = tokens(self._places(entries))
+        if self.unknown:
+            first = len(self.designed)
+            is_unknown = (chosen >= first) & (chosen < first + len(self.unknown))
+            chosen = torch.where(is_unknown, torch.tensor(self.usual, device=chosen.device), chosen)
         if self.padded:
             is_gap = (chosen == len(self.alphabet) - 1).long()
             chosen = chosen.gather(1, is_gap.argsort(dim=1, stable=True))
         return one_hot(chosen, len(self.alphabet)).flatten(1).to(entries)
+
+    @property
+    def designed(self) -> str:
+        """The letters that candidates have, without the gap."""
+        without_gap = self.alphabet.removesuffix(GAP) if self.padded else self.alphabet
+        return without_gap.removesuffix(self.unknown)
 
     def _places(self, entries: Tensor) -> Tensor:
         places: Tensor = entries.unflatten(1, (self.length, len(self.alphabet)))
@@ -257,9 +174,9 @@ class SequenceColumn:
 
     def describe(self) -> str:
         """What values it has, in a few words."""
-        alphabet = self.alphabet.removesuffix(GAP) if self.padded else self.alphabet
-        at_most = "at most " * self.padded
-        return f"{at_most}{self.length} letters of {alphabet}"
+        text = f"{'at most ' * self.padded}{self.length} letters of {self.designed}"
+        text += f"; {', '.join(self.unseen)} never seen" * bool(self.unseen)
+        return text + f"; {', '.join(self.unknown)} never designed" * bool(self.unknown)
 
 
 @dataclass(frozen=True)

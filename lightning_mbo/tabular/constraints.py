@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError, did_you_mean
-from lightning_mbo.tabular.columns import Column, ConstantColumn, NumberColumn
+from lightning_mbo.tabular.columns import Column, ConstantColumn
+from lightning_mbo.tabular.linear import CONSTANT, Terms, read_comparisons
+from lightning_mbo.tabular.number_column import NumberColumn
 
 _SLACK = {"<=": 1e-9, "==": 1e-3}
 """Of the largest of a constraint's terms: for rounding, and for amounts that are measured."""
 
-_CONSTANT = ""
-"""Stands among the terms for what no column is multiplied by."""
-
-Terms = dict[str, float]
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -73,77 +70,35 @@ def parse_constraints(texts: Sequence[str]) -> list[LinearConstraint]:
 
 
 def _parse(text: str) -> list[LinearConstraint]:
-    quoted: list[str] = []
-
-    def placeholder(match: re.Match[str]) -> str:
-        quoted.append(match[1])
-        return f"__quoted_{len(quoted) - 1}"
-
     try:
-        tree = ast.parse(re.sub(r"`([^`]+)`", placeholder, text).strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise _mistake(text, "it cannot be read") from error
-    if not isinstance(tree, ast.Compare):
-        raise _mistake(text, "it compares nothing")
-    sides = [_terms(side, text, quoted) for side in (tree.left, *tree.comparators)]
-    return [
-        _constraint(text, left, operator, right)
-        for left, operator, right in zip(sides, tree.ops, sides[1:], strict=False)
-    ]
+        sums, signs = read_comparisons(text)
+        return [
+            _constraint(text, left, sign, right)
+            for left, sign, right in zip(sums, signs, sums[1:], strict=False)
+        ]
+    except ValueError as error:
+        raise ConfigurationError(
+            f"data.constraints: {_shortened(text)!r}: {error}. Write sums of columns "
+            "times numbers, such as 'a + 2*`b c` <= 1'; for all else there is data.feasible_if"
+        ) from error
 
 
-def _constraint(text: str, left: Terms, operator: ast.cmpop, right: Terms) -> LinearConstraint:
-    if not isinstance(operator, (ast.LtE, ast.Lt, ast.GtE, ast.Gt, ast.Eq)):
-        raise _mistake(text, "it must compare by <=, >= or ==")
-    if isinstance(operator, (ast.GtE, ast.Gt)):
+def _constraint(text: str, left: Terms, sign: str, right: Terms) -> LinearConstraint:
+    if sign in (">=", ">"):
         left, right = right, left
-    terms = _sum(left, right, -1.0)
-    bound = -terms.pop(_CONSTANT, 0.0)
+    names = dict.fromkeys([*left, *right])
+    terms = {name: left.get(name, 0.0) - right.get(name, 0.0) for name in names}
+    bound = -terms.pop(CONSTANT, 0.0)
     terms = {name: coefficient for name, coefficient in terms.items() if coefficient}
     if not terms:
-        raise _mistake(text, "it names no column")
+        raise ValueError("it names no column")
     if not all(map(math.isfinite, (bound, *terms.values()))):
-        raise _mistake(text, "its numbers must be finite")
-    return LinearConstraint(text, terms, "==" if isinstance(operator, ast.Eq) else "<=", bound)
+        raise ValueError("its numbers must be finite")
+    return LinearConstraint(text, terms, "==" if sign == "==" else "<=", bound)
 
 
-def _terms(node: ast.expr, text: str, quoted: list[str]) -> Terms:
-    match node:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return {_CONSTANT: float(number)}
-        case ast.Name(id=name):
-            place = re.fullmatch(r"__quoted_(\d+)", name)
-            return {quoted[int(place[1])] if place else name: 1.0}
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _scaled(_terms(operand, text, quoted), -1.0)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _terms(operand, text, quoted)
-        case ast.BinOp(left=a, op=operator, right=b):
-            left, right = _terms(a, text, quoted), _terms(b, text, quoted)
-            if isinstance(operator, (ast.Add, ast.Sub)):
-                return _sum(left, right, -1.0 if isinstance(operator, ast.Sub) else 1.0)
-            if isinstance(operator, ast.Mult) and set(left) == {_CONSTANT}:
-                return _scaled(right, left[_CONSTANT])
-            if isinstance(operator, ast.Mult) and set(right) == {_CONSTANT}:
-                return _scaled(left, right[_CONSTANT])
-            if isinstance(operator, ast.Div) and set(right) == {_CONSTANT} and right[_CONSTANT]:
-                return _scaled(left, 1 / right[_CONSTANT])
-    raise _mistake(text, f"{ast.unparse(node)!r} is not linear, or no arithmetic")
-
-
-def _sum(left: Terms, right: Terms, sign: float) -> Terms:
-    return {name: left.get(name, 0.0) + sign * right.get(name, 0.0) for name in left | right}
-
-
-def _scaled(terms: Terms, factor: float) -> Terms:
-    return {name: factor * coefficient for name, coefficient in terms.items()}
-
-
-def _mistake(text: str, reason: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"data.constraints: {text!r}: {reason}. Write sums of columns times numbers, such as "
-        "'a + 2*`b c` <= 1'; for all else there is data.feasible_if"
-    )
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 
 
 def with_columns(
@@ -154,7 +109,7 @@ def with_columns(
     Raises:
         ConfigurationError: If one names a column that is not there, or has no numbers.
     """
-    # Python reads names in their compatible form: µ becomes μ.
+    # The two letters µ and μ, of micro and of Greek, are one in their compatible form.
     names = {unicodedata.normalize("NFKC", column.name): column.name for column in columns}
     kinds = {column.name: column for column in columns}
     found = []

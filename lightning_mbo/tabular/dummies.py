@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,33 @@ class Dummies:
     names: tuple[str, ...]
     signs: tuple[Any, Any]
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The user's columns."""
+        return self.names
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The columns of designs."""
+        return (self.name,)
+
     def collapsed(self, table: pd.DataFrame) -> pd.Series:
         """For each row the name of the column that is 1."""
         places = table[list(self.names)].to_numpy().astype(np.float64).argmax(1)
         return pd.Series(np.array(self.names, object)[places], index=table.index, name=self.name)
 
-    def expanded(self, levels: Sequence[str]) -> dict[str, list[Any]]:
-        """The columns' values of names of columns."""
+    def derive(self, table: pd.DataFrame) -> dict[str, pd.Series]:
+        """The columns of designs, of a table with the user's."""
+        return {self.name: self.collapsed(table)}
+
+    def restore(self, values: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The user's columns, of values ``(m,)`` of those of designs."""
+        levels = values[self.name]
         return {name: [self.signs[level == name] for level in levels] for name in self.names}
+
+    def describe(self) -> tuple[str, str]:
+        """The kind of the user's columns, and what values they have."""
+        return "category", f"a level of {self.name}"
 
 
 def find_dummies(table: pd.DataFrame, binary: Sequence[str]) -> list[Dummies]:

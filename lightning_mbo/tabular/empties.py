@@ -58,7 +58,7 @@ def with_empties(
     kinds: Mapping[str, str],
     options: Mapping[str, ColumnOptions],
     by_values: bool,
-) -> tuple[pd.DataFrame, dict[str, str], list[str]]:
+) -> tuple[pd.DataFrame, dict[str, str], list[str], dict[str, object]]:
     """Fill the empty entries that mean something, and leave out columns that would cost most rows.
 
     Args:
@@ -68,9 +68,11 @@ def with_empties(
         by_values: Whether to judge by the values what the user says nothing of.
 
     Returns:
-        The table, the kinds, and what is said of it, a sentence each.
+        The table, the kinds, what is said of it, a sentence each, and by name of column the level
+        that empty entries are.
     """
     table, kinds, notes = table.copy(deep=False), dict(kinds), []
+    levels: dict[str, object] = {}
     for name, kind in kinds.items():
         absent = table[name].isna()
         if kind not in SETTINGS or not absent.any():
@@ -91,12 +93,13 @@ def with_empties(
         elif empty.meaning in ("level", "no"):
             filled = table[name].astype(object).where(~absent, empty.level)
             table[name] = filled.astype(bool) if empty.meaning == "no" else filled
+            levels[name] = empty.level
             notes.append(
                 f"{name!r} is empty in {absent.sum():,} rows, which is taken for a level of its "
                 f"own, {empty.level}. To leave these rows out: "
                 f"{pasted(name, '{kind: category, missing: drop}')}"
             )
-    return table, kinds, notes
+    return table, kinds, notes, levels
 
 
 def _unused(values: pd.Series) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "<NA>")
+"""What stands for a missing entry. Not "None": it is the name of many a category."""
+
 
 def bad_entry(source: object, column: object, row: int, entry: Any, wanted: str, num: int) -> str:
     """Name the first entry of a column that is not what is wanted, and how many there are.

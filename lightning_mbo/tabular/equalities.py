@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.tabular.columns import Column, ConstantColumn, NumberColumn
+from lightning_mbo.tabular.columns import Column, ConstantColumn
 from lightning_mbo.tabular.constraints import LinearConstraint
+from lightning_mbo.tabular.ingredients import Ingredients
+from lightning_mbo.tabular.number_column import NumberColumn
 
 _MAX_ROUNDS = 200
 _SETTLED = 1e-9
@@ -24,18 +26,26 @@ class EqualityProjection:
     Projects in turn on the equalities and on the bounds, in units of the columns' standard
     deviations. Where both cannot be had the bounds are kept. In an equality between whole numbers
     or steps these are then rounded so that it still holds; where other numbers stand in it too,
-    those make up for the rounding.
+    those make up for the rounding. Of mixtures of few ingredients the largest that were drawn are
+    kept, the others are zero, and stay so.
     """
 
-    def __init__(self, constraints: Sequence[LinearConstraint], columns: Sequence[Column]) -> None:
+    def __init__(
+        self,
+        constraints: Sequence[LinearConstraint],
+        columns: Sequence[Column],
+        mixtures: Sequence[Ingredients] = (),
+    ) -> None:
         """Write the equalities as a matrix.
 
         Args:
             constraints: Of which the inequalities are left out.
             columns: Of the table.
+            mixtures: Of which the ingredients stand in the equalities.
 
         Raises:
-            ConfigurationError: If an equality cannot hold for the whole numbers or steps in it.
+            ConfigurationError: If an equality cannot hold for the whole numbers or steps in it,
+                or has numbers on a log scale or of uneven values.
         """
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
         constants = {c.name: c.value for c in columns if isinstance(c, ConstantColumn)}
@@ -46,6 +56,7 @@ class EqualityProjection:
             bound = equality.bound - sum(
                 terms.pop(name) * value for name, value in constants.items() if name in terms
             )
+            _check_linear(equality, [c for c in self.numbers if terms.get(c.name)])
             rows.append([terms.get(c.name, 0.0) * c.std * (c.fixed is None) for c in self.numbers])
             held = {c.name: c.mean if c.fixed is None else c.fixed for c in self.numbers}
             bounds.append(bound - sum(terms[name] * held[name] for name in terms))
@@ -63,6 +74,7 @@ class EqualityProjection:
             for column, stays in zip(self.numbers, self._stays.tolist(), strict=True)
         ]
         self._others = torch.linalg.pinv(self.matrix * ~self._stays)
+        self._mixtures = list(mixtures)
         whole = [not (row[~on_grid] != 0).any() for row in self.matrix]
         self._grids = [
             _Grid.of(equality, self.numbers, row, bound)
@@ -81,15 +93,29 @@ class EqualityProjection:
         if not len(self.bounds):
             return designs
         numbers, rest = designs.tensor_split([len(self.numbers)], dim=1)
-        numbers = self._projected(numbers, self.inverse, self._free)
+        absent = self._absent(numbers) if self._mixtures else None
+        if absent is None:
+            numbers = self._projected(numbers, self.inverse, self._free)
+        else:
+            numbers = self._mixed(numbers, absent, ~absent, self._free)
         if self._stays.any():
             for grid in self._grids:
-                numbers = grid.rounded(numbers)
+                numbers = grid.rounded(numbers, absent)
             stays = self._stays.to(numbers.device)
             nearest = _nearest(numbers, self.numbers)
             numbers = torch.where(stays, nearest, numbers)
-            numbers = self._projected(numbers, self._others, self.numbers)
+            if absent is None:
+                numbers = self._projected(numbers, self._others, self.numbers)
+            else:
+                numbers = self._mixed(numbers, absent, ~(absent | stays), self.numbers)
         return torch.cat([numbers, rest], dim=1)
+
+    def _absent(self, numbers: Tensor) -> Tensor:
+        """Which ingredients are to be zero, bool, ``(m, d)``."""
+        absent = torch.zeros_like(numbers, dtype=torch.bool)
+        for mixture in self._mixtures:
+            absent |= mixture.left_out(numbers, self.numbers)
+        return absent
 
     def _projected(
         self, numbers: Tensor, inverse: Tensor, columns: Sequence[NumberColumn]
@@ -102,6 +128,40 @@ class EqualityProjection:
                 break
             numbers = numbers + missing @ inverse.mT
         return numbers
+
+    def _mixed(
+        self, numbers: Tensor, absent: Tensor, movable: Tensor, columns: Sequence[NumberColumn]
+    ) -> Tensor:
+        """Numbers ``(m, d)`` moved where they are `movable`, and zero where they are `absent`.
+
+        What is at a bound, and would be moved beyond it, leaves the way to the others: few have
+        to make up for what is missing, and might be unequal.
+        """
+        zeros = numbers.new_tensor([(0.0 - column.mean) / column.std for column in columns])
+        edges = torch.full((1, len(columns)), math.inf).to(numbers)
+        least, greatest = _nearest(-edges, columns), _nearest(edges, columns)
+        matrix, bounds = self.matrix.to(numbers), self.bounds.to(numbers)
+        for _ in range(_MAX_ROUNDS):
+            numbers = torch.where(absent, zeros, _nearest(numbers, columns))
+            missing = bounds - numbers @ matrix.mT
+            if not (missing.abs() > _SETTLED).any():
+                break
+            step = _steps(missing, matrix, movable)
+            beyond = torch.where(step < 0, numbers <= least + _SETTLED, numbers >= greatest)
+            step = _steps(missing, matrix, movable & ~beyond)
+            if not step.any():
+                break
+            numbers = numbers + step
+        return numbers
+
+
+def _steps(missing: Tensor, matrix: Tensor, free: Tensor) -> Tensor:
+    """The shortest ways ``(m, d)`` of the entries that are free to what is missing ``(m, e)``."""
+    products = (matrix.mT[:, :, None] * matrix.mT[:, None, :]).flatten(1)
+    squares = (free.to(matrix) @ products).unflatten(1, (len(matrix), len(matrix)))
+    shares = (missing[:, None] @ torch.linalg.pinv(squares, hermitian=True))[:, 0]
+    steps: Tensor = (shares @ matrix) * free
+    return steps
 
 
 @dataclass(frozen=True)
@@ -146,8 +206,11 @@ class _Grid:
             raise _unrounded(equality, "none of them meets it")
         return cls(equality, columns, places, terms.sign(), stride, row, bound)
 
-    def rounded(self, numbers: Tensor) -> Tensor:
-        """Numbers ``(m, d)``, those of the grid on it and as near as can be in the equality."""
+    def rounded(self, numbers: Tensor, absent: Tensor | None = None) -> Tensor:
+        """Numbers ``(m, d)``, those of the grid on it and as near as can be in the equality.
+
+        What is `absent`, bool, ``(m, d)``, stays.
+        """
         places, signs = self.places.to(numbers.device), self.signs.to(numbers)
         drawn = numbers[:, places]
         units = _tensor([_unit(c) / c.std for c in self.columns]).to(numbers)
@@ -161,6 +224,8 @@ class _Grid:
             now = numbers[:, places]
             moved = now + missing.sign()[:, None] * signs * units
             allowed = (_nearest(moved, self.columns) - moved).abs() < 1e-6 * units
+            if absent is not None:
+                allowed &= ~absent[:, places]
             cost = (moved - drawn).abs() - (now - drawn).abs()
             cost = torch.where(allowed, cost, math.inf)
             best = cost.argmin(1, keepdim=True)
@@ -206,6 +271,19 @@ def _is_on_grid(column: NumberColumn) -> bool:
 
 def _unit(column: NumberColumn) -> float:
     return 1.0 if column.step is None else column.step
+
+
+def _check_linear(equality: LinearConstraint, columns: Sequence[NumberColumn]) -> None:
+    """Refuse an equality in which entries do not stand for multiples of the numbers."""
+    for column in columns:
+        if column.fixed is None and (column.log or column.values is not None):
+            reason = "is on a log scale" if column.log else "has values that are not evenly spaced"
+            option = "scale" if column.log else "values"
+            raise ConfigurationError(
+                f"data.constraints: {equality.text!r} cannot hold exactly, as {column.name!r} "
+                f"{reason}: leave {option} out of data.columns.{column.name}, or write the "
+                "constraint with <= and >= and some room between"
+            )
 
 
 def _unrounded(equality: LinearConstraint, reason: str) -> ConfigurationError:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.columns import CategoryColumn, Column, NumberColumn, SequenceColumn
-from lightning_mbo.tabular.dummies import Dummies
+from lightning_mbo.tabular.columns import CategoryColumn, Column, SequenceColumn
+from lightning_mbo.tabular.derivations import Derivation
 from lightning_mbo.tabular.following import Follower
+from lightning_mbo.tabular.number_column import NumberColumn
 
 
 class TableLayout:
@@ -20,7 +22,8 @@ class TableLayout:
     Attributes:
         columns: Of the table, in its order.
         followers: What is looked up for a design.
-        dummies: Which of the columns stand for several of the user's.
+        derivations: Which of the columns stand for others of the user's.
+        empties: By the name of a user's column the level that its empty entries are.
         space: Of the designs; of nothing but a sequence, ``(l, v)``.
     """
 
@@ -28,19 +31,22 @@ class TableLayout:
         self,
         columns: Sequence[Column],
         followers: Sequence[Follower] = (),
-        dummies: Sequence[Dummies] = (),
+        derivations: Sequence[Derivation] = (),
         names: Sequence[str] | None = None,
+        empties: Mapping[str, Any] | None = None,
     ) -> None:
         """Lay out the columns.
 
         Args:
             columns: In the table's order, at most one of them a sequence.
             followers: Of these columns.
-            dummies: Whose categories are among the columns.
+            derivations: Whose columns are among these.
             names: The user's columns in their order; None for those of the design.
+            empties: By name of column the level that empty entries are.
         """
         self.columns = list(columns)
-        self.followers, self.dummies = list(followers), list(dummies)
+        self.followers, self.derivations = list(followers), list(derivations)
+        self.empties = dict(empties or {})
         self._names = [column.name for column in columns] if names is None else list(names)
         held = [column for column in columns if column.num_entries]
         self._ordered = sorted(held, key=_place)
@@ -53,11 +59,16 @@ class TableLayout:
         groups = tuple(group for column in self._ordered for group in column.groups)
         self.space = DesignSpace(shape, groups)
 
+    @property
+    def text_columns(self) -> set[str]:
+        """The columns of a file of designs that are read as they are written."""
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        named = {c.name for c in categories if any(isinstance(level, str) for level in c.levels)}
+        return named | {c.name for c in self.columns if isinstance(c, SequenceColumn)}
+
     def encode(self, table: pd.DataFrame) -> Tensor:
         """Designs ``(m, *shape)``, float64, of rows without missing entries."""
-        for group in self.dummies:
-            if group.name not in table:
-                table = table.assign(**{group.name: group.collapsed(table)})
+        table = with_derived(table, self.derivations)
         entries = [column.encode(table[column.name]) for column in self._ordered]
         designs: Tensor = torch.cat(entries, dim=1).unflatten(1, self.space.shape)
         return designs
@@ -67,13 +78,14 @@ class TableLayout:
 
         Args:
             designs: Shape ``(m, *shape)``.
-            names: Which columns; None for all.
+            names: Which columns, the user's or those of designs; None for all of the user's.
         """
         entries = self._split(designs.detach().double().cpu())
         none = torch.empty(len(designs), 0, device="cpu")
         wanted = set(self._names if names is None else names)
         needed = wanted | {f.leader for f in self.followers if f.name in wanted}
-        needed |= {group.name for group in self.dummies if wanted.intersection(group.names)}
+        made = [d for d in self.derivations if wanted.intersection(d.own)]
+        needed = needed.union(*(d.derived for d in made))
         values = {
             column.name: column.decode(entries.get(column.name, none))
             for column in self.columns
@@ -82,10 +94,10 @@ class TableLayout:
         for follower in self.followers:
             if follower.name in wanted:
                 values[follower.name] = follower.of(values[follower.leader])
-        for group in self.dummies:
-            if group.name in values:
-                values |= group.expanded(values[group.name])
-        shown = {name: values[name] for name in self._names if name in wanted}
+        for derivation in made:
+            values |= derivation.restore(values)
+        known = dict.fromkeys([*self._names, *(column.name for column in self.columns)])
+        shown = {name: values[name] for name in known if name in wanted}
         return pd.DataFrame(shown, index=range(len(designs)))
 
     def nearest(self, designs: Tensor) -> Tensor:
@@ -114,6 +126,12 @@ class TableLayout:
         sizes = [column.num_entries for column in self._ordered]
         parts = designs.flatten(1).split(sizes, dim=1)
         return {column.name: part for column, part in zip(self._ordered, parts, strict=True)}
+
+
+def with_derived(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFrame:
+    """The table with the columns of designs too, where it has them not."""
+    made = [d.derive(table) for d in derivations if not set(d.derived) <= set(table.columns)]
+    return pd.concat([table, *map(pd.DataFrame, made)], axis=1) if made else table
 
 
 def _place(column: Column) -> int:

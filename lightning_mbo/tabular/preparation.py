@@ -13,19 +13,32 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from lightning_mbo.data.base import FEWEST_DESIGNS
-from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_building import build_column
-from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind
-from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
+from lightning_mbo.tabular.column_kinds import as_numbers, inferred_kind, kind_of_rows
+from lightning_mbo.tabular.column_options import SETTINGS, TEXTS, ColumnOptions, pasted
 from lightning_mbo.tabular.columns import Column, ConstantColumn
-from lightning_mbo.tabular.constraints import LinearConstraint, named_columns
+from lightning_mbo.tabular.compositions import Composition
+from lightning_mbo.tabular.constraints import LinearConstraint, named_columns, with_columns
+from lightning_mbo.tabular.derivations import read_derived
 from lightning_mbo.tabular.empties import with_empties
 from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
-from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.headers import missing_column
+from lightning_mbo.tabular.ingredients import Ingredients, find_ingredients
+from lightning_mbo.tabular.layout import TableLayout, with_derived
 from lightning_mbo.tabular.replicates import grouped, merged, positive, row_weights
+from lightning_mbo.tabular.sequence_letters import letter_notes
+from lightning_mbo.tabular.summary_rows import check_no_summary
+from lightning_mbo.tabular.tidying import with_spellings
 from lightning_mbo.tabular.understanding import understand
-from lightning_mbo.tabular.wording import LAWS, law_note
+from lightning_mbo.tabular.whole_numbers import floating
+from lightning_mbo.tabular.wording import (
+    LAWS,
+    kind_question,
+    law_note,
+    mixture_note,
+)
 
 _LEFT_OUT = {
     "ignore": "left out",
@@ -37,7 +50,11 @@ _LEFT_OUT = {
     "group": "left out: rows that belong together",
     "result": "left out: another result",
     "name": "left out: names what other columns say",
+    "unread formula": "left out: reads as formulas",
+    "unread mutations": "left out: reads as mutations",
 }
+_FEW_OTHERS = 3
+"""Columns beside one of formulas, by which it is the design, and no name of it."""
 _MOST_LOST = 0.1
 """Of the measured rows, for missing entries."""
 
@@ -73,6 +90,7 @@ class PreparedTable:
         num_rows: Rows that the designs were merged from.
         shown: A row for each column of the user's table: its kind, values, and missing entries.
         laws: What the designs' numbers satisfy in every row.
+        mixtures: Of which they have few ingredients in every row.
         notes: What was found of the columns and done for it, a sentence each.
         questions: What is uncertain of them.
     """
@@ -88,6 +106,7 @@ class PreparedTable:
     num_rows: int
     shown: Table
     laws: list[LinearConstraint]
+    mixtures: list[Ingredients]
     notes: list[str]
     questions: list[str]
 
@@ -122,9 +141,14 @@ def prepare(
             f"{source} has {len(table)} rows, too few to learn from: at least {FEWEST_DESIGNS} are "
             "needed"
         )
+    texts = [name for name, given in options.items() if given.kind in TEXTS]
+    check_no_summary(table, texts, source)
     properties = as_numbers(table[roles.target], source)
-    kinds = _kinds(table, source, roles, options)
-    whole, kinds, notes = with_empties(table, kinds, options, missing is None)
+    kinds, questions, notes = _kinds(table, source, roles, options)
+    table, spelled, doubts = with_spellings(floating(table), kinds, options)
+    read = read_derived(table, kinds, options, source)
+    whole, kinds, of_empties, empties = with_empties(read.table, kinds, options, missing is None)
+    notes += [*spelled, *read.notes, *of_empties]
     used = [name for name, kind in kinds.items() if kind not in _LEFT_OUT]
     if not used:
         raise DataError(f"{source} has no column to design beside {roles.target!r}")
@@ -149,8 +173,13 @@ def prepare(
         source,
     )
     kinds |= found.kinds
-    for group in found.dummies:
-        rows = rows.assign(**{group.name: group.collapsed(rows)})
+    written = [column.of_rows(rows) for column in read.columns if column.name in used]
+    derivations = [*found.dummies, *written]
+    rows = with_derived(rows, derivations)
+    for column in written:
+        kinds[column.name] = "derived"
+        kinds |= {name: str(given.kind) for name, given in column.options.items()}
+        options = {**options, **column.options}
     designed = _of_kind(kinds, *SETTINGS)
     columns = [
         build_column(rows[name], kinds[name], options.get(name, ColumnOptions()), source)
@@ -164,12 +193,19 @@ def prepare(
     layout = TableLayout(
         columns,
         followers(rows, found.leaders, found.kinds),
-        found.dummies,
-        [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy")],
+        derivations,
+        [name for name in used if kinds[name] in (*SETTINGS, "follows", "dummy", "derived")],
+        empties,
     )
     own = [named_columns([constraint], used) for constraint in constraints]
     more = [law for law in found.laws if set(law.coefficients) not in own]
-    held = held_laws(more, columns)
+    compositions = [column for column in written if isinstance(column, Composition)]
+    held = held_laws([*(column.total for column in compositions), *more], columns)
+    sums = [*with_columns(constraints, columns), *(law for law in held if law in more)]
+    mixtures = find_ingredients(sums, rows[[column.name for column in layout.numbers]])
+    mixtures += [column.mixture for column in compositions if column.mixture is not None]
+    mixtures = mixtures if "ingredients" in laws else []
+    notes += letter_notes(columns, rows, options)
     return PreparedTable(
         layout,
         rows[designed].iloc[replicates.rows],
@@ -180,10 +216,16 @@ def prepare(
         groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
-        _shown(table, roles, kinds, layout),
+        _shown(table, rows, roles, kinds, layout),
         held,
-        [*notes, *found.notes, *(law_note(law, held, laws) for law in more)],
-        found.questions,
+        mixtures,
+        [
+            *notes,
+            *found.notes,
+            *(law_note(law, held, laws) for law in more),
+            *(mixture_note(mixture, laws) for mixture in mixtures),
+        ],
+        [*doubts, *questions, *read.questions, *found.questions],
     )
 
 
@@ -197,45 +239,64 @@ def _check_names(
     own = {f"data.{role}": name for role, name in vars(roles).items() if name is not None}
     for option, name in own.items():
         if name not in table.columns:
-            raise ConfigurationError(
-                f"{option}: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
-            )
+            raise ConfigurationError(missing_column(option, source, name, list(table.columns)))
     if len(set(own.values())) < len(own):
         raise ConfigurationError(f"{' and '.join(own)} must be different columns")
     for name, given in options.items():
         option = "data.other_results" if given.kind == "result" else "data.columns"
         if name not in table.columns:
-            raise ConfigurationError(
-                f"{option}: {source} has no column {name!r}{did_you_mean(name, table.columns)}"
-            )
+            raise ConfigurationError(missing_column(option, source, name, list(table.columns)))
         if name in own.values():
             raise ConfigurationError(f"{option}: {name!r} is no part of the designs")
 
 
 def _kinds(
     table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """The kinds of the columns, what is asked of them, and what is said, a sentence each."""
     kinds = {}
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
         given = options.get(name, ColumnOptions())
         kinds[name] = given.kind or inferred_kind(table[name], source)
+        if given.is_pattern and given.kind in SETTINGS:
+            kinds[name] = kind_of_rows(table[name]) or given.kind
         if kinds[name] == "integer" and given.kind is None and given.is_fractional:
             kinds[name] = "number"
-        if kinds[name] in _LEFT_OUT and given.kind is None:
-            if name in options:
+        if kinds[name] in _LEFT_OUT and (given.kind is None or given.is_pattern):
+            if name in options and not given.is_pattern:
                 raise ConfigurationError(
                     f"data.columns.{name}: {_LEFT_OUT[kinds[name]]}. Give its kind too"
                 )
             _warn_of(name, kinds[name], source)
-    return kinds
+    return (kinds, *_asked_kinds(kinds, options))
+
+
+def _asked_kinds(
+    kinds: dict[str, str], options: Mapping[str, ColumnOptions]
+) -> tuple[list[str], list[str]]:
+    """Design by itself what reads as formulas only where it is next to all that there is."""
+    questions, notes = [], []
+    others = [n for n, kind in kinds.items() if kind in SETTINGS and kind != "formula"]
+    for name in _of_kind(kinds, "formula", "mutations"):
+        if options.get(name, ColumnOptions()).kind is not None:
+            continue
+        if kinds[name] == "formula" and len(others) <= _FEW_OTHERS:
+            notes.append(
+                f"{name!r} reads as chemical formulas and is designed by the amounts of its "
+                f"elements. If it is a name only: {pasted(name, 'ignore')}"
+            )
+            continue
+        if kinds[name] == "formula" or "sequence" not in kinds.values():
+            questions.append(kind_question(name, kinds[name]))
+        kinds[name] = f"unread {kinds[name]}"
+    return questions, notes
 
 
 def _warn_of(name: str, kind: str, source: str) -> None:
     if kind == "identifier":
         warnings.warn(
             f"{source}: the text in column {name!r} differs from row to row and is left out. If it "
-            f"is part of the design give --data.columns '{{{name}: category}}' or '{{{name}: "
-            "sequence}'",
+            f"is part of the design give {pasted(name, 'category')} or {pasted(name, 'sequence')}",
             stacklevel=4,
         )
     elif kind == "empty":
@@ -300,17 +361,21 @@ def _check_columns(columns: Sequence[Column], kinds: Mapping[str, str], source: 
     if len(sequences) > 1:
         raise ConfigurationError(
             f"{source}: the columns {sequences[0]!r} and {sequences[1]!r} both hold sequences, and "
-            f"a design has one: give --data.columns '{{{sequences[1]}: ignore}}'"
+            f"a design has one: give {pasted(sequences[1], 'ignore')}"
         )
 
 
 def _shown(
-    table: pd.DataFrame, roles: Roles, kinds: Mapping[str, str], layout: TableLayout
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    roles: Roles,
+    kinds: Mapping[str, str],
+    layout: TableLayout,
 ) -> Table:
     described = {c.name: (c.kind, c.describe()) for c in layout.columns}
     described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
-    for group in layout.dummies:
-        described |= dict.fromkeys(group.names, ("category", f"a level of {group.name}"))
+    for derivation in layout.derivations:
+        described |= dict.fromkeys(derivation.own, derivation.describe())
     named = {roles.target: "target", roles.error_column: "error", roles.weight_column: "weight"}
     shown = Table(title="Columns")
     for header in ("column", "kind", "values"):
@@ -318,7 +383,7 @@ def _shown(
     shown.add_column("missing", justify="right")
     for name in table.columns:
         if name in named:
-            numbers = pd.to_numeric(table[name], errors="coerce")
+            numbers = pd.to_numeric(rows[name], errors="coerce")
             entry = named[name], f"{numbers.min():g} to {numbers.max():g}"
         else:
             entry = described.get(name) or (_role(kinds[name]), _LEFT_OUT[kinds[name]])

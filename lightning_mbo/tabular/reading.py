@@ -4,154 +4,227 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_mbo.errors import DataError
-from lightning_mbo.tabular.entries import bad_entry
+from lightning_mbo.errors import ConfigurationError, DataError, MBOError
+from lightning_mbo.tabular.entries import MISSING, bad_entry
+from lightning_mbo.tabular.excel_files import EXCEL, read_sheet
+from lightning_mbo.tabular.headers import check_names, column_names, head_of_text, named
 from lightning_mbo.tabular.text_files import (
-    header_of,
+    WHOLE,
     read_text,
     sniffed_separator,
     with_decimal_points,
 )
-
-_MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "<NA>")
-"""What stands for a missing entry. Not "None": it is the name of many a category."""
+from lightning_mbo.tabular.whole_numbers import NULLABLE, as_whole, possibly_whole, without
 
 
-def read_csv(
-    path: Path,
-    separator: str | None = ",",
-    option: str = "data.path",
-    text_columns: Collection[str] = (),
-    unique_names: bool = False,
-) -> pd.DataFrame:
-    """Read a table of separated values, plain or compressed.
+@dataclass(frozen=True)
+class FileOptions:
+    """What the user says of how a table is written.
+
+    Attributes:
+        header: How many header lines there are; the names are in the first.
+        sheet: Of an Excel file, by its name or its number from 1; None: the first.
+        missing_values: Texts that stand for missing entries, beside `MISSING`.
+    """
+
+    header: int = 1
+    sheet: str | int | None = None
+    missing_values: tuple[str, ...] = ()
+
+
+def read_csv(path: Path, separator: str = ",", option: str = "data.path") -> pd.DataFrame:
+    """Read a table of separated values, plain or compressed, with one header line.
 
     Args:
         path: Of the file.
-        separator: Between the columns; None finds it out.
+        separator: Between the columns.
         option: Which option the user named the file by.
-        text_columns: Which columns are kept as they are written.
-        unique_names: Whether two columns of the same name are refused; otherwise they are numbered.
 
     Raises:
         DataError: If there is no such file, or it is not such a table.
     """
     kind = "tab-separated" if separator == "\t" else "CSV"
-    check_is_file(path, option, f"a {kind} file, plain or compressed")
-    try:
-        text = read_text(path)
-        if not text.strip():
-            raise DataError(f"{path} is empty: {option} must name a {kind} file with a header")
-        found = separator or sniffed_separator(text)
-        header = header_of(text, found)
-        if unique_names:
-            _check_names(header, path)
-        with warnings.catch_warnings():
-            # Rows with more fields than the header would lose them, or shift the columns.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                io.StringIO(text),
-                sep=found,
-                index_col=False,
-                skipinitialspace=True,
-                keep_default_na=False,
-                na_values=list(_MISSING),
-                low_memory=False,
-                dtype={name.lstrip(): str for name in header if name.strip() in text_columns},
-            )
-    except DataError:
-        raise
-    except Exception as error:
-        # Each kind of damage, and each way to compress, has exceptions of its own.
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path} cannot be read as a {kind} file, plain or compressed: {reason}"
-        ) from error
+    with _refusing(path, f"{kind} file, plain or compressed"):
+        table = _parsed(_text(path, kind, option), separator)
     if table.empty:
         raise DataError(f"{path} has a header and no rows")
     return table
 
 
-def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
-    """Read a table by the suffix of its file: CSV, TSV, Parquet, or the first sheet of Excel.
+def read_table(
+    path: Path,
+    text_columns: Container[str] = (),
+    target: str | None = None,
+    options: FileOptions = FileOptions(),
+    option: str = "data.path",
+) -> pd.DataFrame:
+    """Read a table by the suffix of its file: CSV, TSV, Parquet or Excel.
+
+    Whole numbers are of an integer type where they are written so, also where entries are missing.
 
     Args:
         path: Of the file; text may be compressed.
         text_columns: Which columns of a text are kept as they are written.
+        target: A column that it has.
+        options: How it is written.
+        option: Which option the user named the file by.
 
     Returns:
         With blanks about the columns' names removed.
 
     Raises:
+        ConfigurationError: If it has no such column, or an option does not go with the format.
         DataError: If there is no such file, or it is not such a table.
     """
-    check_is_file(path, "data.path", "a CSV, TSV, Parquet or Excel file")
-    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
-    format_ = suffixes[-2] if suffixes[-1] in _COMPRESSED and len(suffixes) > 1 else suffixes[-1]
-    with path.open("rb") as file:
-        start = file.read(4)
-    if format_ in _BINARY or format_ in _TEXT:
-        # A file whose name tells wrong is read as what it is.
-        format_ = {b"PAR1": ".parquet"}.get(start, format_)
-        format_ = ".xlsx" if start == b"PK\3\4" and suffixes[-1] != ".zip" else format_
-    if start == b"\xd0\xcf\x11\xe0":
-        raise DataError(f"{path} is of an old Excel format: save it as .xlsx or .csv")
-    if format_ in _BINARY:
-        table = _read_binary(path, format_)
-    elif format_ in _TEXT:
-        separator = "\t" if format_ in (".tsv", ".tab") else None
-        table = read_csv(path, separator, text_columns=text_columns, unique_names=True)
-        table = with_decimal_points(table, path)
+    check_is_file(path, option, "a CSV, TSV, Parquet or Excel file")
+    format_ = _format(path)
+    if options.sheet is not None and format_ not in EXCEL:
+        raise ConfigurationError(f"data.sheet is for Excel files, and {path} is none: leave it out")
+    if format_ in EXCEL:
+        table = _read_excel(path, target, options)
+    elif format_ in _PARQUET:
+        if options.header != 1:
+            raise ConfigurationError("data.header is for text and Excel files: leave it out")
+        _check_package(path, "pyarrow")
+        with _refusing(path, f"{format_} file"):
+            table = pd.read_parquet(path, engine="pyarrow")
     else:
-        raise DataError(
-            f"{path} is none of the files that can be read: save the table as .csv, .tsv, "
-            ".parquet or .xlsx"
-        )
-    return plain(table, str(path))
+        separator = "\t" if format_ in (".tsv", ".tab") else None
+        return plain(_read_text(path, separator, text_columns, target, options, option), str(path))
+    return as_whole(without(plain(table, str(path)), options.missing_values))
 
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 _TEXT = (".csv", ".txt", ".tsv", ".tab", ".dat", *_COMPRESSED)
-_BINARY = {".parquet": "pyarrow", ".pq": "pyarrow", ".xlsx": "openpyxl", ".xlsm": "openpyxl"}
+_PARQUET = (".parquet", ".pq")
 
 
-def _read_binary(path: Path, format_: str) -> pd.DataFrame:
-    package = _BINARY[format_]
+def _format(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
+    format_ = suffixes[-2] if suffixes[-1] in _COMPRESSED and len(suffixes) > 1 else suffixes[-1]
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"\xd0\xcf\x11\xe0":
+        raise DataError(f"{path} is of an old Excel format: save it as .xlsx or .csv")
+    if format_ not in (*_TEXT, *_PARQUET, *EXCEL):
+        raise DataError(
+            f"{path} is none of the files that can be read: save the table as .csv, .tsv, "
+            ".parquet or .xlsx"
+        )
+    # A file whose name tells wrong is read as what it is.
+    format_ = {b"PAR1": ".parquet"}.get(start, format_)
+    return ".xlsx" if start == b"PK\3\4" and suffixes[-1] != ".zip" else format_
+
+
+def _check_package(path: Path, package: str) -> None:
     if find_spec(package) is None:
         raise DataError(
             f"{path} needs the package {package}: pip install 'lightning-mbo[files]', or save the "
             "table as .csv"
         )
-    try:
-        if package == "pyarrow":
-            return pd.read_parquet(path, engine="pyarrow")
-        _check_names(
-            [str(name) for name in pd.read_excel(path, header=None, nrows=1).iloc[0]], path
+
+
+def _read_excel(path: Path, target: str | None, options: FileOptions) -> pd.DataFrame:
+    _check_package(path, "openpyxl")
+    with _refusing(path, f"{path.suffix.lower()} file"):
+        return read_sheet(path, options.sheet, options.header, target, options.missing_values)
+
+
+def _read_text(
+    path: Path,
+    separator: str | None,
+    text_columns: Container[str],
+    target: str | None,
+    options: FileOptions,
+    option: str,
+) -> pd.DataFrame:
+    kind = "tab-separated" if separator == "\t" else "CSV"
+    missing = (*MISSING, *options.missing_values)
+    with _refusing(path, f"{kind} file, plain or compressed"):
+        text = _text(path, kind, option)
+        separator = separator or sniffed_separator(text)
+        head = head_of_text(text, separator)
+        names = column_names(head, options.header, target, missing, str(path))
+        check_names(names, path)
+        layout = {"header": None, "names": names, "skiprows": head.num_skipped(options.header)}
+        kept = dict.fromkeys((name for name in names if name in text_columns), str)
+        table = _parsed(text, separator, missing, dtype=kept, **layout)
+        table = with_decimal_points(table, path)
+        unclear = possibly_whole(table)
+        if not unclear:
+            return table
+        texts = _parsed(
+            text, separator, missing, dtype=str, usecols=unclear, nrows=_NUM_LOOKED_AT, **layout
         )
-        return pd.read_excel(path)
-    except DataError:
+    distinct = {name: pd.Series(texts[name].dropna().unique(), dtype=str) for name in unclear}
+    whole = [name for name in unclear if distinct[name].str.fullmatch(WHOLE.pattern).all()]
+    return as_whole(table, whole)
+
+
+_NUM_LOOKED_AT = 2000
+"""Rows of which the texts tell whether a column is written in whole numbers."""
+
+
+@contextmanager
+def _refusing(path: Path, wanted: str) -> Iterator[None]:
+    try:
+        yield
+    except MBOError:
         raise
     except Exception as error:
+        # Each kind of damage, and each way to compress, has exceptions of its own.
         reason = " ".join(str(error).split())
-        raise DataError(f"{path} cannot be read as a {format_} file: {reason}") from error
+        raise DataError(f"{path} cannot be read as a {wanted}: {reason}") from error
+
+
+def _text(path: Path, kind: str, option: str) -> str:
+    check_is_file(path, option, f"a {kind} file, plain or compressed")
+    text = read_text(path)
+    if not text.strip():
+        raise DataError(f"{path} is empty: {option} must name a {kind} file with a header")
+    return text
+
+
+def _parsed(
+    text: str, separator: str, missing: Collection[str] = MISSING, **options: Any
+) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # Rows with more fields than the header would lose them, or shift the columns.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table: pd.DataFrame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            index_col=False,
+            skipinitialspace=True,
+            keep_default_na=False,
+            na_values=list(missing),
+            low_memory=False,
+            **options,
+        )
+    return table
 
 
 def plain(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """A copy with rows counted from 0, names that are texts, and no special types of columns.
 
+    But for whole numbers with missing entries. A column without a name gets one by its place.
+
     Raises:
         DataError: If two columns have the same name.
     """
-    table = table.set_axis([str(name).strip() for name in table.columns], axis=1)
-    _check_names(list(table.columns), source)
+    table = table.set_axis(named([str(name) for name in table.columns]), axis=1)
+    check_names(list(table.columns), source)
     table = table.reset_index(drop=True)
     for name, column in table.items():
         if isinstance(column.dtype, pd.CategoricalDtype):
@@ -159,7 +232,12 @@ def plain(table: pd.DataFrame, source: str) -> pd.DataFrame:
             column = table[name]
         extension = pd.api.types.is_extension_array_dtype(column)
         if extension and pd.api.types.is_any_real_numeric_dtype(column):
-            table[name] = column.astype(np.float64)
+            if not pd.api.types.is_integer_dtype(column) or column.abs().max() >= 2**53:
+                table[name] = column.astype(np.float64)
+            elif column.isna().any():
+                table[name] = column.astype(NULLABLE)
+            else:
+                table[name] = column.astype(np.int64)
     return table
 
 
@@ -172,16 +250,6 @@ def check_is_file(path: Path, option: str, wanted: str) -> None:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "missing"
         raise DataError(f"{path} is {found}: {option} must name {wanted}")
-
-
-def _check_names(names: Sequence[str], source: Path | str) -> None:
-    given = [name.strip() for name in names if name.strip()]
-    repeated = [name for name in dict.fromkeys(given) if given.count(name) > 1]
-    if repeated:
-        raise DataError(
-            f"{source} has {given.count(repeated[0])} columns named {repeated[0]!r}: give each "
-            "column a name of its own"
-        )
 
 
 def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[np.float64]:

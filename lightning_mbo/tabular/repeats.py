@@ -60,7 +60,7 @@ def counting(name: str, numbers: NDArray[np.float64]) -> Counting | None:
         name: Of the column.
         numbers: Shape ``(n,)``.
     """
-    if len(numbers) < 3 or (numbers[:100] % 1).any():
+    if len(numbers) < 3 or (numbers[:100] % 1).any() or (numbers % 1).any():
         return None
     steps = np.diff(numbers)
     # A counter of which rows have been removed still counts most of them.

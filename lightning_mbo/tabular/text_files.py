@@ -29,7 +29,8 @@ _TOO_LARGE = (
 )
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
-_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+"""Numbers that are written without decimals."""
 _THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+\s*")
 
 
@@ -58,7 +59,7 @@ def _unpacked(path: Path) -> bytes:
     if opener is None:
         return path.read_bytes()
     with opener(path) as file:
-        content = file.read(MOST_UNPACKED + 1)
+        content: bytes = file.read(MOST_UNPACKED + 1)
     if len(content) > MOST_UNPACKED:
         raise ValueError(_TOO_LARGE)
     return content
@@ -110,23 +111,24 @@ def _decoded(content: bytes) -> str:
     return content.decode("latin-1")
 
 
-def header_of(text: str, separator: str) -> list[str]:
-    """The first line that is not blank, split."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    return next((row for row in rows if any(entry.strip() for entry in row)), [])
-
-
 def sniffed_separator(text: str) -> str:
-    """What separates the columns: that which splits most of the first rows alike."""
+    """What separates the columns: that which splits most of the first rows alike.
 
-    def agreement(separator: str) -> tuple[float, int]:
-        rows = csv.reader(io.StringIO(text[:1_000_000], newline=""), delimiter=separator)
-        lengths = [len(row) for row in islice(rows, _NUM_SNIFFED) if row]
-        if not lengths or lengths[0] < 2:
-            return 0.0, 0
-        return sum(length == lengths[0] for length in lengths) / len(lengths), lengths[0]
+    As the first of them, or where nothing splits that one (it may be a title) as the second.
+    """
+    for first in (0, 1):
+        agreements = {separator: _agreement(text, separator, first) for separator in _SEPARATORS}
+        if any(agreement > (0.0, 0) for agreement in agreements.values()):
+            break
+    return max(_SEPARATORS, key=agreements.__getitem__)
 
-    return max(_SEPARATORS, key=agreement)
+
+def _agreement(text: str, separator: str, first: int) -> tuple[float, int]:
+    rows = csv.reader(io.StringIO(text[:1_000_000], newline=""), delimiter=separator)
+    lengths = [len(row) for row in islice(rows, _NUM_SNIFFED) if row][first:]
+    if not lengths or lengths[0] < 2:
+        return 0.0, 0
+    return sum(length == lengths[0] for length in lengths) / len(lengths), lengths[0]
 
 
 def with_decimal_points(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -173,7 +175,7 @@ def _throughout(column: pd.Series, pattern: re.Pattern[str]) -> bool:
         matching = texts.str.fullmatch(pattern.pattern)
         if (
             not (matching.any() or part is not values)
-            or not (matching | texts.str.fullmatch(_WHOLE.pattern)).all()
+            or not (matching | texts.str.fullmatch(WHOLE.pattern)).all()
         ):
             return False
     return True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.tabular.column_kinds import as_numbers
-from lightning_mbo.tabular.column_options import pasted
+from lightning_mbo.tabular.column_options import pasted, pasted_list
 from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.dummies import Dummies, find_dummies
 from lightning_mbo.tabular.following import (
@@ -31,6 +31,9 @@ from lightning_mbo.tabular.repeats import (
     tells_apart,
 )
 from lightning_mbo.tabular.wording import listed, verb, without
+
+_ALWAYS_NEW = ("sequence", "formula", "mutations")
+"""Kinds of which designs have values that the table has not, so that nothing goes with them."""
 
 
 @dataclass
@@ -126,6 +129,11 @@ class _Reader:
         """Columns of some kinds of which the user says nothing."""
         return [n for n in self.names if self.found.kinds[n] in kinds and n not in self.given]
 
+    def _open_whole(self) -> list[str]:
+        """Such columns of whole numbers, however they are written."""
+        names = self._open("number", "integer")
+        return [n for n in names if not (self.numbers[n] % 1).any()]
+
     def _leave_out(self, names: Sequence[str], kind: str) -> None:
         self.found.kinds |= dict.fromkeys(names, kind)
         self.table = self.table.drop(columns=list(names))
@@ -133,7 +141,7 @@ class _Reader:
 
     def find_counters(self) -> None:
         """Leave out what counts the rows."""
-        counters = {n: counting(n, self.numbers[n]) for n in self._open("integer")}
+        counters = {n: counting(n, self.numbers[n]) for n in self._open_whole()}
         counters = {name: how for name, how in counters.items() if how is not None}
         others = self.table.drop(columns=list(counters))
         if not counters or others.empty or not tells_apart(row_hashes(others)):
@@ -141,10 +149,11 @@ class _Reader:
         possible = [name for name, how in counters.items() if how == "may count"]
         for name, how in counters.items():
             if how == "counts":
+                kind = self.found.kinds[name]
                 self._leave_out([name], "count")
                 self.found.notes.append(
                     f"{name!r} counts the rows and is left out. If it is a setting: "
-                    f"{pasted(name, 'integer')}"
+                    f"{pasted(name, kind)}"
                 )
             elif len(possible) == 1:
                 self.found.questions.append(
@@ -179,7 +188,7 @@ class _Reader:
                 f"{self.target!r} as another result would, and "
                 f"{verb(self.suspected, 'is', 'are')} designed as "
                 f"{verb(self.suspected, 'a setting', 'settings')}. What is measured with it, and "
-                f"cannot be set: --data.other_results {json.dumps(', '.join(self.suspected))}"
+                f"cannot be set: {pasted_list('other_results', self.suspected)}"
             )
 
     def find_repeats(self) -> None:
@@ -201,7 +210,7 @@ class _Reader:
                     f"without {name!r} most rows measure a design again. If it is no setting: "
                     f"{pasted(name, 'replicate')}"
                 )
-        for name in self._open("integer", "category"):
+        for name in (*self._open_whole(), *self._open("category")):
             if is_named_as_group(name) and name not in self.suspected:
                 self.found.questions.append(
                     f"{name!r} is designed as a setting. If rows only belong together by it: "
@@ -243,8 +252,12 @@ class _Reader:
             found.laws = find_equalities(table[numbers])
         held = {name for law in found.laws for name in law.coefficients}
         table = table.drop(columns=self._names_of(table, held))
+        for name in [n for n in names if found.kinds[n] == "formula"]:
+            table = table.drop(columns=self._names_of(table, {name}))
         rest = [
-            n for n in names if n in table and n not in followers and found.kinds[n] != "sequence"
+            n
+            for n in names
+            if n in table and n not in followers and found.kinds[n] not in _ALWAYS_NEW
         ]
         determined = find_determined(
             table[rest], self.numbers, settings | held | {*followers.values()}
@@ -269,7 +282,7 @@ class _Reader:
         others = [
             n
             for n in self.names
-            if n != name and self.found.kinds[n] not in ("follows", "sequence")
+            if n != name and self.found.kinds[n] not in ("follows", *_ALWAYS_NEW)
         ]
         others.sort(key=lambda n: n in self.numbers)
         possible = [n for n in others if leader in (None, n) and is_function(self.table, name, n)]
@@ -284,10 +297,11 @@ class _Reader:
     def _names_of(self, table: pd.DataFrame, held: Collection[str]) -> list[str]:
         """Leave out a category that names the mixtures which the other columns describe."""
         mixtures = table[sorted(held)].drop_duplicates()
+        is_mixture = len(held) > 2 or any(self.found.kinds[name] == "formula" for name in held)
         names = [
             name
             for name in self._open("category")
-            if len(held) > 2 and name in table and table[name].nunique() == len(mixtures)
+            if is_mixture and name in table and table[name].nunique() == len(mixtures)
         ]
         for name in names:
             if len(table[[*held, name]].drop_duplicates()) > len(mixtures):

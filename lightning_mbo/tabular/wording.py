@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from lightning_mbo.tabular.column_options import pasted
 from lightning_mbo.tabular.constraints import LinearConstraint
+from lightning_mbo.tabular.ingredients import Ingredients
 from lightning_mbo.tabular.laws import shortened
 
-LAWS = ("equalities", "dummies", "totals")
+LAWS = ("equalities", "dummies", "totals", "ingredients")
 """What can hold in every row of a table, by name."""
 
 
@@ -28,6 +30,37 @@ def law_note(law: LinearConstraint, held: Sequence[LinearConstraint], laws: Coll
     )
 
 
+def mixture_note(mixture: Ingredients, laws: Collection[str]) -> str:
+    """What is said of a mixture of few ingredients.
+
+    Args:
+        mixture: That candidates are held to.
+        laws: Which of `LAWS` are looked for.
+    """
+    if mixture.column is not None:
+        what = f"{mixture.column!r} has at most {mixture.most} of {len(mixture.names)} elements"
+    else:
+        verb_ = verb(range(mixture.most), "is", "are")
+        what = f"at most {mixture.most} of {listed(mixture.names)} {verb_} above 0"
+    return (
+        f"{what} in every row: candidates are held to it. If they need not be: "
+        f"{without('ingredients', laws)}"
+    )
+
+
+def kind_question(name: str, kind: str) -> str:
+    """What is asked of a column that reads as formulas or mutations, and is not designed."""
+    if kind == "formula":
+        return (
+            f"{name!r} reads as chemical formulas and is left out. To design it by the amounts of "
+            f"its elements: {pasted(name, 'formula')}"
+        )
+    return (
+        f"{name!r} reads as mutations of a parent and is left out. To design them: "
+        f"{pasted(name, '{kind: mutations, parent: MKTAY...}')}, with the parent's whole sequence"
+    )
+
+
 def without(law: str, laws: Collection[str]) -> str:
     """The option that holds candidates to all of some laws but one."""
     kept = [name for name in LAWS if name in laws and name != law]
@@ -42,6 +75,6 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def verb(names: Sequence[str], one: str, several: str) -> str:
+def verb(names: Sequence[object], one: str, several: str) -> str:
     """The form of a verb that goes with so many names."""
     return one if len(names) == 1 else several

@@ -181,3 +181,24 @@ def test_killed_it_loses_only_the_runs_in_flight(words: list[str]) -> None:
     for _, row in before.iterrows():
         assert after.loc[(row["method"], row["arm"], row["trial"]), "seconds"] == row["seconds"]
     assert started < Path("runs/small/tables.md").stat().st_mtime
+
+
+def test_a_table_without_a_truth_needs_held_out_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [f"{i},{i % 7},{(3 * i) % 11}" for i in range(60)]
+    Path("table.csv").write_text("\n".join(["a,b,y", *numbers]))
+    Path("own.yaml").write_text(yaml.safe_dump({"methods": {"CbAS": "my_data.yaml"}}))
+    words = ["benchmark", "--config=own.yaml", "--data.path=table.csv", "--data.target=y"]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    message = str(stop.value.code)
+    assert "\n" not in message
+    for part in ("ground truth", "--data.held_out_fraction 0.2", "--data TFBind8", "fit"):
+        assert part in message
+    assert capsys.readouterr().out == ""
+    assert not Path("runs").exists()
+    small = ["--search.num_samples=100", "--search.num_iterations=1", "--convergence.max_epochs=2"]
+    more = ["--num_trials=1", "--num_processes=1", "--data.held_out_fraction=0.2"]
+    main([*words, *small, *more])
+    (row,) = pd.read_csv("runs/own/rows.csv").to_dict("records")
+    assert math.isfinite(row["held_out_rank_correlation"])
+    assert "The best of" not in capsys.readouterr().out

@@ -39,8 +39,8 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xgboost, "train", train)
 
 
-def cached(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def cached(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.ubj"))
 
 
 def test_predictions_follow_the_property(

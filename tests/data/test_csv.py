@@ -334,3 +334,50 @@ def test_the_frame_is_not_changed() -> None:
     before = frame.copy()
     loaded(frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: y * 1e30, "beyond what can be computed with: give it in other units"),
+        (lambda y: y * 1e-160, "beyond what can be computed with: give it in other units"),
+        (lambda y: y.where(y.index != 5, 1e300), "or correct the rows that are far"),
+        (lambda y: y + 1e12, "subtract a constant from them"),
+    ],
+)
+def test_labels_that_cannot_be_computed_with(change: Any, said: str) -> None:
+    frame = table()
+    with np.errstate(over="ignore"), pytest.raises(DataError, match=rf"^yield: .*{said}"):
+        loaded(frame.assign(**{"yield": change(frame["yield"])}))
+    for factor in (1e-12, 1e12):
+        loaded(frame.assign(**{"yield": factor * frame["yield"]}))
+
+
+def test_the_range_of_the_target_is_that_of_the_rows_that_are_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frame = table()
+    frame["yield"] = np.arange(30.0)
+    frame.loc[[0, 29], "temperature"] = np.nan
+    with pytest.warns(UserWarning, match="2 of 30 rows are left out"):
+        loaded(frame)
+    assert "│ 1 to 28 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["n.d., -999", ["n.d.", -999]])
+@pytest.mark.parametrize("name", [None, "t.csv", "t.xlsx"])
+def test_what_stands_for_a_missing_entry(tmp_path: Path, name: str | None, given: Any) -> None:
+    frame = table()
+    frame["yield"] = frame["yield"].astype(object)
+    frame.loc[3, "yield"] = "n.d."
+    frame.loc[4, "cycles"] = -999
+    if name == "t.csv":
+        frame.to_csv(tmp_path / name, index=False)
+    elif name:
+        frame.to_excel(tmp_path / name, index=False)
+    with pytest.warns(UserWarning, match="2 of 30 rows are left out for missing entries"):
+        data = loaded(frame if name is None else tmp_path / name, missing_values=given)
+    rows = data.nearest_known(data.designs)["nearest_row"].tolist()
+    assert rows == [i for i in range(1, 31) if i not in (4, 5)]
+    made = data.to_user_units(data.nearest_allowed(data.designs))
+    assert made["cycles"].tolist() == frame["cycles"].drop([3, 4]).tolist()

@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from lightning_mbo.data import DesignDataModule
+from lightning_mbo.data import CSV, DesignDataModule
 from lightning_mbo.designs import hamming, nearest_others
 from lightning_mbo.evaluation.report import Evidence, render
 from lightning_mbo.sequences import letters, one_hot
@@ -263,6 +263,25 @@ def test_both_choices_are_told(page: str) -> None:
     assert "the 160 training designs count for 20.0" in words
 
 
+def test_how_the_table_was_read(page: str) -> None:
+    assert "How the table was read" not in page
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"<temp>": rng.uniform(20, 90, 60).round(1), "run": range(1, 61)})
+    frame["yield"] = (frame["<temp>"] + rng.normal(0, 1, 60)).round(2)
+    text = render(evidence(loaded(CSV(frame, target="yield"))))
+    section = text.partition('id="columns"')[2].partition("<details>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
+    cells = [[unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", row)] for row in rows]
+    assert [row[:2] for row in cells if row] == [
+        ["<temp>", "number"],
+        ["run", ""],
+        ["yield", "target"],
+    ]
+    assert "counts the rows" in cells[2][2]
+    (remark,) = re.findall(r"<li>(.*?)</li>", section)
+    assert "'run' counts the rows and is left out" in unescape(remark)
+
+
 def test_a_property_that_is_to_be_small() -> None:
     page = render(evidence(loaded(Table(sign=-1.0))))
     listed = table(page)
@@ -282,8 +301,8 @@ def test_a_property_that_is_to_be_small() -> None:
 def test_without_held_out_designs() -> None:
     page = render(evidence(loaded(Table(held_out_fraction=0.0))))
     found = rules(page)
-    assert [row[1] for row in found[2:4]] == ["not known"] * 2
-    assert [row[4] for row in found[2:4]] == ["unknown"] * 2
+    assert [row[1] for row in found[3:5]] == ["not known"] * 2
+    assert [row[4] for row in found[3:5]] == ["unknown"] * 2
     assert 'class="verdict is-caution"' in page
     assert "--data.held_out_fraction 0.1" in text(page)
     assert "Predicted and measured" not in page
@@ -293,7 +312,12 @@ def test_without_held_out_designs() -> None:
 def test_without_densities_and_with_one_member() -> None:
     alone = {"candidates": 0.0, "others": 0.0}
     page = render(evidence(loaded(Table()), densities=False, disagreement=alone))
-    assert [row[0][:10] for row in rules(page)] == ["Candidates", "Rank corre", "Held-out d"]
+    assert [row[0][:10] for row in rules(page)] == [
+        "Candidates",
+        "How far th",
+        "Rank corre",
+        "Held-out d",
+    ]
     assert "How many designs count" not in page
     assert "members agree" not in page
     assert "shifted interval" not in table(page).columns
@@ -318,3 +342,12 @@ def test_distances_of_nearest_others() -> None:
     designs = torch.tensor([[0.0], [1.0], [1.5], [9.0], [9.0]])
     found = nearest_others(designs, torch.tensor([0, 2, 3]), Table.distances)
     assert found.tolist() == [1.0, 0.5, 0.0]
+
+
+def test_small_numbers_are_not_shown_as_zero() -> None:
+    data = loaded(Table())
+    shown = evidence(data)
+    stds = torch.full((30,), 2.0).double()
+    stds[1] = 6.4e-4
+    listed = table(render(evidence(data, figures=shown.figures | {"oracle_std": stds})))
+    assert listed["± std"].astype(float).tolist()[:3] == [2.0, 6.4e-4, 2.0]

@@ -11,6 +11,7 @@ from lightning_mbo.evaluation.verdict import RULES, judge, verdict
 GOOD = {
     "overlap": 0.1,
     "outside": 0.1,
+    "promise": 0.5,
     "rank_correlation": 0.8,
     "coverage": 0.85,
     "disagreement": 1.5,
@@ -28,6 +29,10 @@ GOOD = {
         ("outside", 0.11, "caution"),
         ("outside", 0.5, "caution"),
         ("outside", 0.51, "extrapolation"),
+        ("promise", -0.3, "trust"),
+        ("promise", 2.0, "caution"),
+        ("promise", 9e25, "extrapolation"),
+        ("promise", math.inf, "extrapolation"),
         ("rank_correlation", 0.95, "trust"),
         ("rank_correlation", 0.79, "caution"),
         ("rank_correlation", -0.9, "extrapolation"),
@@ -53,6 +58,7 @@ def test_rating(name: str, value: float, rating: str) -> None:
         ({"outside": 0.3}, "caution"),
         ({"overlap": 0.001}, "caution"),  # narrow, but amid the data
         ({"overlap": 0.001, "outside": 0.9}, "extrapolation"),
+        ({"promise": 9e25, "outside": 0.9}, "extrapolation"),
         ({"rank_correlation": 0.1, "coverage": 0.3}, "extrapolation"),
         ({"overlap": 0.001, "disagreement": 2.0}, "caution"),
         ({"rank_correlation": math.nan, "coverage": math.nan}, "caution"),
@@ -76,6 +82,7 @@ def test_what_does_not_apply_is_left_out() -> None:
         ("overlap", 0.0002242, "0.0224 %"),
         ("disagreement", 1.887, "1.89"),
         ("coverage", math.nan, "not known"),
+        ("promise", 9e25, "9e+25"),
     ],
 )
 def test_values_as_they_are_shown(name: str, value: float, shown: str) -> None:

@@ -16,8 +16,9 @@ from lightning_mbo.importance import Preimages, log_density_ratios, preimages_of
 from lightning_mbo.importance.ratios import truncated_normal
 from lightning_mbo.search_models import MultivariateNormal, Product
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.columns import CategoryColumn, NumberColumn
+from lightning_mbo.tabular.columns import CategoryColumn
 from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.number_column import NumberColumn
 
 
 def normal(mean: list[float], covariance: list[list[float]]) -> MultivariateNormal:
@@ -46,6 +47,11 @@ COLUMNS = {
     "flag": NumberColumn("x", 0.1, 0.3, whole=True, lower=0.0, upper=1.0),
     "stepped": NumberColumn("x", 0.0, 1.0, step=0.4, lower=-1.0, upper=1.1),
     "wide step": NumberColumn("x", 0.0, 1.0, step=9.0),
+    "log": NumberColumn("x", 0.2, 0.8, lower=0.5, upper=4.0, log=True),
+    "whole log": NumberColumn("x", 0.6, 1.1, whole=True, lower=1.0, log=True),
+    "stepped log": NumberColumn("x", 0.6, 1.1, step=0.5, lower=0.5, log=True),
+    "values": NumberColumn("x", 0.0, 1.0, values=(-1.0, 0.1, 0.4, 3.0)),
+    "log values": NumberColumn("x", 0.1, 0.9, values=(0.5, 1.0, 2.0), log=True),
 }
 
 
@@ -77,7 +83,7 @@ def test_one_column(name: str) -> None:
 def test_the_cell_of_a_design_is_what_becomes_it() -> None:
     columns = [replace(column, name=name) for name, column in COLUMNS.items()]
     layout = TableLayout(columns)
-    drawn = 2 * torch.randn(2000, 5, generator=torch.Generator().manual_seed(0)).double()
+    drawn = 2 * torch.randn(2000, len(columns), generator=torch.Generator().manual_seed(0)).double()
     made = layout.nearest(drawn)
     cells = layout.cells(made)
     assert ((cells.lower <= drawn + 1e-9) & (drawn <= cells.upper + 1e-9)).all()

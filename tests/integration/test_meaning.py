@@ -19,6 +19,11 @@ SMALL = [
     "--num_candidates=24",
 ]
 
+SEARCHES = {
+    "SearchModelUpdate": SMALL[2:],
+    "GradientAscent": ["--search.num_iterations=2", "--search.num_steps=5", SMALL[-1]],
+}
+
 Fit = Callable[..., pd.DataFrame]
 
 
@@ -29,7 +34,8 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
     def run(table: pd.DataFrame, target: str, *more: str) -> pd.DataFrame:
         table.to_csv("table.csv", index=False)
         options = ["--data.path=table.csv", "--data.target", target]
-        main(["fit", "--config=my_data.yaml", *options, *SMALL, *more])
+        search = [] if any(option.startswith("--search=") for option in more) else SMALL[2:]
+        main(["fit", "--config=my_data.yaml", *options, *SMALL[:2], *search, *more])
         found = pd.read_csv(next(Path("runs").rglob("candidates.csv")))
         assert len(found) == 24
         return found
@@ -131,6 +137,43 @@ def test_sums_and_dummies_hold(fit: Fit, capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     assert "Sn + Fe + Co + Ta + Mn == 1 holds in every row" in printed
     assert "exactly one of 'solvent_DMF', 'solvent_THF' and 'solvent_toluene' is 1" in printed
+
+
+@pytest.mark.filterwarnings("always:.*out of the bounds, steps or constraints")
+def test_scales_values_and_spellings_are_kept(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(6)
+    table = pd.DataFrame({"pressure": (10 ** rng.uniform(-4, 2, 120)).round(6)})
+    table["teeth"] = rng.choice([6, 7, 8, 9, 10, 14], 120)
+    table[["dose a", "dose b"]] = rng.integers(0, 21, (120, 2)) * 5
+    solvents = ["THF", "THF", "THF", "thf ", "DMF", "DMF  "]
+    table["solvent"] = rng.choice(solvents, 120)
+    table["y"] = (np.log10(table["pressure"]) + 0.1 * table["teeth"]).round(3)
+    columns = """{pressure: {scale: log, lower: 0.00001}, teeth: {values: [6, 8, 10, 14]},
+        "dose *": {kind: number, upper: 90}}"""
+    found = fit(table, "y", "--data.columns", columns)
+    assert (found["pressure"] >= 0.00001).all()
+    assert (found["pressure"] > 100).any()
+    assert found["teeth"].isin([6, 8, 10, 14]).all()
+    assert found[["dose a", "dose b"]].max(axis=None) <= 90
+    assert (found[["dose a", "dose b"]] % 1 != 0).any(axis=None)
+    assert found["solvent"].isin(["THF", "DMF"]).all()
+    out, err = capsys.readouterr()
+    assert "of 120 designs of the table are out of the bounds, steps or constraints" in err
+    printed = " ".join(out.split())
+    assert "log scale; at least 1e-05" in printed
+    assert "6 to 14; only 6, 8, 10, 14" in printed
+    assert "'thf ' and 'DMF ' are taken for 'THF' and 'DMF'" in printed
+
+
+@pytest.mark.parametrize("search", ["SearchModelUpdate", "GradientAscent"])
+def test_letters_of_candidates(fit: Fit, search: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(8)
+    words = ["".join(rng.choice([*"ACGTACGTN"], 7)) for _ in range(120)]
+    table = pd.DataFrame({"dna": words})
+    table["y"] = table["dna"].str.count("[GN]") + rng.normal(0, 0.1, 120).round(2)
+    found = fit(table, "y", f"--search={search}", *SEARCHES[search])
+    assert found["dna"].str.fullmatch("[ACGT]{7}").all()
+    assert "no candidate has it" in capsys.readouterr().out
 
 
 def test_a_flag_costs_no_rows(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:

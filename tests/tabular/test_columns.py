@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_mbo.errors import DataError
+from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import inferred_kind
 from lightning_mbo.tabular.column_options import ColumnOptions, parse_columns
@@ -18,7 +18,7 @@ from lightning_mbo.tabular.columns import Column
 from lightning_mbo.tabular.layout import TableLayout
 
 
-def column(values: list[Any], kind: str, **options: Any) -> Column:
+def column(values: list[Any], kind: str, /, **options: Any) -> Column:
     return build_column(pd.Series(values, name="c"), kind, ColumnOptions(**options), "the table")
 
 
@@ -39,7 +39,10 @@ PEPTIDES = [
         ([0.5, 1.0, None, 2.0], "number"),
         (["0.5", "1e3", None], "number"),
         ([1, 2, 4], "integer"),
-        ([1.0, None, 4.0], "integer"),
+        ([1.0, 2.0, 4.0], "number"),
+        ([1.0, 0.0, 0.0], "integer"),
+        (["1", "2", None], "integer"),
+        (["1.0", "2", None], "number"),
         ([True, False, True], "category"),
         ([True, None, False], "category"),
         (["a", "b", "a", "b", None], "category"),
@@ -63,10 +66,10 @@ def test_kinds(values: list[Any], kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "kind"),
     [
-        ("Unnamed: 0", [0, 1, 2], "count"),
+        ("column_1", [0, 1, 2], "count"),
         ("id", [1, 2, 3], "count"),
         ("ID", [0, 1, 2], "count"),
-        ("Unnamed: 0", [0, 2, 1], "integer"),
+        ("column_1", [0, 2, 1], "integer"),
         ("x", [0, 1, 2], "integer"),
     ],
 )
@@ -111,6 +114,15 @@ def test_numbers_come_back_without_the_rounding_of_standardising(scale: float) -
         ([1, 5], "integer", {"lower": 1.5, "upper": 4.5}, [0.0, 3.2, 9.0], [2.0, 3.0, 4.0]),
         ([1, 5], "integer", {"step": 5}, [2.0, 3.0], [0.0, 5.0]),
         ([1, 5], "number", {"fixed": 2}, [-3.0, 9.0], [2.0, 2.0]),
+        (
+            [1, 5],
+            "number",
+            {"values": (1.0, 2.0, 4.0)},
+            [-3.0, 2.9, 3.1, 9.0],
+            [1.0, 2.0, 4.0, 4.0],
+        ),
+        ([1, 5], "integer", {"values": (6.0, 8.0, 10.0)}, [-3.0, 7.2, 99.0], [6.0, 8.0, 10.0]),
+        ([1.0, 5.0], "number", {"values": (0.1, 0.2, 0.3)}, [-3.0, 0.22, 99.0], [0.1, 0.2, 0.3]),
     ],
 )
 def test_nearest_numbers(
@@ -135,6 +147,84 @@ def test_integers_come_back_as_integers() -> None:
     assert decoded.tolist() == values
 
 
+def test_numbers_on_a_log_scale() -> None:
+    values = [1e-6, 0.02, 3.0, 700.0]
+    numbers = column(values, "number", scale="log")
+    entries = numbers.encode(pd.Series(values))
+    logs = np.log(values).tolist()
+    torch.testing.assert_close(entries, standardised(logs, logs))
+    assert numbers.decode(entries).tolist() == values
+    torch.testing.assert_close(numbers.nearest(entries), entries)
+    far = torch.tensor([[-9e9], [-40.0], [40.0], [9e9]], dtype=torch.float64)
+    decoded = numbers.decode(numbers.nearest(far))
+    assert ((decoded > 0) & np.isfinite(decoded)).all()
+    assert numbers.describe() == "1e-06 to 700; log scale"
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "nearest"),
+    [
+        ({"lower": 0.01, "upper": 2}, [1e-5, 0.5, 9.0], [0.01, 0.5, 2.0]),
+        # Halfway between 3 and 100 is the root of 300.
+        ({"values": (1.0, 2.0, 3.0, 100.0)}, [1e-5, 16.0, 18.0, 9e9], [1.0, 3.0, 100.0, 100.0]),
+        ({"step": 0.5}, [1e-5, 0.6, 0.8, 9.1], [0.5, 0.5, 1.0, 9.0]),
+        ({"fixed": 0.7}, [1e-5, 9.0], [0.7, 0.7]),
+    ],
+)
+def test_nearest_numbers_on_a_log_scale(
+    options: dict[str, Any], given: list[float], nearest: list[float]
+) -> None:
+    numbers = column([0.1, 10.0, 20.0], "number", scale="log", **options)
+    found = numbers.nearest(numbers.encode(pd.Series(given)))
+    np.testing.assert_allclose(numbers.decode(found), nearest, rtol=1e-9)
+
+
+def test_whole_numbers_on_a_log_scale_begin_at_one() -> None:
+    numbers = column([1, 10, 1000], "integer", scale="log")
+    decoded = numbers.decode(numbers.nearest(numbers.encode(pd.Series([1e-9, 1.4, 99.7]))))
+    assert decoded.dtype == np.int64
+    assert decoded.tolist() == [1, 1, 100]
+
+
+def test_what_has_no_logarithm() -> None:
+    with pytest.raises(DataError, match=r"column 'c', data row 2: '0' is not a positive number"):
+        column([1.0, 0.0, 3.0], "number", scale="log")
+    for options in ({"lower": 0.0}, {"upper": -1.0}, {"fixed": -2}, {"values": (-1.0, 4.0)}):
+        with pytest.raises(ConfigurationError, match=r"columns.c: .* must be greater than 0"):
+            column([1.0, 2.0, 3.0], "number", scale="log", **options)
+
+
+def test_values_are_parsed() -> None:
+    options = parse_columns({"c": {"values": [10, 6.5, 8]}})["c"]
+    assert options.values == (6.5, 8.0, 10.0)
+    assert options.is_setting
+    assert options.is_fractional
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"values": [3]}, "two or more different numbers"),
+        ({"values": 3}, "two or more different numbers"),
+        ({"values": [3, 3, 4]}, "two or more different numbers"),
+        ({"values": ["a", 3]}, "each of its values must be a finite number, not 'a'"),
+        ({"values": [3, 4], "upper": 9}, "upper does not go with values"),
+        ({"values": [3, 4], "fixed": 3}, "fixed does not go with values"),
+        ({"scale": "ln"}, "scale must be log or linear, not 'ln'"),
+        ({"kind": "category", "values": [1, 2]}, "values does not go with the kind category"),
+        ({"kind": "sequence", "scale": "log"}, "scale does not go with the kind sequence"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict[str, Any], part: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^data\.columns\.c: .*{part}"):
+        parse_columns({"c": options})
+
+
+def test_whole_numbers_of_values_that_are_not() -> None:
+    with pytest.raises(ConfigurationError, match=r"values of whole numbers must be whole, not 2.5"):
+        column([1, 2, 3], "integer", values=(2.5, 4.0))
+
+
 def test_categories() -> None:
     category = column(["b", "a", "c", "a"], "category")
     entries = category.encode(pd.Series(["c", "a"]))
@@ -153,10 +243,10 @@ def test_truth_values_stay_what_they_are() -> None:
 
 
 def test_sequences_of_one_length() -> None:
-    sequence = column(["CA", "AT", "CC"], "sequence")
-    entries = sequence.encode(pd.Series(["TA", "CC"]))
+    sequence = column(["BA", "AZ", "BB"], "sequence")
+    entries = sequence.encode(pd.Series(["ZA", "BB"]))
     assert entries.tolist() == [[0, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0]]
-    assert sequence.decode(entries) == ["TA", "CC"]
+    assert sequence.decode(entries) == ["ZA", "BB"]
     assert sequence.groups == (3, 3)
 
 

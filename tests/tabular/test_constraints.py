@@ -12,7 +12,7 @@ from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_options import ColumnOptions
 from lightning_mbo.tabular.columns import Column
 from lightning_mbo.tabular.constraints import parse_constraints, with_columns
-from lightning_mbo.tabular.equalities import EqualityProjection
+from lightning_mbo.tabular.equalities import EqualityProjection, held_laws
 from lightning_mbo.tabular.layout import TableLayout
 
 TABLE = pd.DataFrame(
@@ -52,10 +52,19 @@ def holds(text: str) -> list[bool]:
         ("`µ value` - 10*µ == 0", [True, True, True, False]),
         ("3 * (a + 2 * (b - 1)) <= 0", [True, True, True, False]),
         ("+a <= 1e0", [True, True, False, False]),
+        ("--a <= 1.", [True, True, False, False]),
+        (" + ".join(["a/1000"] * 1000) + " <= 1", [True, True, False, False]),
+        ("a <= " + "(" * 50 + "1" + ")" * 50, [True, True, False, False]),
     ],
 )
 def test_meaning(text: str, expected: list[bool]) -> None:
     assert holds(text) == expected
+
+
+@pytest.mark.parametrize("name", ["__quoted_0", "lambda", "True", "a b", "µ", "class_1"])
+def test_any_name(name: str) -> None:
+    (constraint,) = parse_constraints([f"`{name}` + 2*b <= 1"])
+    assert constraint.coefficients == {name: 1.0, "b": 2.0}
 
 
 def test_rounding_violates_nothing() -> None:
@@ -71,25 +80,32 @@ def test_rounding_violates_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("a +", "cannot be read"),
-        ("", "cannot be read"),
+        ("a +", "missing before 'its end'"),
+        ("", "missing before 'its end'"),
         ("a + b", "compares nothing"),
         ("a * b <= 1", "not linear"),
-        ("a ** 2 <= 1", "not linear"),
+        ("a ** 2 <= 1", "missing before '*'"),
         ("1 / a <= 1", "not linear"),
         ("a / 0 <= 1", "not linear"),
-        ("a != 1", "by <=, >= or =="),
-        ("a in b", "by <=, >= or =="),
+        ("a != 1", "'!' is no arithmetic"),
+        ("a = 1", "'=' is no arithmetic"),
+        ("a in b", "'in' cannot follow"),
         ("a - a <= 1", "names no column"),
         ("1 <= 2", "names no column"),
         ("a <= 1e999", "must be finite"),
+        (f"a <= 1{'0' * 400}", "must be finite"),
+        ("1e300*1e300*a <= 1", "must be finite"),
         ("'a' <= 1", "no arithmetic"),
-        ("a <= True", "no arithmetic"),
         ("a.real <= 1", "no arithmetic"),
         ("a[0] <= 1", "no arithmetic"),
-        ("__import__('os').getcwd() <= 1", "no arithmetic"),
-        ("(lambda: a)() <= 1", "no arithmetic"),
-        ("a <= 1; b <= 1", "cannot be read"),
+        ("__import__(os) <= 1", "'(' cannot follow"),
+        ("a <= 1; b <= 1", "no arithmetic"),
+        ("`b`1 <= 1", "'1' cannot follow"),
+        ("2a <= 1", "'a' cannot follow"),
+        ("(a <= 1", "not closed"),
+        ("a) <= 1", "')' cannot follow"),
+        (f"{'(' * 100_000}a <= 1", "brackets within each other"),
+        (f"{'-(' * 100_000}a <= 1", "brackets within each other"),
     ],
 )
 def test_what_is_no_constraint(text: str, part: str) -> None:
@@ -97,7 +113,8 @@ def test_what_is_no_constraint(text: str, part: str) -> None:
         parse_constraints([text])
     message = str(caught.value)
     assert "\n" not in message
-    assert repr(text) in message
+    assert repr(text)[:100] in message
+    assert len(message) < 500
     assert part in message
 
 
@@ -207,6 +224,34 @@ def test_two_equalities_on_one_grid() -> None:
     grids = [build_column(table[n], "integer", ColumnOptions(), "the table") for n in table]
     with pytest.raises(ConfigurationError, match="in another such equality too"):
         EqualityProjection(parse_constraints(["a + b == 9", "b + c == 9"]), grids)
+
+
+def test_a_sum_of_evenly_spaced_values() -> None:
+    table = simplex(2).round(-1)
+    grids = columns(table, x0=ColumnOptions(values=(10.0, 20.0, 30.0)), x1=ColumnOptions(step=10))
+    layout = TableLayout(grids)
+    project = EqualityProjection(parse_constraints(["x0 + x1 == 100"]), layout.columns)
+    moved = layout.decode(layout.nearest(project(2 * torch.randn(300, 2, dtype=torch.float64))))
+    assert (moved.sum(axis=1) == 100).all()
+    assert set(moved["x0"]) == {10, 20, 30}
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (ColumnOptions(scale="log"), r"'a' is on a log scale: leave scale out of data.columns.a"),
+        (ColumnOptions(values=(1.0, 2.0, 4.0)), r"'a' has values that are not evenly spaced"),
+    ],
+)
+def test_equalities_that_cannot_be_projected(options: ColumnOptions, part: str) -> None:
+    table = TABLE[["a", "b"]] + 2.0
+    with pytest.raises(ConfigurationError, match=part):
+        EqualityProjection(parse_constraints(["a + b == 5"]), columns(table, a=options))
+    law = parse_constraints(["a + b == 5"])
+    assert held_laws(law, columns(table)) == law
+    assert held_laws(law, columns(table, a=options)) == []
+    # Of other columns they still hold.
+    EqualityProjection(parse_constraints(["b == 2"]), columns(table, a=options))
 
 
 def test_what_follows_the_numbers_stays() -> None:

@@ -188,7 +188,19 @@ def with_row(number: int, row: str) -> Callable[[list[str]], list[str]]:
     [
         (lambda rows: rows[:1], ["1 rows", "at least 10"]),
         (lambda rows: rows[:9], ["9 rows", "at least 10"]),
-        (with_row(5, "4,high,1"), ["column 'y'", "data row 5", "'high'"]),
+        (
+            with_row(5, "4,high,1"),
+            ["column 'y'", "data row 5", "'high'", 'missing entry: --data.missing_values "high"'],
+        ),
+        (
+            lambda rows: [*rows[:15], "1,PENDING,1", "1,n.d.,1", "1,PENDING,1"],
+            ["(3 such entries", '--data.missing_values "PENDING, n.d."'],
+        ),
+        (
+            with_row(5, "4,>100,1"),
+            ["'>100'", "no oracle here takes one", '--data.missing_values ">100"'],
+        ),
+        (lambda rows: [*rows, "mean,3,1"], ["column 'x'", "data row 21", "'mean'", "remove it"]),
         (with_row(5, "4,inf,1"), ["column 'y'", "data row 5", "'inf'"]),
         (with_row(5, "inf,1,1"), ["column 'x'", "data row 5", "'inf'"]),
         (with_row(5, "<0.1,1,1"), ["column 'x'", "data row 5", "'<0.1'", "{x: category}"]),
@@ -257,6 +269,9 @@ def test_dates_that_are_no_text() -> None:
         ({"error_column": "sd"}, ["data.error_column", "no column 'sd'"]),
         ({"error_column": "yield"}, ["must be different"]),
         ({"missing": "impute"}, ["data.missing", "'impute'"]),
+        ({"header": -1}, ["data.header must be 0 or more"]),
+        ({"header": 2}, ["data.header and data.sheet are for files"]),
+        ({"sheet": 1}, ["data.header and data.sheet are for files"]),
         ({"batch_size": 0}, ["data.batch_size", "at least 1"]),
         ({"constraints": ["x + y <= 3"]}, ["'x + y <= 3'", "no column 'y'"]),
         ({"constraints": ["solvent <= 3"]}, ["'solvent'", "category", "data.feasible_if"]),

@@ -345,3 +345,22 @@ def test_ordinary_tables_are_left_alone(designs: pd.DataFrame, num_active: int) 
     assert designed(table) == list(frame)
     assert not table.notes
     assert not table.questions
+
+
+@pytest.mark.filterwarnings("ignore:.*out of the bounds, steps or constraints")
+def test_an_equality_on_a_log_scale_is_said_and_not_held() -> None:
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(3), 60).round(3).clip(0.001)
+    frame = pd.DataFrame(shares, columns=["u", "v", "w"])
+    frame["w"] = (1 - frame["u"] - frame["v"]).round(3)
+    frame = frame[frame["w"] > 0].reset_index(drop=True)
+    frame["y"] = rng.normal(size=len(frame)).round(2)
+    assert [law.text for law in prepared(frame).laws] == ["u + v + w == 1"]
+    table = prepared(frame, {"u": {"scale": "log"}})
+    assert table.laws == []
+    assert "u + v + w == 1 holds in every row, and candidates are not held to it" in table.notes
+    with pytest.raises(ConfigurationError, match="'u' is on a log scale: leave scale out"):
+        drawn(frame, columns={"u": {"scale": "log"}}, constraints=["u + v + w == 1"])
+    found = drawn(frame, columns={"u": {"scale": "log"}}, constraints=["u + v <= 0.9"])
+    assert (found["u"] + found["v"] <= 0.9 + 1e-9).all()
+    assert (found["u"] > 0).all()

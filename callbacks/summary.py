@@ -1,0 +1,170 @@
+"""What a run has come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from lightning_mbo.console import shown_number
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.files import run_folder, writes_files
+
+from .base import DesignCallback, callback_of, design_data
+from .candidate_writer import CandidateWriter
+from .search import Search, search_of
+
+_NUM_SHOWN = 5
+_WIDTH = 120
+"""Of what is no terminal."""
+
+_WIDEST_COLUMN = 32
+_BETWEEN_COLUMNS = 3
+_RULES = {
+    "promise": "the greatest promise of the oracle",
+    "held_out_likelihood": "the greatest likelihood of the held-out designs",
+}
+
+
+class Summary(DesignCallback):
+    """Prints the best candidates and where the files are, on the first process.
+
+    Acts at the end of `fit`, when all files have been written. Saves nothing.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has begun."""
+        self._started = 0.0
+        self._console = Console()
+
+    def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Take the time."""
+        self._started = time.monotonic()
+
+    def on_fit_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Sum the run up."""
+        search = search_of(trainer)
+        writer = callback_of(trainer, CandidateWriter)
+        if not (trainer.is_global_zero and search and writer):
+            return
+        self._console = console()
+        elapsed = time.monotonic() - self._started
+        self._print(f"\n{search.num_done} design iterations in {elapsed:.0f} s.")
+        if writer.designs is None:
+            self._print("There are no candidates yet: the first oracle fit was not finished.")
+            return
+        data = design_data(trainer)
+        left = self._print_candidates(data, search, writer)
+        if left:
+            place = "candidates.csv" if writes_files(trainer) else "candidates_of(trainer)"
+            self._print(f"{left:,} more {'column is' if left == 1 else 'columns are'} in {place}.")
+        best = f"Best training label: {best_label(data):.4g}."
+        if search.pool is None:
+            chosen = f"Chosen: design iteration {writer.iteration}, by {_RULES[search.select]}."
+            self._print(f"{chosen} {best}")
+            self._print(
+                "The predictions are the oracle's own, made far from its data: make a few "
+                "candidates and measure before you trust the rest."
+            )
+        else:
+            self._print(best)
+        if writes_files(trainer):
+            self._print_files(trainer, run_folder(trainer))
+
+    def _print_candidates(
+        self, data: DesignDataModule, search: Search, writer: CandidateWriter
+    ) -> int:
+        """Print the best, and count the columns for which there was no room."""
+        assert writer.designs is not None
+        total, designs = len(writer.designs), writer.designs[:_NUM_SHOWN]
+        own = data.to_user_units(designs) if search.pool is None else search.pool.rows_of(designs)
+        shown = pd.DataFrame(
+            {
+                "rank": range(1, len(designs) + 1),
+                "predicted": _figures(data.sign * writer.figures["oracle_mean"][:_NUM_SHOWN]),
+                "± std": _figures(writer.figures["oracle_std"][:_NUM_SHOWN]),
+            }
+        ).astype(str)
+        own, known = (_texts(part) for part in (own, data.nearest_known(designs)))
+        room = self._console.width - 1 - sum(_widths(shown)) - sum(_widths(known))
+        number = _num_fitting(_widths(own), room)
+        table = Table(title=f"The best of {total:,} candidates: {data.measured_name}")
+        for part in (shown, own.iloc[:, :number], known):
+            for name in part:
+                table.add_column(
+                    _header(name), justify="right", overflow="fold", max_width=_WIDEST_COLUMN
+                )
+        for row in pd.concat([shown, own.iloc[:, :number], known], axis=1).to_numpy():
+            table.add_row(*row)
+        self._console.print(table)
+        return len(own.columns) - number
+
+    def _print_files(self, trainer: pl.Trainer, folder: Path) -> None:
+        self._print(f"Run:        {folder}")
+        self._print(f"Candidates: {folder / 'candidates.csv'}")
+        if (folder / "report.html").exists():
+            self._print(f"Report:     {folder / 'report.html'}: how far to trust them")
+        self._print(f"Trajectory: {folder / 'trajectory.png'} and trajectory.csv beside it")
+        if (folder / "search.png").exists():
+            self._print(f"Search:     {folder / 'search.png'}")
+        checkpoint = trainer.checkpoint_callback
+        best = getattr(checkpoint, "best_model_path", "")
+        if best and design_data(trainer).ground_truth is not None:
+            self._print(f"Scores:     python -m lightning_mbo test --ckpt_path {best}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False)
+
+
+def console() -> Console:
+    """Where a run prints: of a width that files and batch systems show."""
+    made = Console()
+    if not made.is_terminal:
+        made.width = _WIDTH
+    return made
+
+
+def best_label(data: DesignDataModule) -> float:
+    """The best training label, in the user's units."""
+    return data.sign * data.properties.max().item()
+
+
+def _texts(known: pd.DataFrame) -> pd.DataFrame:
+    # By columns: a row of numbers and integers would be one of numbers.
+    texts = {
+        name: ["" if pd.isna(entry) else shown_number(entry) for entry in column]
+        for name, column in known.items()
+    }
+    return pd.DataFrame(texts, index=range(len(known)))
+
+
+def _figures(values: Tensor) -> list[str]:
+    return [f"{value:.4g}" for value in values.tolist()]
+
+
+def _header(name: Hashable) -> str:
+    return str(name).replace("_", " ")
+
+
+def _widths(texts: pd.DataFrame) -> list[int]:
+    """Of columns on the screen, with what stands between them."""
+    return [
+        min(max(map(cell_len, (_header(name), *texts[name]))), _WIDEST_COLUMN) + _BETWEEN_COLUMNS
+        for name in texts
+    ]
+
+
+def _num_fitting(widths: Sequence[int], room: int) -> int:
+    """How many of the first columns have room."""
+    number = 0
+    while number < len(widths) and widths[number] <= room:
+        room -= widths[number]
+        number += 1
+    return number
