@@ -16,7 +16,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint without executing what it contains.
 
     Raises:
-        CheckpointError: If it is missing, truncated, or no checkpoint of a run.
+        CheckpointError: If it is missing, truncated, no checkpoint of a run, or one without sense.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,7 +31,26 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     if not (isinstance(checkpoint, dict) and "pytorch-lightning_version" in checkpoint):
         raise CheckpointError(f"{path} is a torch file but not a checkpoint of a run")
+    _check_sense(checkpoint, path)
     return checkpoint
+
+
+def _check_sense(checkpoint: dict[str, Any], path: Path) -> None:
+    """Refuse what can be loaded and is not what a run has written."""
+    callbacks = checkpoint.get("callbacks", {})
+    for name, part in (("state_dict", checkpoint.get("state_dict")), ("callbacks", callbacks)):
+        if not isinstance(part, dict):
+            raise CheckpointError(f"{path} has no {name} as a run has it. Take another checkpoint")
+    for name, state in callbacks.items():
+        if not isinstance(state, dict):
+            raise CheckpointError(
+                f"{path} has {state!r:.40} as the state of {name}. Take another checkpoint"
+            )
+    for name, weights in checkpoint["state_dict"].items():
+        if not isinstance(weights, torch.Tensor):
+            raise CheckpointError(f"{path}: {name} is no tensor. Take another checkpoint")
+        if weights.isnan().any():
+            raise CheckpointError(f"{path}: {name} holds NaN. Take another checkpoint")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -17,6 +17,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_mbo.config_files import read_config
 from lightning_mbo.console import quieten, say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, MBOError
@@ -87,7 +88,9 @@ class ConfigFile(ActionConfigFile):
         self, parser: Any, cfg: Any, values: Any, option_string: str | None = None
     ) -> None:
         """Apply the file."""
-        self.apply_config(parser, cfg, self.dest, _found_config(values))
+        path = _found_config(values)
+        read_config(path)
+        self.apply_config(parser, cfg, self.dest, path)
 
 
 def _found_config(name: str) -> str:
@@ -146,7 +149,7 @@ class _SaveConfig(SaveConfigCallback):
 def _same_config(one: str, other: str) -> bool:
     def without_checkpoint(text: str) -> list[str]:
         lines = text.splitlines()
-        return [line for line in lines if not line.startswith(("ckpt_path:", "#"))]
+        return [line for line in lines if not line.startswith(("ckpt_path:", "trust:", "#"))]
 
     return without_checkpoint(one) == without_checkpoint(other)
 
@@ -246,6 +249,13 @@ class MBOCommandLine(LightningCLI):
             default=None,
             help="In predict: a list of designs to rank, a file with the columns of your table.",
         )
+        parser.add_argument(
+            "--trust",
+            type=str | None,
+            default=None,
+            help="Modules, separated by commas, whose code a config may name that is found beside "
+            "a checkpoint. What your own --config names needs no trust.",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and find the run's folder and the checkpoint."""
@@ -266,6 +276,9 @@ class MBOCommandLine(LightningCLI):
             config.verbose = False
         if config.ckpt_path is not None:
             self.checkpoint = read_checkpoint(config.ckpt_path)
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: a checkpoint's hyper-parameters would beat the options, and name classes."""
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer, with what every design run has."""

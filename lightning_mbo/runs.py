@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning_mbo.console import say
 from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.trust import check_found, trusted_modules
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
 _PREFIX = "version_"
@@ -100,6 +101,10 @@ def config_beside(args: list[str]) -> list[str]:
     """The words of the command line, with the run's own config where only a checkpoint is given.
 
     How many candidates the search was asked for says nothing of a list that is to be ranked.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint.
+        ConfigurationError: If that config names code that is not trusted.
     """
     options = [word.split("=")[0] for word in args]
     if "--ckpt_path" not in options or {"-c", "--config"} & set(options):
@@ -112,6 +117,7 @@ def config_beside(args: list[str]) -> list[str]:
     config = checkpoint.parent.parent / "config.yaml"
     if not config.is_file():
         return args
+    check_found(config, trusted_modules(args))
     unlimited = ["--num_candidates=null"] if "--candidates" in options else []
     return [args[0], "--config", str(config), *unlimited, *args[1:]]
 
@@ -126,7 +132,9 @@ def _name(config: Any) -> str:
         return "run"
     path = Path(str(given[-1].relative))
     # The saved config of a run: a run that repeats it belongs beside it.
-    return path.resolve().parent.parent.name if path.name == "config.yaml" else path.stem
+    name = path.resolve().parent.parent.name if path.name == "config.yaml" else path.stem
+    # `...yaml` has the stem `..`, the folder above.
+    return name if name.strip(".") else "run"
 
 
 def _versions(named: Path) -> dict[int, Path]:

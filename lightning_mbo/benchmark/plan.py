@@ -21,6 +21,8 @@ _WITHOUT_EFFECT = (
     "num_candidates",
     "keep_known",
     "candidates",
+    "trust",
+    "escape_formulas",
 )
 
 ParseFit = Callable[[Sequence[str]], Mapping[str, Any]]

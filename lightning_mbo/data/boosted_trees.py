@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.console import say
+from lightning_mbo.files import write_text
 
 _PARAMETERS = {
     "objective": "reg:squarederror",
@@ -74,10 +75,10 @@ class BoostedTrees:
         folder = cache_dir or platformdirs.user_cache_path("lightning_mbo")
         path = folder / f"boosted_trees_{_key(values, properties, num_columns)}.ubj"
         if path.is_file():
-            try:
+            # A torn file can crash xgboost's parser, or keep it for good.
+            if _kept_digest(path) == _digest(path):
                 return cls(xgboost.Booster(model_file=path))
-            except (xgboost.core.XGBoostError, KeyError):
-                rank_zero_warn(f"{path} cannot be read and is made anew")
+            say(f"{path} is not what {_digest_path(path).name} beside it says, and is made anew")
         say(
             "Fitting the ground truth, boosted trees that simulate and score designs. This is done "
             f"once and kept in {folder}"
@@ -87,11 +88,28 @@ class BoostedTrees:
             folder.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{os.getpid()}_{path.name}")
             booster.save_model(partial)
+            digest = _digest(partial)
             os.replace(partial, path)
+            write_text(_digest_path(path), f"{digest}  {path.name}\n")
         except (OSError, xgboost.core.XGBoostError) as error:
             reason = str(error).splitlines()[0]
             rank_zero_warn(f"the ground truth is not kept, {folder} cannot be written: {reason}")
         return cls(booster)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _kept_digest(path: Path) -> str:
+    """The digest that was written beside a file; empty where there is none."""
+    beside = _digest_path(path)
+    return beside.read_bytes()[:64].decode("latin-1") if beside.is_file() else ""
 
 
 def _key(

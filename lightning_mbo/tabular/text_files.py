@@ -9,9 +9,11 @@ import io
 import lzma
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 import pandas as pd
 
@@ -19,6 +21,12 @@ from lightning_mbo.errors import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
 _NUM_SNIFFED = 50
+MOST_UNPACKED = 1_000_000_000
+"""Bytes that a compressed table may have: a small file can unpack without end."""
+_TOO_LARGE = (
+    f"it unpacks to more than {MOST_UNPACKED / 1e9:g} GB, which no table has that can be learned "
+    "from. If it is one, unpack it"
+)
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 WHOLE = re.compile(r"\s*[+-]?\d+\s*")
@@ -47,21 +55,44 @@ def read_text(path: Path) -> str:
 
 
 def _unpacked(path: Path) -> bytes:
-    openers: dict[str, Callable[[Path], bytes]] = {
-        ".gz": lambda path: gzip.decompress(path.read_bytes()),
-        ".bz2": lambda path: bz2.decompress(path.read_bytes()),
-        ".xz": lambda path: lzma.decompress(path.read_bytes()),
-        ".zip": _only_member,
-    }
-    return openers.get(path.suffix.lower(), Path.read_bytes)(path)
+    opener = _OPENERS.get(path.suffix.lower())
+    if opener is None:
+        return path.read_bytes()
+    with opener(path) as file:
+        content: bytes = file.read(MOST_UNPACKED + 1)
+    if len(content) > MOST_UNPACKED:
+        raise ValueError(_TOO_LARGE)
+    return content
 
 
-def _only_member(path: Path) -> bytes:
+@contextmanager
+def _only_member(path: Path) -> Iterator[IO[bytes]]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         if len(names) != 1:
             raise ValueError(f"the archive holds {len(names)} files and not one")
-        return archive.read(names[0])
+        with archive.open(names[0]) as file:
+            yield file
+
+
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zip": _only_member,
+}
+
+
+def check_workbook(path: Path) -> None:
+    """Refuse an Excel file whose parts unpack to more than a table has.
+
+    Raises:
+        ValueError: If they do.
+    """
+    with zipfile.ZipFile(path) as archive:
+        # No part can be read beyond the size that it states.
+        if sum(part.file_size for part in archive.infolist()) > MOST_UNPACKED:
+            raise ValueError(_TOO_LARGE)
 
 
 def _decoded(content: bytes) -> str:

@@ -39,8 +39,8 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xgboost, "train", train)
 
 
-def cached(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def cached(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.ubj"))
 
 
 def test_predictions_follow_the_property(
@@ -101,21 +101,30 @@ def test_a_fit_is_kept_and_read_again(
 
 
 @pytest.mark.parametrize("length", [0, 10, 1000, -1])
-def test_a_corrupt_file_is_made_anew(
+@pytest.mark.parametrize("which", ["trees", "digest", "no digest"])
+def test_a_file_that_is_not_what_was_written_is_made_anew(
     values: np.ndarray,
     properties: np.ndarray,
     tmp_path: Path,
     length: int,
+    which: str,
     request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     first = BoostedTrees.fitted(values, properties, None, tmp_path)
-    (path,) = tmp_path.iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:length])
-    with pytest.warns(UserWarning, match=f"{path.name} cannot be read and is made anew"):
-        again = BoostedTrees.fitted(values, properties, None, tmp_path)
+    (path,) = cached(tmp_path)
+    digest = path.with_name(f"{path.name}.sha256")
+    before = path.read_bytes(), digest.read_bytes()
+    if which == "trees":
+        path.write_bytes(before[0][:length])
+    elif which == "digest":
+        digest.write_bytes(b"\xff" + before[1][:length])
+    else:
+        digest.unlink()
+    again = BoostedTrees.fitted(values, properties, None, tmp_path)
+    assert f"{path} is not what {digest.name} beside it says" in capsys.readouterr().out
     np.testing.assert_array_equal(again(values), first(values))
-    assert path.read_bytes() == whole
+    assert (path.read_bytes(), digest.read_bytes()) == before
     request.getfixturevalue("no_training")
     BoostedTrees.fitted(values, properties, None, tmp_path)
 
