@@ -25,12 +25,15 @@ _WIDEST_GAP = 0.05
 _NUM_FOLDS = 5
 _FEWEST_ROWS, _MOST_ROWS = 20, 1000
 _MOST_INTERACTING = 8
+_MOST_MULTIPLIED = 100
 _EXPLAINED = 0.8
 """Of the target's variance, by a column alone, to be suspected of being a result."""
 _EXPLAINED_BY_OTHERS = 0.3
 """Of a suspected column's variance: settings do not depend on each other, results do on them."""
 _LEFT_UNEXPLAINED = 0.6
 """By a suspected column, at most, of what all others together leave."""
+_LEFT_OF_PRODUCT = 1e-3
+"""Of the target's variance, by a product of two columns that it is, rounded."""
 _LEAST_CORRELATION = 0.5
 """Of ranks: another result rises or falls with the target."""
 
@@ -122,7 +125,8 @@ def suspected_results(
 
     One that predicts the target better than all other columns together, though these predict it
     in turn: what is measured depends on the settings, a setting on no other. Or one that is called
-    by the target's name and rises or falls with it.
+    by the target's name and rises or falls with it, or that times another column, or over it, is
+    the target: a turnover number is the yield over the catalyst.
 
     Args:
         target: Its name.
@@ -137,8 +141,11 @@ def suspected_results(
     shown = {name: values[rows] for name, values in numbers.items()}
     ranks = {name: _standard(rankdata(values)) for name, values in shown.items()}
     label_ranks = _standard(rankdata(labels))
-    near = [n for n in numbers if abs(float(np.mean(ranks[n] * label_ranks))) >= _LEAST_CORRELATION]
+    going_with = {n: abs(float(np.mean(ranks[n] * label_ranks))) for n in numbers}
+    near = [name for name in numbers if going_with[name] >= _LEAST_CORRELATION]
     alike = [name for name in near if _share_names(name, target)]
+    products = _factors(properties[rows], shown, going_with)
+    alike += [name for name in products if name not in alike]
     strong = {
         name: explained
         for name in near
@@ -160,6 +167,32 @@ def suspected_results(
         if 1 - alone <= _LEFT_UNEXPLAINED * (1 - by_others[0]) and dependent >= _EXPLAINED_BY_OTHERS
     ]
     return [name for name in numbers if name in alike or name in measured]
+
+
+def _factors(
+    labels: NDArray[np.float64],
+    numbers: Mapping[str, NDArray[np.float64]],
+    going_with: Mapping[str, float],
+) -> list[str]:
+    """Of each two columns whose product or quotient the labels are, which goes with them more."""
+    names = [name for name, values in numbers.items() if (values > 0).mean() > _EXPLAINED]
+    if not 2 <= len(names) <= _MOST_MULTIPLIED or labels.min() < 0:
+        return []
+    variance = ((labels - labels.mean()) ** 2).sum()
+    found = []
+    for name in names:
+        others = [other for other in names if going_with[other] < going_with[name]]
+        if not others:
+            continue
+        beside = np.stack([numbers[other] for other in others], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quotients = np.nan_to_num(numbers[name][:, None] / beside, posinf=0.0)
+        parts = np.concatenate([numbers[name][:, None] * beside, quotients], axis=1)
+        parts /= np.maximum(np.abs(parts).max(0), 1e-300)
+        scale = (labels @ parts) / np.maximum((parts**2).sum(0), 1e-300)
+        if ((labels[:, None] - scale * parts) ** 2).sum(0).min() <= _LEFT_OF_PRODUCT * variance:
+            found.append(name)
+    return found
 
 
 def _share_names(name: str, target: str) -> bool:

@@ -151,6 +151,17 @@ def test_repeats_become_one_design() -> None:
             '--data.other_results "y (top)"',
         ),
         (
+            lambda: (
+                settings(80)
+                .assign(
+                    y=lambda f: f["y"] - f["y"].min(),
+                    turnover=lambda f: (100 * f["y"] / (f["a"] + 1)).round(1),
+                )
+                .assign(a=lambda f: f["a"] + 1)
+            ),
+            '--data.other_results "turnover"',
+        ),
+        (
             lambda: settings().assign(passed=lambda f: (f["y"] > f["y"].median()) * 1),
             '--data.other_results "passed"',
         ),
