@@ -56,11 +56,11 @@ def recording_callbacks(
     return [
         HeldOut(),
         Scoring(),
+        # Before whatever is drawn: the candidates are what a run is for.
+        CandidateWriter(num_candidates, keep_known),
         Trajectory(),
         AscentTrajectory(),
         AscentPlane(),
         SearchPanels(),
-        # Before the candidates are written: a run that has them counts as finished.
         Report(),
-        CandidateWriter(num_candidates, keep_known),
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 from lightning_mbo.benchmark.plan import Run
 from lightning_mbo.benchmark.worker import Outcome
 from lightning_mbo.errors import DataError
-from lightning_mbo.files import write_text
+from lightning_mbo.files import replacing, write_text
 
 _SHOWN = ("oracle_p80", "effective_sample_size")
 FACTS = ["trial", "seconds", "error", "key", "best_iteration", *_SHOWN]
@@ -56,11 +56,8 @@ class Results:
     def add(self, run: Run, outcome: Outcome) -> None:
         """Write what a run has left, its row last."""
         if outcome.initial_oracle is not None:
-            path = self._oracle_path(run)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(outcome.initial_oracle)
-            partial.replace(path)
+            with replacing(self._oracle_path(run)) as file:
+                file.write(outcome.initial_oracle)
         if outcome.error:
             write_text(self.error_path(run), outcome.traceback)
         else:
