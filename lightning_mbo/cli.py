@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,13 +18,21 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
-from lightning_mbo.console import quieten, say
+from lightning_mbo.console import LOST, quieten, say, spare_output
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.errors import ConfigurationError, MBOError
-from lightning_mbo.files import run_folder, unused_path, write_text
+from lightning_mbo.endings import SIGNALS, HearSignals, is_loss_of_process, last_words
+from lightning_mbo.errors import ConfigurationError, FileError, MBOError
+from lightning_mbo.files import disk_error, run_folder, unused_path, write_text
 from lightning_mbo.mistakes import explained, users_mistake
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_run_folder
+from lightning_mbo.runs import (
+    RunFolder,
+    checkpoint_file,
+    command_to_go_on,
+    config_beside,
+    leave_run_folder,
+)
+from lightning_mbo.signals import ended_by_signals
 
 # By name: in a checkout `callbacks` stands beside this package, not inside it.
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
@@ -67,17 +76,31 @@ def main(args: list[str] | None = None) -> None:
         # The oracles' matrices are so small that a second thread costs more than it brings.
         torch.set_num_threads(1)
     try:
+        with ended_by_signals(*SIGNALS, last_words=partial(last_words, args)):
+            _execute(args)
+    finally:
+        leave_run_folder()
+
+
+def _execute(args: list[str]) -> None:
+    """Run a command; a mistake or a misfortune of the user's ends it with one line."""
+    try:
         if args[:1] == ["benchmark"]:
             importlib.import_module("lightning_mbo.benchmark.command").benchmark(args[1:])
         else:
             MBOCommandLine(args=config_beside(args))
-    except (MBOError, MisconfigurationException, ValueError) as error:
-        mistake = users_mistake(error)
-        if mistake is None:
+    except Exception as error:
+        told: Exception | str | None = None
+        if isinstance(error, (MBOError, MisconfigurationException, ValueError, OSError)):
+            told = users_mistake(error) or disk_error(error)
+        elif is_loss_of_process(error):
+            told = LOST
+        if told is None:
             raise
-        sys.exit(f"error: {' '.join(str(mistake).split())}")
-    finally:
-        leave_run_folder()
+        spare_output()
+        command = command_to_go_on(args) if told is LOST or isinstance(told, FileError) else None
+        line = " ".join(str(told).split())
+        sys.exit(f"error: {line}" + (f". To go on: {command}" if command else ""))
 
 
 class ConfigFile(ActionConfigFile):
@@ -271,6 +294,7 @@ class MBOCommandLine(LightningCLI):
         else:
             place = self.run.path
             kwargs["default_root_dir"] = place
+            own.append(HearSignals())
             if config.enable_checkpointing is not False:
                 own.append(callbacks.DesignCheckpoint(dirpath=place / "checkpoints"))
             if config.enable_progress_bar is not False:

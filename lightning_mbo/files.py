@@ -18,6 +18,10 @@ from lightning_mbo.errors import FileError, MBOError
 
 _PARTIAL = ".partial"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OF_PLACES = _FULL | {
+    getattr(errno, name)
+    for name in "EIO EROFS EACCES EPERM ENOENT ENOTDIR EISDIR EEXIST ESTALE".split()
+}
 
 
 @contextmanager
@@ -49,6 +53,16 @@ def not_written(path: Path, error: OSError) -> FileError:
     """What to tell of a file that cannot be written."""
     remedy = "make room there" if error.errno in _FULL else "make its folder writable"
     return FileError(f"{path} cannot be written ({error.strerror or error}): {remedy}")
+
+
+def disk_error(error: BaseException) -> FileError | None:
+    """What to tell of an error that the disk is to blame for; None of others."""
+    if isinstance(error, BrokenPipeError):
+        return FileError("nobody reads the output any more")
+    if not isinstance(error, OSError) or error.errno not in _OF_PLACES:
+        return None
+    named = error.filename or "the output, or a file of the run,"
+    return not_written(Path(os.fsdecode(named)), error)
 
 
 def write_text(path: Path, text: str) -> Path:

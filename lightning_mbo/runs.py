@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.utilities import rank_zero_only
+
 from lightning_mbo.console import say
 from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.locks import FolderLock
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
+_locks: list[FolderLock] = []
 _PREFIX = "version_"
 
 
@@ -37,7 +43,7 @@ class RunFolder:
 
         Raises:
             CheckpointError: If a file is named and missing.
-            ConfigurationError: If the folder cannot be written.
+            ConfigurationError: If the folder cannot be written, or another process has it.
         """
         named = Path(config.trainer.default_root_dir) / _name(config)
         wanted = config.ckpt_path
@@ -49,13 +55,18 @@ class RunFolder:
             folder = Path(wanted).resolve().parent.parent
         else:
             folder = _create_next(named)
+        is_there = folder.is_dir()
+        _take(folder)
         # Processes that this one starts, one a device, take the same folder.
         os.environ[_INHERITED] = str(folder)
         if wanted == "last":
             last = folder / "checkpoints" / "last.ckpt"
             wanted = str(last) if last.is_file() else None
-            say(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
-        return cls(_writable(folder), wanted)
+            if is_there:
+                say(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
+            else:
+                say(f"There is nothing to continue yet: {folder} is a new run")
+        return cls(folder, wanted)
 
 
 def checkpoint_file(config: Any) -> str:
@@ -83,7 +94,9 @@ def checkpoint_file(config: Any) -> str:
 
 
 def leave_run_folder() -> None:
-    """Forget the process's run folder, and remove it if the run has not come to begin."""
+    """Let others have the process's run folder; remove it if the run has not come to begin."""
+    while _locks:
+        _locks.pop().release()
     name = os.environ.pop(_INHERITED, None)
     if name is None or "LOCAL_RANK" in os.environ:
         return
@@ -94,6 +107,23 @@ def leave_run_folder() -> None:
             path.unlink()
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def command_to_go_on(words: Sequence[str]) -> str | None:
+    """What continues the process's run, for a shell; None while it has no checkpoint.
+
+    Args:
+        words: Of the command line that the run is of.
+    """
+    last = Path(os.environ.get(_INHERITED, "")) / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        return None
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "--ckpt_path" not in (before, word.partition("=")[0])
+    ]
+    return shlex.join(["python", "-m", "lightning_mbo", *kept, "--ckpt_path", str(last)])
 
 
 def config_beside(args: list[str]) -> list[str]:
@@ -149,15 +179,15 @@ def _create_next(named: Path) -> Path:
             raise _not_writable(folder, error) from error
 
 
-def _writable(folder: Path) -> Path:
+def _take(folder: Path) -> None:
+    """Keep other processes out of a folder; those of one run have it together."""
+    if rank_zero_only.rank != 0:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable_{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        _locks.append(FolderLock(folder))
     except OSError as error:
         raise _not_writable(folder, error) from error
-    return folder
 
 
 def _not_writable(folder: Path, error: OSError) -> ConfigurationError:

@@ -1,0 +1,90 @@
+"""What a command says when it is ended from outside, and what is done about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
+
+from lightning_mbo.runs import command_to_go_on
+from lightning_mbo.signals import listen
+
+SIGNALS = [signal.SIGTERM]
+if sys.platform != "win32" and "SLURM_JOB_ID" in os.environ:
+    # What a job script asks for by `--signal=SIGUSR1@90`.
+    SIGNALS.append(signal.SIGUSR1)
+
+_SIGNS_OF_LOSS = ("closed by peer", "reset by peer", "broken pipe", "remote process exited")
+
+
+class HearSignals(pl.Callback):
+    """Has a signal end the run at once, on all of its processes.
+
+    Acts on `on_train_start`. By then Lightning has put a handler of its own before that of the
+    command line. It broadcasts, which in the middle of another collective operation never ends.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Be the only one to hear them."""
+        listen(*SIGNALS)
+
+
+def last_words(words: Sequence[str], signum: int) -> str:
+    """How to go on with a command that a signal has ended.
+
+    A job that SLURM warns of its end is put back into the queue.
+
+    Args:
+        words: Of the command line.
+        signum: The signal.
+    """
+    if rank_zero_only.rank != 0 or words[0] not in ("fit", "benchmark"):
+        return ""
+    if words[0] == "benchmark":
+        return "; the same command goes on"
+    requeued = "" if signum in (signal.SIGTERM, signal.SIGINT) else f"; {_requeued(words)}"
+    command = command_to_go_on(words)
+    return requeued + (f"; to go on: {command}" if command else "; the same command starts again")
+
+
+def _requeued(words: Sequence[str]) -> str:
+    """Have SLURM start this job again, and say whether it does."""
+    job = os.environ["SLURM_JOB_ID"]
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    if not _goes_on(words):
+        return (
+            f"job {job} is not requeued, as its command would start afresh: give it --ckpt_path "
+            "last, which begins a run where there is none"
+        )
+    scontrol = shutil.which("scontrol")
+    if scontrol is None:
+        return f"job {job} is not requeued, as there is no scontrol here: submit it again"
+    done = subprocess.run([scontrol, "requeue", job], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = " ".join((done.stderr or done.stdout).split()) or f"status {done.returncode}"
+        return f"job {job} is not requeued, scontrol fails ({reason}): submit it again"
+    return f"job {job} is requeued"
+
+
+def _goes_on(words: Sequence[str]) -> bool:
+    """Whether the same command continues the run."""
+    for before, word in zip(["", *words], words, strict=False):
+        option, _, value = word.partition("=")
+        if "--ckpt_path" in (before, option):
+            return Path(word if before == "--ckpt_path" else value).name in ("last", "last.ckpt")
+    return False
+
+
+def is_loss_of_process(error: BaseException) -> bool:
+    """Whether what failed is to speak with another of the run's processes, which has ended."""
+    text = str(error).lower()
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return several and isinstance(error, RuntimeError) and any(s in text for s in _SIGNS_OF_LOSS)
