@@ -319,10 +319,43 @@ class MBOCommandLine(LightningCLI):
         state = self.checkpoint.get("callbacks", {}).get(search.state_key, {})
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
-        if finished and (self.run.path / "candidates.csv").exists():
+        if finished and self.run.ended_after(done):
             say(
                 f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
                 f"candidates are in {self.run.path / 'candidates.csv'}. To go on, give a greater "
                 "--search.num_iterations"
             )
             sys.exit(0)
+
+    def after_fit(self) -> None:
+        """Note the end, or say what has come before it.
+
+        Raises:
+            ConfigurationError: If the trainer was kept from making a single design iteration.
+        """
+        search = callbacks.search.search_of(self.trainer)
+        if self.run is None or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if search.finished:
+            if self.trainer.is_global_zero:
+                self.run.note_end(search.num_done)
+            return
+        stop = f"the trainer has stopped before the end{_limits(self._get(self.config, 'trainer'))}"
+        if search.num_done == 0:
+            raise ConfigurationError(
+                f"{stop}, and before the first design iteration: there are no candidates"
+            )
+        say(
+            f"{stop[0].upper()}{stop[1:]}: {search.num_done} of {search.num_iterations} design "
+            "iterations are done. With --ckpt_path last and without the limit the run goes on"
+        )
+
+
+_UNLIMITED = {"max_epochs": -1, "max_steps": -1, "max_time": None, "limit_train_batches": None}
+
+
+def _limits(trainer: Namespace) -> str:
+    """The options that may have stopped a trainer, in brackets."""
+    given = {name: trainer.get(name) for name in _UNLIMITED}
+    limits = [f"trainer.{name} {v}" for name, v in given.items() if v != _UNLIMITED[name]]
+    return f" ({', '.join(limits)})" if limits else ""

@@ -15,8 +15,12 @@ from rich.table import Table
 
 from lightning_mbo.files import disk_error
 
-
 LOST = "another process of this run has ended, and the run with it"
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the run's processes, also before they know of each other."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 @rank_zero_only

@@ -9,31 +9,78 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_mbo.console import is_first_process
 from lightning_mbo.runs import command_to_go_on
-from lightning_mbo.signals import listen
+from lightning_mbo.signals import Signalled, listen
 
 SIGNALS = [signal.SIGTERM]
 if sys.platform != "win32" and "SLURM_JOB_ID" in os.environ:
     # What a job script asks for by `--signal=SIGUSR1@90`.
     SIGNALS.append(signal.SIGUSR1)
 
+_PATIENCE = 5.0
+"""For a step to end, in seconds."""
+
 _SIGNS_OF_LOSS = ("closed by peer", "reset by peer", "broken pipe", "remote process exited")
 
 
 class HearSignals(pl.Callback):
-    """Has a signal end the run at once, on all of its processes.
+    """Has a signal end the run before the next training step.
 
-    Acts on `on_train_start`. By then Lightning has put a handler of its own before that of the
-    command line. It broadcasts, which in the middle of another collective operation never ends.
+    Acts on `on_train_epoch_start` and `on_train_batch_start`, and after some seconds or at a second
+    signal anywhere. To end it at once may find TensorBoard's writer with its queue half filled,
+    and wait for it for minutes. Lightning's own handler is replaced: with several processes it
+    begins a broadcast, which in the middle of another collective operation never ends.
     """
 
+    def __init__(self) -> None:
+        """Have heard none."""
+        self._signum: int | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Listen."""
+        self._listen()
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Be the only one to hear them."""
-        listen(*SIGNALS)
+        """Be the only one to listen."""
+        self._listen()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End the run, if a signal has come."""
+        self._end_if_due()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """End the run, if a signal has come."""
+        self._end_if_due()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """A run that has come to its end meanwhile has come to its end."""
+        self._signum = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _listen(self) -> None:
+        for signum in (*SIGNALS, signal.SIGINT):
+            listen(signum, handler=self._hear)
+        listen(signal.SIGALRM, handler=lambda *_: self._end_if_due())
+
+    def _hear(self, signum: int, frame: FrameType | None) -> None:
+        if self._signum is not None:
+            self._end_if_due()
+        self._signum = signum
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+
+    def _end_if_due(self) -> None:
+        if self._signum is not None:
+            signum, self._signum = self._signum, None
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise Signalled(signum)
 
 
 def last_words(words: Sequence[str], signum: int) -> str:
@@ -45,7 +92,7 @@ def last_words(words: Sequence[str], signum: int) -> str:
         words: Of the command line.
         signum: The signal.
     """
-    if rank_zero_only.rank != 0 or words[0] not in ("fit", "benchmark"):
+    if not is_first_process() or words[0] not in ("fit", "benchmark"):
         return ""
     if words[0] == "benchmark":
         return "; the same command goes on"

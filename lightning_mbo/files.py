@@ -18,9 +18,10 @@ from lightning_mbo.errors import FileError, MBOError
 
 _PARTIAL = ".partial"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_OF_PLACES = _FULL | {
-    getattr(errno, name)
-    for name in "EIO EROFS EACCES EPERM ENOENT ENOTDIR EISDIR EEXIST ESTALE".split()
+_OF_PLACES = {
+    *_FULL,
+    *(errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ESTALE),
 }
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.utilities import rank_zero_only
-
-from lightning_mbo.console import say
-from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.console import is_first_process, say
+from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError
+from lightning_mbo.files import write_text
 from lightning_mbo.locks import FolderLock
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
+_END = ".end"
 _locks: list[FolderLock] = []
 _PREFIX = "version_"
 
@@ -67,6 +67,20 @@ class RunFolder:
             else:
                 say(f"There is nothing to continue yet: {folder} is a new run")
         return cls(folder, wanted)
+
+    def note_end(self, num_done: int) -> None:
+        """Leave word that all files are written, of so many design iterations.
+
+        Where that cannot be written, the run's last files are made once more when it is resumed.
+        """
+        with contextlib.suppress(FileError):
+            write_text(self.path / _END, f"{num_done}\n")
+
+    def ended_after(self, num_done: int) -> bool:
+        """Whether all files are written, of so many design iterations."""
+        end = self.path / _END
+        has_candidates = (self.path / "candidates.csv").exists()
+        return has_candidates and end.is_file() and end.read_text() == f"{num_done}\n"
 
 
 def checkpoint_file(config: Any) -> str:
@@ -181,7 +195,7 @@ def _create_next(named: Path) -> Path:
 
 def _take(folder: Path) -> None:
     """Keep other processes out of a folder; those of one run have it together."""
-    if rank_zero_only.rank != 0:
+    if not is_first_process():
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,15 +20,22 @@ class Signalled(KeyboardInterrupt):
         self.signum = signum
 
 
-def listen(*signums: int) -> None:
-    """Have signals raise `Signalled` in the main thread, wherever that is."""
-    if threading.current_thread() is threading.main_thread():
-        for signum in signums:
-            signal.signal(signum, _raise)
-
-
 def _raise(signum: int, frame: FrameType | None) -> NoReturn:
     raise Signalled(signum)
+
+
+def listen(signum: int, handler: Callable[[int, FrameType | None], None] = _raise) -> None:
+    """Have a signal handled, unless it is to be ignored or this is not the main thread.
+
+    Args:
+        signum: The signal.
+        handler: What to do; default: raise `Signalled`.
+    """
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signum) is not signal.SIG_IGN
+    ):
+        signal.signal(signum, handler)
 
 
 @contextmanager
@@ -41,16 +48,17 @@ def ended_by_signals(
         signums: Those that are waited for, besides SIGINT.
         last_words: From the signal, what to say after its name; called once the work is over.
     """
-    before = {signum: signal.getsignal(signum) for signum in signums}
-    listen(*signums)
+    before = {signum: signal.getsignal(signum) for signum in (*signums, signal.SIGINT)}
+    for signum in signums:
+        listen(signum)
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as ending:
-        signum = _signal_behind(ending)
-        if signum is None or getattr(ending, "code", None) == 128 + signum:
+        cause = _signal_behind(ending)
+        if cause is None or getattr(ending, "code", None) == 128 + cause:
             raise
-        print(f"ended by {signal.Signals(signum).name}{last_words(signum)}", file=sys.stderr)
-        sys.exit(128 + signum)
+        print(f"ended by {signal.Signals(cause).name}{last_words(cause)}", file=sys.stderr)
+        sys.exit(128 + cause)
     finally:
         if threading.current_thread() is threading.main_thread():
             for signum, handler in before.items():

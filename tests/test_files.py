@@ -67,9 +67,14 @@ def test_a_place_that_cannot_be_written_is_named(taken: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
 def test_an_interrupted_write_leaves_the_old_file(stop: type, tmp_path: Path) -> None:
     path = write_text(tmp_path / "table.csv", "old")
-    with pytest.raises(stop), replacing(path) as file:
-        file.write(b"half")
-        raise stop
+
+    def write_half() -> None:
+        with replacing(path) as file:
+            file.write(b"half")
+            raise stop
+
+    with pytest.raises(stop):
+        write_half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

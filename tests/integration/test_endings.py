@@ -1,1 +1,1 @@
-"""However a run is ended from outside: the right status, one line, and the same bytes in the end."""
+"""Ended from outside: the right status, one line, and the same bytes when it has gone on."""
