@@ -294,7 +294,7 @@ class MBOCommandLine(LightningCLI):
         else:
             place = self.run.path
             kwargs["default_root_dir"] = place
-            own.append(HearSignals())
+            own.insert(0, HearSignals())
             if config.enable_checkpointing is not False:
                 own.append(callbacks.DesignCheckpoint(dirpath=place / "checkpoints"))
             if config.enable_progress_bar is not False:

@@ -32,15 +32,17 @@ _SIGNS_OF_LOSS = ("closed by peer", "reset by peer", "broken pipe", "remote proc
 class HearSignals(pl.Callback):
     """Has a signal end the run before the next training step.
 
-    Acts on `on_train_epoch_start` and `on_train_batch_start`, and after some seconds or at a second
-    signal anywhere. To end it at once may find TensorBoard's writer with its queue half filled,
-    and wait for it for minutes. Lightning's own handler is replaced: with several processes it
-    begins a broadcast, which in the middle of another collective operation never ends.
+    Acts on `on_train_epoch_start` and `on_train_batch_start`, and after some seconds, or at a second
+    signal, anywhere; a run that is writing its last files is let write them. What is ended at once
+    may wait for minutes for TensorBoard's writer, if that is caught with its queue half filled.
+    Lightning's own handler is replaced: with several processes it begins a broadcast, which in
+    the middle of another collective operation never ends.
     """
 
     def __init__(self) -> None:
         """Have heard none."""
         self._signum: int | None = None
+        self._is_ending = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Listen."""
@@ -60,9 +62,9 @@ class HearSignals(pl.Callback):
         """End the run, if a signal has come."""
         self._end_if_due()
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """A run that has come to its end meanwhile has come to its end."""
-        self._signum = None
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let a run that ends by itself write its files."""
+        self._is_ending = True
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _listen(self) -> None:
@@ -74,7 +76,8 @@ class HearSignals(pl.Callback):
         if self._signum is not None:
             self._end_if_due()
         self._signum = signum
-        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        if not self._is_ending:
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
 
     def _end_if_due(self) -> None:
         if self._signum is not None:
