@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,11 +33,11 @@ _SIGNS_OF_LOSS = ("closed by peer", "reset by peer", "broken pipe", "remote proc
 class HearSignals(pl.Callback):
     """Has a signal end the run before the next training step.
 
-    Acts on `on_train_epoch_start` and `on_train_batch_start`, and after some seconds, or at a second
-    signal, anywhere; a run that is writing its last files is let write them. What is ended at once
-    may wait for minutes for TensorBoard's writer, if that is caught with its queue half filled.
-    Lightning's own handler is replaced: with several processes it begins a broadcast, which in
-    the middle of another collective operation never ends.
+    Acts on `on_train_epoch_start` and `on_train_batch_start`, and after some seconds, or at a
+    second signal, anywhere; a run that is writing its last files is let write them. What is ended
+    at once may wait for minutes for TensorBoard's writer, if that is caught with its queue half
+    filled. Lightning's own handler is replaced: with several processes it begins a broadcast,
+    which in the middle of another collective operation never ends.
     """
 
     def __init__(self) -> None:
@@ -126,11 +127,9 @@ def _requeued(words: Sequence[str]) -> str:
 
 def _goes_on(words: Sequence[str]) -> bool:
     """Whether the same command continues the run."""
-    for before, word in zip(["", *words], words, strict=False):
-        option, _, value = word.partition("=")
-        if "--ckpt_path" in (before, option):
-            return Path(word if before == "--ckpt_path" else value).name in ("last", "last.ckpt")
-    return False
+    given = [word for before, word in pairwise(words) if before == "--ckpt_path"]
+    given += [word.partition("=")[2] for word in words if word.startswith("--ckpt_path=")]
+    return any(Path(value).name in ("last", "last.ckpt") for value in given)
 
 
 def is_loss_of_process(error: BaseException) -> bool:

@@ -35,9 +35,7 @@ def words(small_run: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def straight(
-    small_run: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[bytes, bytes]:
+def straight(small_run: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     root = tmp_path_factory.mktemp("straight")
     main(["fit", *OPTIONS, *small_run, f"--trainer.default_root_dir={root}"])
     return outcome(root / "cbas_af" / "version_0")
@@ -90,7 +88,7 @@ def test_a_run_that_a_signal_has_ended_goes_on_to_the_same_end(
 
     with pytest.MonkeyPatch.context() as patch:
         # One waits for the end of a group of minibatches, two do not; both are within an epoch.
-        at_call(patch, DeepEnsemble, "member_losses", 12, raise_signal)
+        at_call(patch, DeepEnsemble, "member_losses", 70, raise_signal)
         code, line = ended(words, capsys)
     assert code == status
     said, _, command = line.partition("; to go on: python -m lightning_mbo ")
@@ -142,19 +140,25 @@ def test_a_signal_before_there_is_a_checkpoint(
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_before_anything(signum: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop, ended_by_signals(signal.SIGTERM):
-        with ended_by_signals(signal.SIGTERM):
-            signal.raise_signal(signum)
+    with (
+        pytest.raises(SystemExit) as stop,
+        ended_by_signals(signal.SIGTERM),
+        ended_by_signals(signal.SIGTERM),
+    ):
+        signal.raise_signal(signum)
     assert stop.value.code == 128 + signum
     assert capsys.readouterr().err == f"ended by {signal.Signals(signum).name}\n"
 
 
 def test_an_exit_for_another_reason_stays_what_it_is() -> None:
-    with pytest.raises(SystemExit) as stop, ended_by_signals(signal.SIGTERM):
+    def fail() -> None:
         try:
             raise ValueError
         except ValueError:
             sys.exit(3)
+
+    with pytest.raises(SystemExit) as stop, ended_by_signals(signal.SIGTERM):
+        fail()
     assert stop.value.code == 3
 
 
