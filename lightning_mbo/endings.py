@@ -135,5 +135,5 @@ def _goes_on(words: Sequence[str]) -> bool:
 def is_loss_of_process(error: BaseException) -> bool:
     """Whether what failed is to speak with another of the run's processes, which has ended."""
     text = str(error).lower()
-    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    return several and isinstance(error, RuntimeError) and any(s in text for s in _SIGNS_OF_LOSS)
+    of_collective = isinstance(error, RuntimeError) and ("gloo" in text or "nccl" in text)
+    return of_collective and any(sign in text for sign in _SIGNS_OF_LOSS)
