@@ -269,6 +269,9 @@ class MBOCommandLine(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config["subcommand"]
         config = self.config[command]
+        seed = config.get("seed_everything")
+        if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < 2**32:
+            raise ConfigurationError(f"seed_everything must be from 0 to 2^32 - 1, not {seed}")
         if command == "fit":
             self.run = RunFolder.choose(config)
             config.ckpt_path = self.run.checkpoint
@@ -309,7 +312,11 @@ class MBOCommandLine(LightningCLI):
             *(plugins if isinstance(plugins, list) else [plugins]),
             AtomicCheckpointIO(),
         ]
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError) as error:
+            # Of devices, strategies and the like that do not exist, or not here.
+            raise ConfigurationError(f"the trainer's options: {error}") from error
 
     def before_fit(self) -> None:
         """A finished run is left as it is."""
