@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evaluation.figures import read_image
 from lightning_mbo.evaluation.plane import Plane, draw_plane
-from lightning_mbo.files import run_folder, writes_files
+from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
 from lightning_mbo.space import DesignSpace
 
@@ -68,11 +68,12 @@ class AscentPlane(DesignCallback):
         if not writes_files(trainer):
             return
         path = run_folder(trainer) / "ascent_plane.png"
-        draw_plane(plane, path)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                image = read_image(path)
-                logger.experiment.add_image("design/ascent_plane", image, dataformats="HWC")
+        with dispensable(path):
+            draw_plane(plane, path)
+            image = read_image(path)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image("design/ascent_plane", image, dataformats="HWC")
 
     def state_dict(self) -> dict[str, Any]:
         """The paths and the candidates."""

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from lightning_mbo.evaluation.figures import draw_ascent, read_image
-from lightning_mbo.files import run_folder, write_text, writes_files
+from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
 
 from .base import DesignCallback, DesignIteration, callback_of, design_data
@@ -59,10 +59,12 @@ class AscentTrajectory(DesignCallback):
         self._write(trainer)
         data = design_data(trainer)
         path = run_folder(trainer) / "ascent.png"
-        draw_ascent(self.table(), data.property_name, data.properties.max().item(), path)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("design/ascent", read_image(path), dataformats="HWC")
+        with dispensable(path):
+            draw_ascent(self.table(), data.property_name, data.properties.max().item(), path)
+            image = read_image(path)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image("design/ascent", image, dataformats="HWC")
 
     def table(self) -> pd.DataFrame:
         """One row a step; the first is where the ascent starts."""

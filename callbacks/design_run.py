@@ -60,12 +60,12 @@ def recording_callbacks(
     return [
         HeldOut(),
         Scoring(),
+        # Before whatever is drawn: the candidates are what a run is for.
+        CandidateWriter(num_candidates, keep_known, listed),
         Trajectory(),
         AscentTrajectory(),
         AscentPlane(),
         SearchPanels(),
         Summary(),
-        # Before the candidates are written: a run that has them counts as finished.
         Report(),
-        CandidateWriter(num_candidates, keep_known, listed),
     ]

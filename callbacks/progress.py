@@ -105,15 +105,8 @@ class DesignProgress(ProgressBar, DesignCallback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Take down the bar, and say how to go on."""
+        """Take down the bar."""
         self._stop()
-        search = search_of(trainer)
-        if self._enabled and search and isinstance(exception, KeyboardInterrupt):
-            self._print(
-                f"\nInterrupted after {search.num_done} of {search.num_iterations} design "
-                "iterations. To go on, give the same command with --ckpt_path last. For candidates "
-                f"now: python -m lightning_mbo predict --ckpt_path {run_folder(trainer)}"
-            )
 
     def _print(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, highlight=False)

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.evaluation.report import Evidence, render
-from lightning_mbo.files import run_folder, write_text, writes_files
+from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.importance import effective_sample_size, importance_weights, log_density_ratios
 from lightning_mbo.oracles import Oracle
 
@@ -69,21 +68,21 @@ class Report(DesignCallback):
         if writer.designs is None or len(writer.designs) == 0:
             return
         folder = run_folder(trainer)
-        evidence = Evidence(
-            data=design_data(trainer),
-            candidates=writer.designs,
-            figures=writer.figures,
-            iterations=self.iterations,
-            chosen=writer.iteration,
-            select=search.select,
-            disagreement=self.disagreement,
-            held_out=self.held_out,
-            configs={path.name: path.read_text() for path in sorted(folder.glob("config*.yaml"))},
-        )
-        try:
-            write_text(folder / "report.html", render(evidence))
-        except Exception as error:
-            rank_zero_warn(f"report.html could not be written: {type(error).__name__}: {error}")
+        path = folder / "report.html"
+        with dispensable(path):
+            configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
+            evidence = Evidence(
+                data=design_data(trainer),
+                candidates=writer.designs,
+                figures=writer.figures,
+                iterations=self.iterations,
+                chosen=writer.iteration,
+                select=search.select,
+                disagreement=self.disagreement,
+                held_out=self.held_out,
+                configs=configs,
+            )
+            write_text(path, render(evidence))
 
     def state_dict(self) -> dict[str, Any]:
         """What has been recorded so far."""

@@ -17,7 +17,7 @@ from lightning_mbo.algorithms import Algorithm, Samples
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evaluation.figures import read_image
 from lightning_mbo.evaluation.panels import Panel, Problem, draw_panels
-from lightning_mbo.files import run_folder, writes_files
+from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.search_models import Quadrature
 
@@ -105,12 +105,12 @@ class SearchPanels(DesignCallback):
             for name, kept in self.panels.items()
         }
         path = run_folder(trainer) / "search.png"
-        draw_panels(problem, rows, path)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(
-                    "design/search", read_image(path), search.num_done - 1, dataformats="HWC"
-                )
+        with dispensable(path):
+            draw_panels(problem, rows, path)
+            image, last = read_image(path), search.num_done - 1
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image("design/search", image, last, dataformats="HWC")
 
     def state_dict(self) -> dict[str, Any]:
         """The panels, and the second search."""

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.evaluation.figures import draw_trajectory, read_image
-from lightning_mbo.files import run_folder, write_text, writes_files
+from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback, DesignIteration, callbacks_of, design_data
@@ -77,12 +77,13 @@ class Trajectory(DesignCallback):
         self._write(trainer)
         data = design_data(trainer)
         path = run_folder(trainer) / "trajectory.png"
-        draw_trajectory(self.table(), data.property_name, data.properties.max().item(), path)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(
-                    "design/trajectory", read_image(path), len(self.rows) - 1, dataformats="HWC"
-                )
+        with dispensable(path):
+            draw_trajectory(self.table(), data.property_name, data.properties.max().item(), path)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image(
+                        "design/trajectory", read_image(path), len(self.rows) - 1, dataformats="HWC"
+                    )
 
     def _write(self, trainer: pl.Trainer) -> None:
         write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))

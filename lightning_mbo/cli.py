@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,13 +19,21 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_mbo.config_files import read_config
-from lightning_mbo.console import quieten, say
+from lightning_mbo.console import LOST, quieten, say, spare_output
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.errors import ConfigurationError, MBOError
-from lightning_mbo.files import run_folder, unused_path, write_text
+from lightning_mbo.endings import SIGNALS, HearSignals, is_loss_of_process, last_words
+from lightning_mbo.errors import ConfigurationError, FileError, MBOError
+from lightning_mbo.files import disk_error, run_folder, unused_path, write_text
 from lightning_mbo.mistakes import explained, users_mistake
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_run_folder
+from lightning_mbo.runs import (
+    RunFolder,
+    checkpoint_file,
+    command_to_go_on,
+    config_beside,
+    leave_run_folder,
+)
+from lightning_mbo.signals import ended_by_signals
 
 # By name: in a checkout `callbacks` stands beside this package, not inside it.
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
@@ -68,17 +77,31 @@ def main(args: list[str] | None = None) -> None:
         # The oracles' matrices are so small that a second thread costs more than it brings.
         torch.set_num_threads(1)
     try:
+        with ended_by_signals(*SIGNALS, last_words=partial(last_words, args)):
+            _execute(args)
+    finally:
+        leave_run_folder()
+
+
+def _execute(args: list[str]) -> None:
+    """Run a command; a mistake or a misfortune of the user's ends it with one line."""
+    try:
         if args[:1] == ["benchmark"]:
             importlib.import_module("lightning_mbo.benchmark.command").benchmark(args[1:])
         else:
             MBOCommandLine(args=config_beside(args))
-    except (MBOError, MisconfigurationException, ValueError) as error:
-        mistake = users_mistake(error)
-        if mistake is None:
+    except Exception as error:
+        told: Exception | str | None = None
+        if isinstance(error, (MBOError, MisconfigurationException, ValueError, OSError)):
+            told = users_mistake(error) or disk_error(error)
+        elif is_loss_of_process(error):
+            told = LOST
+        if told is None:
             raise
-        sys.exit(f"error: {' '.join(str(mistake).split())}")
-    finally:
-        leave_run_folder()
+        spare_output()
+        command = command_to_go_on(args) if told is LOST or isinstance(told, FileError) else None
+        line = " ".join(str(told).split())
+        sys.exit(f"error: {line}" + (f". To go on: {command}" if command else ""))
 
 
 class ConfigFile(ActionConfigFile):
@@ -267,6 +290,9 @@ class MBOCommandLine(LightningCLI):
                 f"--candidates is for predict, not for {command}. To search in a list of designs: "
                 "fit --search PoolSearch --search.path FILE"
             )
+        seed = config.get("seed_everything")
+        if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < 2**32:
+            raise ConfigurationError(f"seed_everything must be from 0 to 2^32 - 1, not {seed}")
         if command == "fit":
             self.run = RunFolder.choose(config)
             config.ckpt_path = self.run.checkpoint
@@ -297,6 +323,7 @@ class MBOCommandLine(LightningCLI):
         else:
             place = self.run.path
             kwargs["default_root_dir"] = place
+            own.insert(0, HearSignals())
             if config.enable_checkpointing is not False:
                 own.append(callbacks.DesignCheckpoint(dirpath=place / "checkpoints"))
             if config.enable_progress_bar is not False:
@@ -311,7 +338,11 @@ class MBOCommandLine(LightningCLI):
             *(plugins if isinstance(plugins, list) else [plugins]),
             AtomicCheckpointIO(),
         ]
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError) as error:
+            # Of devices, strategies and the like that do not exist, or not here.
+            raise ConfigurationError(f"the trainer's options: {error}") from error
 
     def before_fit(self) -> None:
         """A finished run is left as it is."""
@@ -321,7 +352,7 @@ class MBOCommandLine(LightningCLI):
         state = self.checkpoint.get("callbacks", {}).get(search.state_key, {})
         done = state.get("num_done", 0)
         finished = state.get("exhausted", False) or done >= search.num_iterations
-        if finished and (self.run.path / "candidates.csv").exists():
+        if finished and self.run.ended_after(done):
             more = ". To go on, give a greater --search.num_iterations"
             say(
                 f"This run is finished: {done} of {search.num_iterations} design iterations. Its "
@@ -329,3 +360,36 @@ class MBOCommandLine(LightningCLI):
                 + ("" if isinstance(search, callbacks.PoolSearch) else more)
             )
             sys.exit(0)
+
+    def after_fit(self) -> None:
+        """Note the end, or say what has come before it.
+
+        Raises:
+            ConfigurationError: If the trainer was kept from making a single design iteration.
+        """
+        search = callbacks.search.search_of(self.trainer)
+        if self.run is None or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if search.finished:
+            if self.trainer.is_global_zero:
+                self.run.note_end(search.num_done)
+            return
+        stop = f"the trainer has stopped before the end{_limits(self._get(self.config, 'trainer'))}"
+        if search.num_done == 0:
+            raise ConfigurationError(
+                f"{stop}, and before the first design iteration: there are no candidates"
+            )
+        say(
+            f"{stop[0].upper()}{stop[1:]}: {search.num_done} of {search.num_iterations} design "
+            "iterations are done. With --ckpt_path last and without the limit the run goes on"
+        )
+
+
+_UNLIMITED = {"max_epochs": -1, "max_steps": -1, "max_time": None, "limit_train_batches": None}
+
+
+def _limits(trainer: Namespace) -> str:
+    """The options that may have stopped a trainer, in brackets."""
+    given = {name: trainer.get(name) for name in _UNLIMITED}
+    limits = [f"trainer.{name} {v}" for name, v in given.items() if v != _UNLIMITED[name]]
+    return f" ({', '.join(limits)})" if limits else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import warnings
 from typing import Any, TextIO
 
@@ -12,6 +13,15 @@ import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+
+from lightning_mbo.files import disk_error
+
+LOST = "another process of this run has ended, and the run with it"
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the run's processes, also before they know of each other."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def shown_number(value: Any) -> str:
@@ -53,6 +63,31 @@ def quieten() -> None:
     ):
         warnings.filterwarnings("ignore", message=f".*{message}")
     warnings.showwarning = _one_line
+    threading.excepthook = _without_disk_errors
+    observer = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
+    observer.setLevel(logging.INFO)
+    observer.addFilter(_tell_of_loss)
+
+
+def spare_output() -> None:
+    """Where the output cannot be written, keep Python from trying once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _without_disk_errors(raised: threading.ExceptHookArgs) -> None:
+    # The thread that writes TensorBoard's file hands its error on to the main thread.
+    if raised.exc_value is None or disk_error(raised.exc_value) is None:
+        threading.__excepthook__(raised)
+
+
+def _tell_of_loss(record: logging.LogRecord) -> bool:
+    # Lightning is about to kill the run's other processes, this one too.
+    if "Forcefully terminating" in record.getMessage():
+        print(f"error: {LOST}: the same command with --ckpt_path last goes on", file=sys.stderr)
+    return False
 
 
 def _one_line(

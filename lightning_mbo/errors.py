@@ -22,6 +22,10 @@ class CheckpointError(MBOError):
     """A checkpoint cannot be read, or belongs to another run, model or data set."""
 
 
+class FileError(MBOError):
+    """A file cannot be written: the message names it, the reason, and what to do."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """How a message about a word that is not known ends: with the nearest ones, or with all."""
     known = list(dict.fromkeys(known))

@@ -2,19 +2,92 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_mbo.errors import FileError, MBOError
+
+_PARTIAL = ".partial"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OF_PLACES = {
+    *_FULL,
+    *(errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ESTALE),
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which is moved to its place when it is whole.
+
+    Whoever reads there sees the old content or the new. What fails or is interrupted leaves the
+    old one, and nothing beside it. Until then the file has a name that nobody can foresee.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
+    partial = path.with_name(f".{secrets.token_hex(8)}{_PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Only where there is nothing yet, not even a link.
+        with partial.open("xb") as file:
+            yield file
+        os.replace(partial, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError):
+            raise not_written(path, error) from error
+        raise
+
+
+def not_written(path: Path, error: OSError) -> FileError:
+    """What to tell of a file that cannot be written."""
+    remedy = "make room there" if error.errno in _FULL else "make its folder writable"
+    return FileError(f"{path} cannot be written ({error.strerror or error}): {remedy}")
+
+
+def disk_error(error: BaseException) -> FileError | None:
+    """What to tell of an error that the disk is to blame for; None of others."""
+    if isinstance(error, BrokenPipeError):
+        return FileError("nobody reads the output any more")
+    if not isinstance(error, OSError) or error.errno not in _OF_PLACES:
+        return None
+    named = error.filename or "the output, or a file of the run,"
+    return not_written(Path(os.fsdecode(named)), error)
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a file all at once: whoever reads it sees the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(partial, path)
+    """Write a text file by `replacing` it."""
+    with replacing(path) as file:
+        file.write(text.encode())
     return path
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote into a folder of theirs."""
+    for partial in folder.rglob(f".*{_PARTIAL}"):
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def dispensable(path: Path) -> Iterator[None]:
+    """What a run can do without, a picture for instance: a failure within costs a warning."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, MBOError) else f"{type(error).__name__}: {error}"
+        rank_zero_warn(f"the run goes on without {path.name}: {reason}")
 
 
 def unused_path(path: Path) -> Path:

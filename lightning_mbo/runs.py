@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_mbo.console import say
-from lightning_mbo.errors import CheckpointError, ConfigurationError
+from lightning_mbo.console import is_first_process, say
+from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError
+from lightning_mbo.files import write_text
+from lightning_mbo.locks import FolderLock
 from lightning_mbo.trust import check_found, trusted_modules
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
+_END = ".end"
+_locks: list[FolderLock] = []
 _PREFIX = "version_"
 
 
@@ -38,7 +44,7 @@ class RunFolder:
 
         Raises:
             CheckpointError: If a file is named and missing.
-            ConfigurationError: If the folder cannot be written.
+            ConfigurationError: If the folder cannot be written, or another process has it.
         """
         named = Path(config.trainer.default_root_dir) / _name(config)
         wanted = config.ckpt_path
@@ -50,13 +56,32 @@ class RunFolder:
             folder = Path(wanted).resolve().parent.parent
         else:
             folder = _create_next(named)
+        is_there = folder.is_dir()
+        _take(folder)
         # Processes that this one starts, one a device, take the same folder.
         os.environ[_INHERITED] = str(folder)
         if wanted == "last":
             last = folder / "checkpoints" / "last.ckpt"
             wanted = str(last) if last.is_file() else None
-            say(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
-        return cls(_writable(folder), wanted)
+            if is_there:
+                say(f"Continuing {folder}" + ("" if wanted else ", which has no checkpoint yet"))
+            else:
+                say(f"There is nothing to continue yet: {folder} is a new run")
+        return cls(folder, wanted)
+
+    def note_end(self, num_done: int) -> None:
+        """Leave word that all files are written, of so many design iterations.
+
+        Where that cannot be written, the run's last files are made once more when it is resumed.
+        """
+        with contextlib.suppress(FileError):
+            write_text(self.path / _END, f"{num_done}\n")
+
+    def ended_after(self, num_done: int) -> bool:
+        """Whether all files are written, of so many design iterations."""
+        end = self.path / _END
+        has_candidates = (self.path / "candidates.csv").exists()
+        return has_candidates and end.is_file() and end.read_text() == f"{num_done}\n"
 
 
 def checkpoint_file(config: Any) -> str:
@@ -84,7 +109,9 @@ def checkpoint_file(config: Any) -> str:
 
 
 def leave_run_folder() -> None:
-    """Forget the process's run folder, and remove it if the run has not come to begin."""
+    """Let others have the process's run folder; remove it if the run has not come to begin."""
+    while _locks:
+        _locks.pop().release()
     name = os.environ.pop(_INHERITED, None)
     if name is None or "LOCAL_RANK" in os.environ:
         return
@@ -95,6 +122,23 @@ def leave_run_folder() -> None:
             path.unlink()
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def command_to_go_on(words: Sequence[str]) -> str | None:
+    """What continues the process's run, for a shell; None while it has no checkpoint.
+
+    Args:
+        words: Of the command line that the run is of.
+    """
+    last = Path(os.environ.get(_INHERITED, "")) / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        return None
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "--ckpt_path" not in (before, word.partition("=")[0])
+    ]
+    return shlex.join(["python", "-m", "lightning_mbo", *kept, "--ckpt_path", str(last)])
 
 
 def config_beside(args: list[str]) -> list[str]:
@@ -163,15 +207,15 @@ def _create_next(named: Path) -> Path:
             raise _not_writable(folder, error) from error
 
 
-def _writable(folder: Path) -> Path:
+def _take(folder: Path) -> None:
+    """Keep other processes out of a folder; those of one run have it together."""
+    if not is_first_process():
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable_{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        _locks.append(FolderLock(folder))
     except OSError as error:
         raise _not_writable(folder, error) from error
-    return folder
 
 
 def _not_writable(folder: Path, error: OSError) -> ConfigurationError:

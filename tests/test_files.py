@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import resource
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lightning_mbo.files import run_folder, unused_path, write_text
+from lightning_mbo.errors import FileError
+from lightning_mbo.files import (
+    dispensable,
+    remove_partials,
+    replacing,
+    run_folder,
+    unused_path,
+    write_text,
+)
 
 
 def test_write_text(tmp_path: Path) -> None:
@@ -21,25 +32,93 @@ def test_write_text(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("step", ["write", "move"])
-def test_a_failed_write_leaves_the_old_file(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError("disk full")
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file can grow beyond 100 bytes, as at the end of a disk or of a quota."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    def fail_half_way(self: Path, text: str, **_: Any) -> None:
-        self.write_bytes(text[:2].encode())
-        raise OSError("disk full")
 
+@pytest.mark.usefixtures("full_disk")
+def test_on_a_full_disk_the_old_file_stays_and_nothing_beside_it(tmp_path: Path) -> None:
     path = write_text(tmp_path / "table.csv", "old")
-    if step == "write":
-        monkeypatch.setattr(Path, "write_text", fail_half_way)
+    with pytest.raises(FileError, match="File too large") as caught:
+        write_text(path, 1000 * "new")
+    assert str(path) in str(caught.value)
+    assert "make room" in str(caught.value)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("taken", ["folder", "place"])
+def test_a_place_that_cannot_be_written_is_named(taken: str, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "table.csv"
+    if taken == "folder":
+        path.parent.write_text("a file where a folder belongs")
     else:
-        monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_text(path, "new content")
-    assert path.read_text(encoding="utf-8") == "old"
+        path.mkdir(parents=True)
+    with pytest.raises(FileError, match=r"run/table.csv cannot be written \(.+\): make its folder"):
+        write_text(path, "new")
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_write_leaves_the_old_file(stop: type, tmp_path: Path) -> None:
+    path = write_text(tmp_path / "table.csv", "old")
+
+    def write_half() -> None:
+        with replacing(path) as file:
+            file.write(b"half")
+            raise stop
+
+    with pytest.raises(stop):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_have_the_rights_that_the_user_s_mask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path = write_text(tmp_path / "table.csv", "mine")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_two_writers_do_not_meet_and_links_are_not_followed(tmp_path: Path) -> None:
+    theirs, path = tmp_path / "theirs.csv", tmp_path / "table.csv"
+    theirs.write_text("theirs")
+    path.symlink_to(theirs)
+    with replacing(path) as one, replacing(path) as other:
+        assert one.name != other.name
+        one.write(b"one")
+        other.write(b"other")
+    assert theirs.read_text() == "theirs"
+    assert not path.is_symlink()
+    assert path.read_text() == "one"
+
+
+def test_remove_partials(tmp_path: Path) -> None:
+    with replacing(tmp_path / "checkpoints" / "last.ckpt") as file:
+        left = Path(file.name).rename(tmp_path / "checkpoints" / Path(file.name).name)
+        copy = tmp_path / left.name
+        copy.write_text("killed")
+    mine = write_text(tmp_path / "notes.partial", "mine")
+    remove_partials(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["checkpoints", "last.ckpt", mine.name]
+
+
+def test_what_is_dispensable_costs_a_warning(tmp_path: Path) -> None:
+    with (
+        pytest.warns(UserWarning, match="goes on without search.png: ValueError: no ink"),
+        dispensable(tmp_path / "search.png"),
+    ):
+        raise ValueError("no ink")
+    with pytest.raises(KeyboardInterrupt), dispensable(tmp_path / "search.png"):
+        raise KeyboardInterrupt
 
 
 def test_unused_path(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lightning_mbo.benchmark.engines import processes
+from lightning_mbo.benchmark.engines import LostProcessError, processes
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.benchmark.plan import Benchmark, Run
 from lightning_mbo.benchmark.progress import BenchmarkProgress
@@ -61,15 +61,10 @@ def benchmark(words: Sequence[str]) -> None:
     _prepare(missing, fit_options)
     say(f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}")
     write_text(folder / "benchmark.yaml", parser.dump(settings))
-    progress = BenchmarkProgress(missing)
-    try:
-        with progress:
-            for run, outcome in _outcomes(missing, results, plan):
-                results.add(run, outcome)
-                progress.advance(run, outcome)
-    except KeyboardInterrupt:
-        done = sum(results.finished(run) for run in runs)
-        sys.exit(f"interrupted: {done} of {len(runs)} runs are done. The same command goes on")
+    with BenchmarkProgress(missing) as progress:
+        for run, outcome in _outcomes(missing, results, plan):
+            results.add(run, outcome)
+            progress.advance(run, outcome)
     write_report(
         folder,
         plan,
@@ -148,4 +143,12 @@ def _outcomes(runs: list[Run], results: Results, plan: Benchmark) -> Iterator[tu
                 for run in group
             }
             for future in as_completed(submitted):
-                yield submitted[future], future.result()
+                yield submitted[future], _outcome(future)
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """What a run has left: if its process was lost, the reason."""
+    try:
+        return future.result()
+    except LostProcessError as error:
+        return Outcome(error=str(error), traceback=f"{error}\n")

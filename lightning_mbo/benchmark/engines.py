@@ -6,16 +6,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import loky
 
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOError
 
 Submit = Callable[..., "Future[Any]"]
 """Has a function called with some arguments in another process."""
+
+
+class LostProcessError(MBOError):
+    """A process that executed a run has ended before it."""
 
 
 @contextmanager
@@ -38,13 +43,61 @@ def processes(engine: str, num_processes: int | None) -> Iterator[Submit]:
 
 @contextmanager
 def _local(num_processes: int | None) -> Iterator[Submit]:
-    executor = loky.ProcessPoolExecutor(
-        num_processes, env={"OMP_NUM_THREADS": "1"}, initializer=_end_with_parent
-    )
+    number = num_processes or loky.cpu_count()
+    slots = [_Slot() for _ in range(number)]
+    free: SimpleQueue[_Slot] = SimpleQueue()
+    for slot in slots:
+        free.put(slot)
+
+    def call(function: Callable[..., Any], *arguments: Any) -> Any:
+        slot = free.get()
+        try:
+            return slot.call(function, *arguments)
+        finally:
+            free.put(slot)
+
+    threads = ThreadPoolExecutor(number)
     try:
-        yield executor.submit
+        yield lambda function, *arguments: threads.submit(call, function, *arguments)
     finally:
-        executor.shutdown(kill_workers=True)
+        threads.shutdown(wait=False, cancel_futures=True)
+        for slot in slots:
+            slot.end()
+
+
+class _Slot:
+    """A process for one run after the other: when it is killed, there is a new one for the next.
+
+    In a pool of several, one that is killed takes the others along.
+    """
+
+    def __init__(self) -> None:
+        """Have no process yet."""
+        self._pool: Any = None
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function in the process.
+
+        Raises:
+            LostProcessError: If the process has ended before the function.
+        """
+        if self._pool is None:
+            self._pool = loky.ProcessPoolExecutor(
+                1, env={"OMP_NUM_THREADS": "1"}, initializer=_end_with_parent
+            )
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except BrokenExecutor as error:
+            self._pool = None
+            raise LostProcessError(
+                "its process has been killed, for want of memory perhaps: fewer --num_processes "
+                "need less"
+            ) from error
+
+    def end(self) -> None:
+        """End the process, at once."""
+        if self._pool is not None:
+            self._pool.shutdown(kill_workers=True)
 
 
 @contextmanager

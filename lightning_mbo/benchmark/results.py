@@ -10,8 +10,9 @@ import pandas as pd
 
 from lightning_mbo.benchmark.plan import Run
 from lightning_mbo.benchmark.worker import Outcome
+from lightning_mbo.console import say
 from lightning_mbo.errors import DataError
-from lightning_mbo.files import write_text
+from lightning_mbo.files import replacing, write_text
 
 _SHOWN = ("oracle_p80", "effective_sample_size")
 FACTS = ["trial", "seconds", "error", "key", "best_iteration", *_SHOWN]
@@ -38,15 +39,22 @@ class Results:
         if path.is_file():
             try:
                 table = pd.read_csv(path, keep_default_na=False, dtype=str)
+                # The key stands last: where it is whole, so is the row.
+                whole = table[table["key"].str.len() == table["key"].str.len().max()]
                 self._rows = {
                     (row["key"], int(row["trial"])): {str(name): v for name, v in row.items()}
-                    for row in table.to_dict("records")
+                    for row in whole.to_dict("records")
                 }
             except (KeyError, ValueError) as error:
                 raise DataError(
                     f"{path} is not the table of a benchmark: move it away, or give another "
                     "--output_dir"
                 ) from error
+            if len(whole) < len(table):
+                say(
+                    f"{path}: {len(table) - len(whole)} of {len(table)} rows cut short, whose runs "
+                    "are to be done again"
+                )
 
     def finished(self, run: Run) -> bool:
         """Whether there is a row of a run that went well."""
@@ -56,11 +64,8 @@ class Results:
     def add(self, run: Run, outcome: Outcome) -> None:
         """Write what a run has left, its row last."""
         if outcome.initial_oracle is not None:
-            path = self._oracle_path(run)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(outcome.initial_oracle)
-            partial.replace(path)
+            with replacing(self._oracle_path(run)) as file:
+                file.write(outcome.initial_oracle)
         if outcome.error:
             write_text(self.error_path(run), outcome.traceback)
         else:

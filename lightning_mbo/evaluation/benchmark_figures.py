@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lightning_mbo.evaluation.figures import save_figure
 from lightning_mbo.evaluation.tables import decimals_for, metric_label
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def draw_trajectories(
         title="80th percentile of samples, mean ± standard error over trials",
     )
     figure.supxlabel("design iteration", fontsize="medium")
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def draw_averages(
@@ -119,7 +120,7 @@ def draw_averages(
         frameon=False,
         title="mean ± standard error over trials",
     )
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def draw_heat_map(gains: pd.DataFrame, grid: Sequence[str], title: str, path: Path) -> None:
@@ -162,7 +163,7 @@ def draw_heat_map(gains: pd.DataFrame, grid: Sequence[str], title: str, path: Pa
     axes.set_ylabel(y)
     axes.set_title(f"{title}\nmean ± standard error over trials", fontsize="medium")
     figure.colorbar(image)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _styled(arms: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from lightning_mbo.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_trajectory(
@@ -63,7 +69,7 @@ def draw_trajectory(
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, path: Path) -> None:
@@ -122,7 +128,39 @@ def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, pat
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
-    figure.savefig(path)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file, its names as `keep_text` has them.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
+    keep_text(figure)
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
+
+
+def keep_text(figure: Figure) -> None:
+    """Have names drawn as they are: a `$` in one begins no formula.
+
+    The labels of a logarithmic axis are formulas of matplotlib's own, and stay so.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter
+
+    formulas = {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if isinstance(axis.get_major_formatter(), LogFormatter)
+        for which in ("major", "minor")
+        for label in axis.get_ticklabels(which=which)
+    }
+    for text in figure.findobj(Text):
+        if text not in formulas:
+            text.set_parse_math(False)
 
 
 def read_image(path: Path) -> NDArray[np.float32]:

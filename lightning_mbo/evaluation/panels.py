@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_mbo.evaluation.figures import save_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
@@ -96,7 +98,7 @@ def draw_panels(problem: Problem, rows: Mapping[str, Mapping[int, Panel]], path:
     # The last column has all there is in any.
     entries = [handle for last in axes[:2, -1] for handle in last.get_legend_handles_labels()[0]]
     figure.legend(handles=entries, loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _draw_oracle(axes: Axes, problem: Problem, panel: Panel) -> PathCollection:
@@ -134,14 +136,14 @@ def _draw_densities(axes: Axes, problem: Problem, panel: Panel) -> None:
         color="tab:orange",
         alpha=0.7,
         linewidth=0,
-        label=r"search model $p_\theta$",
+        label="search model p_θ",
     )
     axes.plot(
         problem.positions,
         problem.training_density,
         color="black",
         linewidth=1,
-        label="training distribution $p_0$",
+        label="training distribution p_0",
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lightning_mbo.evaluation.figures import save_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -72,7 +74,7 @@ def draw_plane(plane: Plane, path: Path) -> None:
     figure.colorbar(shades, ax=row, label=plane.property_name, shrink=0.9)
     handles = row[0].get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _draw_ascent(axes: Axes, plane: Plane) -> None:

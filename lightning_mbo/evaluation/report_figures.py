@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
+from lightning_mbo.evaluation.figures import keep_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -189,6 +191,7 @@ def _styled(size: tuple[float, float] = (6, 4)) -> Iterator[tuple[Figure, Axes]]
 
 
 def _svg(figure: Figure, name: str) -> str:
+    keep_text(figure)
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()

@@ -8,7 +8,18 @@ from typing import Any
 
 from torch import nn
 
-from lightning_mbo.errors import CheckpointError
+from lightning_mbo.errors import CheckpointError, ConfigurationError
+
+
+def positive_rate(learning_rate: float) -> float:
+    """A learning rate as it is.
+
+    Raises:
+        ConfigurationError: If nothing can be learned with it.
+    """
+    if not 0 < learning_rate < float("inf"):
+        raise ConfigurationError(f"model.learning_rate must be positive, not {learning_rate}")
+    return learning_rate
 
 
 def arguments_of(made: object) -> tuple[dict[str, Any], list[str]]:

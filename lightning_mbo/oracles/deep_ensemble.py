@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn import functional
 
+from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
 from lightning_mbo.oracles.representations import Representation
 from lightning_mbo.random import keyed_generator
@@ -46,7 +47,7 @@ class DeepEnsemble(DifferentiableOracle):
         """
         super().__init__(num_members, representation)
         self.hidden_sizes = tuple(hidden_sizes)
-        self.learning_rate = learning_rate
+        self.learning_rate = positive_rate(learning_rate)
 
     def build(self, design_shape: torch.Size) -> None:
         """Create the stacked network for designs of this shape."""

@@ -15,6 +15,7 @@ from torchmetrics import MetricCollection
 from lightning_mbo.data.label_noise import SMALLEST_BESIDE_ERRORS, LabelNoise, noise_share
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.metrics import TopDrift, TopOverlap, rank_correlation
+from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
 from lightning_mbo.oracles.representations import Representation
@@ -57,7 +58,7 @@ class RegressionEnsemble(DifferentiableOracle):
         """
         super().__init__(num_members, representation)
         self.hidden_sizes = tuple(hidden_sizes)
-        self.learning_rate = learning_rate
+        self.learning_rate = positive_rate(learning_rate)
         self.negative_slope = negative_slope
         self.register_buffer("residual_variance", torch.ones(num_members, dtype=torch.float32))
         self._held_out = nn.ModuleList(_held_out_metrics() for _ in range(num_members))

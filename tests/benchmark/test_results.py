@@ -54,6 +54,26 @@ def test_a_row_holds_names_scores_and_the_best_iteration(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*partial*"))
 
 
+@pytest.mark.parametrize("cut", [3, 12])
+def test_a_row_that_was_cut_is_left_out_and_said(
+    cut: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Results(tmp_path)
+    runs = [run_of(key=f"{i:016x}") for i in range(3)]
+    for run in runs:
+        results.add(run, GOOD)
+    path = tmp_path / "rows.csv"
+    path.write_text(path.read_text()[:-cut])
+    left = Results(tmp_path)
+    assert f"{path}: 1 of 3 rows cut short, whose runs are to be done again" in (
+        capsys.readouterr().out
+    )
+    assert [left.finished(run) for run in runs] == [True, True, False]
+    left.add(runs[2], GOOD)
+    assert len(path.read_text().splitlines()) == 4
+    assert len(Results(tmp_path).rows(runs)) == 3
+
+
 def test_a_finished_run_is_known_by_its_options_and_trial_under_any_name(tmp_path: Path) -> None:
     Results(tmp_path).add(run_of(), GOOD)
     results = Results(tmp_path)

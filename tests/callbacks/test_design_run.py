@@ -169,6 +169,8 @@ def test_what_is_left_out_is_made() -> None:
     # Whatever adds to the metrics comes before what records them.
     assert kinds.index("HeldOut") < kinds.index("Trajectory") < kinds.index("Report")
     assert kinds.index("Scoring") < kinds.index("Trajectory")
+    # The table before any picture.
+    assert kinds.index("CandidateWriter") < kinds.index("Trajectory")
     used = callbacks.design_callbacks(search, convergence=convergence, num_candidates=3)
     assert [c for c in used if isinstance(c, callbacks.OracleConvergence)] == [convergence]
-    assert used[-1].num_candidates == 3
+    assert [c.num_candidates for c in used if isinstance(c, callbacks.CandidateWriter)] == [3]

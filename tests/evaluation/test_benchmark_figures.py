@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.figure
 import numpy as np
@@ -22,8 +23,8 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
     saved: list[matplotlib.figure.Figure] = []
     save = matplotlib.figure.Figure.savefig
 
-    def keep(figure: matplotlib.figure.Figure, path: Path) -> None:
-        save(figure, path)
+    def keep(figure: matplotlib.figure.Figure, *args: Any, **kwargs: Any) -> None:
+        save(figure, *args, **kwargs)
         saved.append(figure)
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
