@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 import torch
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, dict_to_namespace
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -20,9 +19,9 @@ from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_mbo.config_files import read_config
 from lightning_mbo.console import quieten, say
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.errors import ConfigurationError, MBOError
+from lightning_mbo.errors import CheckpointError, ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text
-from lightning_mbo.mistakes import explained, users_mistake
+from lightning_mbo.mistakes import check_nulls, checkpoints_mistake, explained, users_mistake
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.runs import RunFolder, checkpoint_file, config_beside, leave_run_folder
 
@@ -37,6 +36,12 @@ _DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
 }
 
 _GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.Search}
+
+_CLASSES = {
+    "trainer": pl.Trainer,
+    "autofocus": callbacks.ImportanceWeighting,
+    "convergence": callbacks.OracleConvergence,
+}
 
 _COMMANDS = {
     "fit": "Search for better designs: a new run, or on from a checkpoint.",
@@ -72,8 +77,8 @@ def main(args: list[str] | None = None) -> None:
             importlib.import_module("lightning_mbo.benchmark.command").benchmark(args[1:])
         else:
             MBOCommandLine(args=config_beside(args))
-    except (MBOError, MisconfigurationException, ValueError) as error:
-        mistake = users_mistake(error)
+    except Exception as error:
+        mistake = users_mistake(error) or checkpoints_mistake(error)
         if mistake is None:
             raise
         sys.exit(f"error: {' '.join(str(mistake).split())}")
@@ -250,6 +255,13 @@ class MBOCommandLine(LightningCLI):
             help="In predict: a list of designs to rank, a file with the columns of your table.",
         )
         parser.add_argument(
+            "--escape_formulas",
+            type=bool,
+            default=False,
+            help="Whether an apostrophe is put before texts in the candidates' files that a "
+            "spreadsheet would take for formulas.",
+        )
+        parser.add_argument(
             "--trust",
             type=str | None,
             default=None,
@@ -262,6 +274,7 @@ class MBOCommandLine(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config["subcommand"]
         config = self.config[command]
+        check_nulls(config, _CLASSES)
         if command != "predict" and config.candidates is not None:
             raise ConfigurationError(
                 f"--candidates is for predict, not for {command}. To search in a list of designs: "
@@ -287,6 +300,7 @@ class MBOCommandLine(LightningCLI):
             self._get(self.config_init, "num_candidates"),
             self._get(self.config_init, "keep_known"),
             self._get(self.config_init, "candidates"),
+            self._get(self.config_init, "escape_formulas"),
         )
         if self.run is None:
             kwargs |= {
@@ -320,6 +334,8 @@ class MBOCommandLine(LightningCLI):
         search = callbacks.search.search_of(self.trainer)
         state = self.checkpoint.get("callbacks", {}).get(search.state_key, {})
         done = state.get("num_done", 0)
+        if not isinstance(done, int):
+            raise CheckpointError(f"the checkpoint has {done!r:.40} design iterations")
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and (self.run.path / "candidates.csv").exists():
             more = ". To go on, give a greater --search.num_iterations"

@@ -28,7 +28,18 @@ _CODE = ("class_path", "feasible_if")
 TEXTS = frozenset(
     {
         *("path", "target", "columns", "constraints", "error_column", "weight_column"),
-        *("other_results", "laws", "landscape", "cache_dir", "dirpath", "monitor", "mode"),
+        *(
+            "other_results",
+            "laws",
+            "missing_values",
+            "sheet",
+            "listed",
+            "landscape",
+            "cache_dir",
+            "dirpath",
+            "monitor",
+            "mode",
+        ),
         *("candidates", "default_root_dir", "ckpt_path", "trust", "model_registry"),
     }
 )
