@@ -138,10 +138,10 @@ def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> 
         line,
     )
     if key and wrong_kind:
-        bases = {base.__name__: base for base in (*groups.values(), *_NESTED)}
-        known = _subclasses(bases[wrong_kind[1]]) if wrong_kind[1] in bases else []
-        names = ", ".join(sorted(cls.__name__ for cls in known))
-        return f"{key[1]} must be a class of the kind {wrong_kind[1]}" + f": {names}" * bool(names)
+        known = {base.__name__: base for base in (*groups.values(), *_NESTED)}
+        kinds = _subclasses(known[wrong_kind[1]]) if wrong_kind[1] in known else []
+        shown = ", ".join(sorted(cls.__name__ for cls in kinds))
+        return f"{key[1]} must be a class of the kind {wrong_kind[1]}" + f": {shown}" * bool(shown)
     named = re.findall(r"Expected a <class '(\w+)'>", line)
     wanted = [f"of type {name}" for name in named if name != "NoneType"][:1]
     wanted += [
