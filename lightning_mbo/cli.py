@@ -275,6 +275,7 @@ class MBOCommandLine(LightningCLI):
         command = self.config["subcommand"]
         config = self.config[command]
         check_nulls(config, _CLASSES)
+        config.trainer.default_root_dir = config.trainer.default_root_dir or "runs"
         if command != "predict" and config.candidates is not None:
             raise ConfigurationError(
                 f"--candidates is for predict, not for {command}. To search in a list of designs: "

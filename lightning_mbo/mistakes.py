@@ -82,16 +82,18 @@ def _check_inner(value: Any, option: str) -> None:
 
 
 def _check_arguments(arguments: Namespace, option: str, made: type) -> None:
-    for base in made.__mro__:
-        for name, parameter in inspect.signature(base).parameters.items():
-            wanted = str(parameter.annotation)
-            nothing_else = not any(word in wanted for word in ("None", "Optional", "Any", "_empty"))
-            if nothing_else and name in arguments and arguments[name] is None:
-                kind = getattr(parameter.annotation, "__name__", wanted)
-                raise ConfigurationError(
-                    f"{option}.{name} must not be null: it is of type {kind}. Give a value, or "
-                    "leave it out"
-                )
+    parameters: dict[str, inspect.Parameter] = {}
+    for base in reversed(made.__mro__[:-1]):  # what a class says of an argument goes before
+        parameters |= inspect.signature(base).parameters
+    for name, parameter in parameters.items():
+        wanted = str(parameter.annotation)
+        nothing_else = not any(word in wanted for word in ("None", "Optional", "Any", "_empty"))
+        if nothing_else and name in arguments and arguments[name] is None:
+            kind = wanted.removeprefix("<class '").removesuffix("'>").replace("typing.", "")
+            raise ConfigurationError(
+                f"{option}.{name} must not be null: it is of type {kind}. Give a value, or leave "
+                "it out"
+            )
 
 
 def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> str:
@@ -115,7 +117,7 @@ def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> 
         if kind is not None and no_class[1] in names:
             return (
                 f"{key[1]}: {no_class[1]} is not of the kind {kind.__name__}, of which there are "
-                f"{', '.join(sorted(cls.__name__ for cls in _subclasses(kind)))}"
+                f"{_kinds(kind)}"
             )
         if kind is not None:
             names = [cls.__name__ for cls in _subclasses(kind)]
@@ -139,8 +141,7 @@ def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> 
     )
     if key and wrong_kind:
         known = {base.__name__: base for base in (*groups.values(), *_NESTED)}
-        kinds = _subclasses(known[wrong_kind[1]]) if wrong_kind[1] in known else []
-        shown = ", ".join(sorted(cls.__name__ for cls in kinds))
+        shown = _kinds(known[wrong_kind[1]]) if wrong_kind[1] in known else ""
         return f"{key[1]} must be a class of the kind {wrong_kind[1]}" + f": {shown}" * bool(shown)
     named = re.findall(r"Expected a <class '(\w+)'>", line)
     wanted = [f"of type {name}" for name in named if name != "NoneType"][:1]
@@ -156,6 +157,12 @@ def explained(message: str, parser: ArgumentParser, groups: dict[str, type]) -> 
     if unknown:
         return f"{line}{_nearest(unknown[2], _options(parser, groups), unknown[1] or '')}"
     return line
+
+
+def _kinds(base: type) -> str:
+    """The classes of a kind that can be made."""
+    known = (cls for cls in _subclasses(base) if not inspect.isabstract(cls))
+    return ", ".join(sorted(cls.__name__ for cls in known))
 
 
 def _kind(option: str, bases: Iterable[type]) -> type | None:
