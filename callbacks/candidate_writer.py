@@ -23,6 +23,7 @@ from lightning_mbo.evaluation.candidates import candidate_table
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.search_models import Draws
+from lightning_mbo.spreadsheets import csv_text
 from lightning_mbo.tabular.pool import Pool
 
 from .base import DesignCallback, DesignIteration, callback_of, design_data
@@ -55,6 +56,7 @@ class CandidateWriter(DesignCallback):
         num_candidates: int | None = None,
         keep_known: bool = False,
         listed: Path | pd.DataFrame | None = None,
+        escape_formulas: bool = False,
     ) -> None:
         """Set how many, and of what.
 
@@ -64,6 +66,8 @@ class CandidateWriter(DesignCallback):
                 samples in `predict`.
             keep_known: Whether a candidate may be a design of the table.
             listed: The user's own list of designs that `predict` ranks in place of new samples.
+            escape_formulas: Whether an apostrophe is put before texts that a spreadsheet would take
+                for formulas, in the files that are written.
 
         Raises:
             ConfigurationError: If it is not positive.
@@ -73,6 +77,7 @@ class CandidateWriter(DesignCallback):
         self.num_candidates = num_candidates
         self.keep_known = keep_known
         self.listed = listed
+        self.escape_formulas = escape_formulas
         self.iteration = -1
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
@@ -140,7 +145,9 @@ class CandidateWriter(DesignCallback):
             _warn_of_none(len(self.designs))
             search = _needed_search(trainer)
             table = _table(design_data(trainer), search.pool, self.designs, self.figures)
-            write_text(run_folder(trainer) / "candidates.csv", table.to_csv(index=False))
+            write_text(
+                run_folder(trainer) / "candidates.csv", csv_text(table, self.escape_formulas)
+            )
 
     def on_predict_batch_end(
         self,
@@ -184,7 +191,7 @@ class CandidateWriter(DesignCallback):
         table = self.predicted = _table(data, pool, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
-            write_text(path, table.to_csv(index=False))
+            write_text(path, csv_text(table, self.escape_formulas))
             say(f"{len(table)} candidates written to {path}")
 
     def _chosen(

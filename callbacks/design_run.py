@@ -48,7 +48,10 @@ def design_callbacks(
 
 
 def recording_callbacks(
-    num_candidates: int | None = None, keep_known: bool = False, listed: Path | None = None
+    num_candidates: int | None = None,
+    keep_known: bool = False,
+    listed: Path | None = None,
+    escape_formulas: bool = False,
 ) -> list[pl.Callback]:
     """What judges and records a search without having a part in it.
 
@@ -56,12 +59,13 @@ def recording_callbacks(
         num_candidates: As in `CandidateWriter`.
         keep_known: Likewise.
         listed: Likewise.
+        escape_formulas: Likewise.
     """
     return [
         HeldOut(),
         Scoring(),
         # Before whatever is drawn: the candidates are what a run is for.
-        CandidateWriter(num_candidates, keep_known, listed),
+        CandidateWriter(num_candidates, keep_known, listed, escape_formulas),
         Trajectory(),
         AscentTrajectory(),
         AscentPlane(),

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 import torch
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, dict_to_namespace
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -22,9 +21,9 @@ from lightning_mbo.config_files import read_config
 from lightning_mbo.console import LOST, quieten, say, spare_output
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.endings import SIGNALS, HearSignals, is_loss_of_process, last_words
-from lightning_mbo.errors import ConfigurationError, FileError, MBOError
+from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError
 from lightning_mbo.files import disk_error, run_folder, unused_path, write_text
-from lightning_mbo.mistakes import explained, users_mistake
+from lightning_mbo.mistakes import check_nulls, checkpoints_mistake, explained, users_mistake
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.runs import (
     RunFolder,
@@ -46,6 +45,12 @@ _DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
 }
 
 _GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.Search}
+
+_CLASSES = {
+    "trainer": pl.Trainer,
+    "autofocus": callbacks.ImportanceWeighting,
+    "convergence": callbacks.OracleConvergence,
+}
 
 _COMMANDS = {
     "fit": "Search for better designs: a new run, or on from a checkpoint.",
@@ -91,11 +96,9 @@ def _execute(args: list[str]) -> None:
         else:
             MBOCommandLine(args=config_beside(args))
     except Exception as error:
-        told: Exception | str | None = None
-        if isinstance(error, (MBOError, MisconfigurationException, ValueError, OSError)):
-            told = users_mistake(error) or disk_error(error)
-        elif is_loss_of_process(error):
-            told = LOST
+        told: Exception | str | None = users_mistake(error) or disk_error(error)
+        if told is None:
+            told = LOST if is_loss_of_process(error) else checkpoints_mistake(error)
         if told is None:
             raise
         spare_output()
@@ -273,6 +276,13 @@ class MBOCommandLine(LightningCLI):
             help="In predict: a list of designs to rank, a file with the columns of your table.",
         )
         parser.add_argument(
+            "--escape_formulas",
+            type=bool,
+            default=False,
+            help="Whether an apostrophe is put before texts in the candidates' files that a "
+            "spreadsheet would take for formulas.",
+        )
+        parser.add_argument(
             "--trust",
             type=str | None,
             default=None,
@@ -285,6 +295,8 @@ class MBOCommandLine(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config["subcommand"]
         config = self.config[command]
+        check_nulls(config, _CLASSES)
+        config.trainer.default_root_dir = config.trainer.default_root_dir or "runs"
         if command != "predict" and config.candidates is not None:
             raise ConfigurationError(
                 f"--candidates is for predict, not for {command}. To search in a list of designs: "
@@ -313,6 +325,7 @@ class MBOCommandLine(LightningCLI):
             self._get(self.config_init, "num_candidates"),
             self._get(self.config_init, "keep_known"),
             self._get(self.config_init, "candidates"),
+            self._get(self.config_init, "escape_formulas"),
         )
         if self.run is None:
             kwargs |= {
@@ -351,6 +364,8 @@ class MBOCommandLine(LightningCLI):
         search = callbacks.search.search_of(self.trainer)
         state = self.checkpoint.get("callbacks", {}).get(search.state_key, {})
         done = state.get("num_done", 0)
+        if not isinstance(done, int):
+            raise CheckpointError(f"the checkpoint has {done!r:.40} design iterations")
         finished = state.get("exhausted", False) or done >= search.num_iterations
         if finished and self.run.ended_after(done):
             more = ". To go on, give a greater --search.num_iterations"

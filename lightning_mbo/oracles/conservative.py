@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles.adversaries import Adversary, BatchAscent
+from lightning_mbo.oracles.base import check_learning_rate
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation
 
@@ -74,7 +75,15 @@ class ConservativeObjectiveModel(RegressionEnsemble):
         self.adversary.build(self.num_members, self.representation.num_inputs)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam, which descends in the network's parameters and ascends in log α."""
+        """One Adam, which descends in the network's parameters and ascends in log α.
+
+        Raises:
+            ConfigurationError: If a learning rate is none.
+        """
+        check_learning_rate("model.learning_rate", self.learning_rate)
+        # Without one, α stays as it is.
+        if self.alpha_learning_rate != 0:
+            check_learning_rate("model.alpha_learning_rate", self.alpha_learning_rate)
         groups: list[dict[str, Any]] = [
             {"params": list(self.network.parameters())},
             {"params": [self.log_alpha], "lr": self.alpha_learning_rate, "maximize": True},

@@ -21,6 +21,7 @@ from lightning_mbo.tabular.excel_files import EXCEL, read_sheet
 from lightning_mbo.tabular.headers import check_names, column_names, head_of_text, named
 from lightning_mbo.tabular.text_files import (
     WHOLE,
+    check_workbook,
     read_text,
     sniffed_separator,
     with_decimal_points,
@@ -138,6 +139,7 @@ def _check_package(path: Path, package: str) -> None:
 def _read_excel(path: Path, target: str | None, options: FileOptions) -> pd.DataFrame:
     _check_package(path, "openpyxl")
     with _refusing(path, f"{path.suffix.lower()} file"):
+        check_workbook(path)
         return read_sheet(path, options.sheet, options.header, target, options.missing_values)
 
 
