@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -22,6 +23,8 @@ _MOMENTS = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64"
 """What pandas calls dates, times and spans of time."""
 _CENSORED = r"[<>≤≥]=?\s*[\d.,]"
 _MOST_HINTED = 5
+_LARGEST, _LARGEST_WHOLE = 1e100, 2.0**53
+"""Of numbers that can be squared and added up, and of whole ones that are not rounded."""
 _UPPER_WORD, _LOWER_WORD = r"[A-Z*-]+", r"[a-z-]+"
 _MOST_LETTERS, _MOST_LOWER_LETTERS = 24, 6
 _MOST_LEVELS = 100
@@ -95,13 +98,35 @@ def as_numbers(column: pd.Series, source: str) -> pd.Series:
     """A column as float64, NaN where an entry is missing.
 
     Raises:
-        DataError: Naming the first entry that is no finite number, by column and data row.
+        DataError: Naming the first entry that is no finite number, by column and data row, or one
+            that is too large or has too many digits.
     """
-    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    numbers = as_floats(column)
     bad = (numbers.isna() & column.notna()) | np.isinf(numbers)
     if bad.any():
         raise DataError(_no_number(column, bad, source))
+    largest = _LARGEST if pd.api.types.is_float_dtype(column.dtype) else _LARGEST_WHOLE
+    if numbers.abs().max() >= largest:
+        large = numbers.abs() >= largest
+        if (numbers[large] % 1 == 0).all() or (numbers.abs() > _LARGEST).any():
+            raise DataError(_too_large(column, large, source))
     return numbers
+
+
+def as_floats(column: pd.Series) -> pd.Series:
+    """A column as float64, NaN where an entry is no number or missing."""
+    try:
+        return pd.to_numeric(column, errors="coerce").astype(np.float64)
+    except OverflowError:  # of whole numbers of hundreds of digits
+        texts = column.where(column.isna(), column.astype(str)).astype(object)
+        return texts.map(_as_float).astype(np.float64)
+
+
+def _as_float(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        return math.nan
 
 
 def is_sequence(texts: pd.Series) -> bool:
@@ -161,6 +186,13 @@ def _dates(column: pd.Series, source: str) -> DataError:
         f"it out with {pasted(str(column.name), 'ignore')}, hold out its rows together with "
         f"{pasted(str(column.name), 'group')}, or write it as a number, for instance of days"
     )
+
+
+def _too_large(column: pd.Series, large: pd.Series, source: str) -> str:
+    row = large.index[int(large.to_numpy().argmax())]
+    wanted = "a number that keeps its digits in computing"
+    message = bad_entry(source, column.name, row, column[row], wanted, int(large.sum()))
+    return f"{message}. If it is a name: {pasted(str(column.name), 'ignore')}"
 
 
 def _no_number(column: pd.Series, bad: pd.Series, source: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import warnings
 from collections import Counter
@@ -15,9 +13,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.tabular.text_files import first_rows
 
 _NUM_SEEN = 50
-_MOST_CHARACTERS = 1_000_000
 _MOST_HEADERS = 4
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _NAMED_BY_PANDAS = re.compile(r"Unnamed: \d+(_level_\d+)?")
@@ -42,8 +40,7 @@ class Head(NamedTuple):
 
 def head_of_text(text: str, separator: str) -> Head:
     """The first rows of a text."""
-    lines = io.StringIO(text[:_MOST_CHARACTERS], newline="")
-    return _head(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+    return _head(first_rows(text, separator))
 
 
 def head_of_sheet(sheet: pd.DataFrame) -> Head:

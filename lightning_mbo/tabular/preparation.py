@@ -55,6 +55,8 @@ _LEFT_OUT = {
 }
 _FEW_OTHERS = 3
 """Columns beside one of formulas, by which it is the design, and no name of it."""
+_MOST_ERROR = 1e6
+"""Of a measurement, in standard deviations of all of them."""
 _MOST_LOST = 0.1
 """Of the measured rows, for missing entries."""
 
@@ -188,6 +190,11 @@ def prepare(
     _check_columns(columns, kinds, source)
     weights = row_weights(rows, roles.weight_column, source)
     errors = None if roles.error_column is None else positive(rows[roles.error_column], source)
+    if errors is not None and errors.max() > _MOST_ERROR * properties.std():
+        raise DataError(
+            f"{source}, column {roles.error_column!r}: errors of up to {errors.max():.3g} leave "
+            f"nothing of {roles.target!r}, which varies by {properties.std():.3g}"
+        )
     replicates = merged(rows[designed], properties.to_numpy(), weights, errors)
     groups = grouped(rows[designed], whole.loc[rows.index, _of_kind(kinds, "group")])
     layout = TableLayout(

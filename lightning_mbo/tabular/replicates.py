@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lightning_mbo.errors import DataError
+from lightning_mbo.tabular.column_kinds import as_floats
 from lightning_mbo.tabular.entries import bad_entry
 
 
@@ -44,7 +45,7 @@ def positive(column: pd.Series, source: str) -> NDArray[np.float64]:
     Raises:
         DataError: Naming the first entry that is no positive number.
     """
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    values = as_floats(column).to_numpy()
     bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
     if len(bad):
         entry, row = column.iloc[bad[0]], column.index[bad[0]]

@@ -21,6 +21,7 @@ from lightning_mbo.errors import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
 _NUM_SNIFFED = 50
+_NUM_CHARACTERS = 1_000_000
 MOST_UNPACKED = 1_000_000_000
 """Bytes that a compressed table may have: a small file can unpack without end."""
 _TOO_LARGE = (
@@ -44,8 +45,11 @@ def read_text(path: Path) -> str:
     """
     content = _unpacked(path)
     text = _decoded(content)
-    if re.search(r"[\x00-\x08\x0e-\x1f]", text[:100_000]):
-        raise ValueError("it holds bytes that are no text")
+    found = re.search(r"[\x00-\x08\x0e-\x1f]", text[:100_000])
+    place = text.find("\0") if found is None else found.start()
+    if place >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise ValueError(f"it holds bytes that are no text, the first in line {line:,}")
     start = text[:200].lstrip().lower()
     if start.startswith(("<!doctype", "<html", "<?xml")):
         raise ValueError("it is a web page or XML, perhaps in place of a download")
@@ -123,9 +127,33 @@ def sniffed_separator(text: str) -> str:
     return max(_SEPARATORS, key=agreements.__getitem__)
 
 
+def first_rows(text: str, separator: str) -> Iterator[list[str]]:
+    """The rows of a text's beginning, split.
+
+    Raises:
+        ValueError: If a cell is longer than any is.
+    """
+    rows = csv.reader(
+        io.StringIO(text[:_NUM_CHARACTERS], newline=""), delimiter=separator, skipinitialspace=True
+    )
+    while True:
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(
+                f"line {rows.line_num:,} has a cell of more than {csv.field_size_limit():,} "
+                "characters: perhaps a quotation mark is not closed"
+            ) from error
+
+
 def _agreement(text: str, separator: str, first: int) -> tuple[float, int]:
-    rows = csv.reader(io.StringIO(text[:1_000_000], newline=""), delimiter=separator)
-    lengths = [len(row) for row in islice(rows, _NUM_SNIFFED) if row][first:]
+    try:
+        rows = list(islice(first_rows(text, separator), _NUM_SNIFFED))
+    except ValueError:  # long lines that it does not split
+        return 0.0, 0
+    lengths = [len(row) for row in rows if row][first:]
     if not lengths or lengths[0] < 2:
         return 0.0, 0
     return sum(length == lengths[0] for length in lengths) / len(lengths), lengths[0]
