@@ -61,6 +61,9 @@ class Summary(DesignCallback):
             self._print("There are no candidates yet: the first oracle fit was not finished.")
             return
         data = design_data(trainer)
+        if len(writer.designs) == 0:
+            self._print("There are no candidates: all that was found is in the table already.")
+            return
         left = self._print_candidates(data, search, writer)
         if left:
             place = "candidates.csv" if writes_files(trainer) else "candidates_of(trainer)"

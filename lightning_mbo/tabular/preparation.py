@@ -37,7 +37,9 @@ from lightning_mbo.tabular.wording import (
     LAWS,
     kind_question,
     law_note,
+    listed,
     mixture_note,
+    verb,
 )
 
 _LEFT_OUT = {
@@ -50,11 +52,18 @@ _LEFT_OUT = {
     "group": "left out: rows that belong together",
     "result": "left out: another result",
     "name": "left out: names what other columns say",
+    "figure": "left out: a figure of candidates",
     "unread formula": "left out: reads as formulas",
     "unread mutations": "left out: reads as mutations",
 }
 _FEW_OTHERS = 3
 """Columns beside one of formulas, by which it is the design, and no name of it."""
+_FIGURES = (
+    *("oracle_mean", "oracle_std", "probability_above_threshold", "probability_below_threshold"),
+    *("log_prob_search_model", "log_prob_training_distribution", "nearest_row"),
+    *("lower_90", "upper_90", "lower_90_shifted", "upper_90_shifted"),
+)
+"""In `candidates.csv`, of which measured rows may be appended to a table."""
 _MOST_ERROR = 1e6
 """Of a measurement, in standard deviations of all of them."""
 _MOST_LOST = 0.1
@@ -264,6 +273,14 @@ def _kinds(
     kinds = {}
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
         given = options.get(name, ColumnOptions())
+        if _is_figure(name, roles.target):
+            kinds[name] = "figure"
+            if given.is_setting:
+                raise ConfigurationError(
+                    f"data.columns.{name}: candidates.csv has a figure of this name. Rename the "
+                    "column"
+                )
+            continue
         kinds[name] = given.kind or inferred_kind(table[name], source)
         if given.is_pattern and given.kind in SETTINGS:
             kinds[name] = kind_of_rows(table[name]) or given.kind
@@ -275,7 +292,19 @@ def _kinds(
                     f"data.columns.{name}: {_LEFT_OUT[kinds[name]]}. Give its kind too"
                 )
             _warn_of(name, kinds[name], source)
-    return (kinds, *_asked_kinds(kinds, options))
+    questions, notes = _asked_kinds(kinds, options)
+    figures = _of_kind(kinds, "figure")
+    if figures:
+        notes.append(
+            f"{listed(figures)} {verb(figures, 'has', 'have')} the name of a figure of candidates "
+            f"and {verb(figures, 'is', 'are')} left out. Rename what is a setting"
+        )
+    return kinds, questions, notes
+
+
+def _is_figure(name: str, target: str) -> bool:
+    """Whether a column is called like what is said of candidates, which may have become rows."""
+    return name in _FIGURES or name == f"nearest_{target}"
 
 
 def _asked_kinds(
