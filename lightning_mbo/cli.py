@@ -326,7 +326,11 @@ class MBOCommandLine(LightningCLI):
             *(plugins if isinstance(plugins, list) else [plugins]),
             AtomicCheckpointIO(),
         ]
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError) as error:
+            # Of devices, strategies and the like that do not exist, or not here.
+            raise ConfigurationError(f"the trainer's options: {error}") from error
 
     def before_fit(self) -> None:
         """A finished run is left as it is."""
