@@ -76,10 +76,8 @@ def test_command_line(args: list[str], parts: list[str]) -> None:
         ("--model.learning_rate=0", ["model.learning_rate", "positive", "0.0"]),
         ("--model.learning_rate=-1", ["model.learning_rate", "positive", "-1.0"]),
         ("--model.learning_rate=null", ["model.learning_rate", "not be null", "float"]),
-        ("--search.algorithm.quantile=null", ["search.algorithm.quantile", "not be null"]),
         ("--trainer.num_nodes=0", ["trainer", "num_nodes"]),
         ("--model=CbAS", ["model: CbAS is not of the kind Oracle", "DeepEnsemble"]),
-        ("--search=3", ["search must be a class of the kind Search", "GradientAscent"]),
         ("--search.algorithm=lightning_mbo.CSV", ["of the kind Algorithm", "CbAS, DbAS"]),
         ("--trainer.default_root_dir=/dev/null", ["/dev/null", "--trainer.default_root_dir"]),
         ("--trainer.accumulate_grad_batches=2", ["accumulate_grad_batches=2"]),
@@ -96,6 +94,12 @@ def test_option(option: str, parts: list[str], fit: Callable[..., str]) -> None:
     [
         ("model: DeepEnsemble\ndata: [\n", ["config", "line 3"]),
         ("search:\n  algoritm: CbAS\n", ["algoritm", "mean algorithm?"]),
+        ("search: 3\n", ["search must be a class of the kind Search", "GradientAscent"]),
+        (
+            "search: {algorithm: {class_path: CbAS, init_args: {quantile: null}}}\n",
+            ["search.algorithm.quantile must not be null", "float"],
+        ),
+        ("search: {algorithm: CbAS}\nautofocus:\n", ["autofocus is empty"]),
     ],
 )
 def test_config(text: str, parts: list[str]) -> None:
