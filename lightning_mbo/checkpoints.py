@@ -47,11 +47,21 @@ def _check_sense(checkpoint: dict[str, Any], path: Path) -> None:
             raise CheckpointError(
                 f"{path} has {state!r:.40} as the state of {name}. Take another checkpoint"
             )
+    if not _are_counts(checkpoint.get("loops", {})):
+        raise CheckpointError(f"{path} does not say how far its run is. Take another checkpoint")
     for name, weights in checkpoint["state_dict"].items():
         if not isinstance(weights, torch.Tensor):
             raise CheckpointError(f"{path}: {name} is no tensor. Take another checkpoint")
         if weights.isnan().any():
             raise CheckpointError(f"{path}: {name} holds NaN. Take another checkpoint")
+
+
+def _are_counts(progress: Any) -> bool:
+    """Whether there is nothing but counts in what the loops have saved, however it is nested."""
+    if isinstance(progress, (dict, list)):
+        parts = progress.values() if isinstance(progress, dict) else progress
+        return all(map(_are_counts, parts))
+    return isinstance(progress, int)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

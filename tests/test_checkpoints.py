@@ -105,3 +105,26 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"state_dict": None}, "no state_dict"),
+        ({"state_dict": {"mean": 3}}, "mean is no tensor"),
+        ({"state_dict": {"mean": torch.tensor([0.0, torch.nan])}}, "mean holds NaN"),
+        ({"callbacks": 7}, "no callbacks"),
+        ({"callbacks": {"Trajectory": 7}}, "has 7 as the state of Trajectory"),
+        ({"loops": {"fit_loop": {"ready": None}}}, "does not say how far"),
+    ],
+)
+def test_without_sense(change: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save(CHECKPOINT | change, path)
+    assert_refused(path, reason)
+
+
+def test_without_weights(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"pytorch-lightning_version": "2.6.6"}, path)
+    assert_refused(path, "no state_dict")

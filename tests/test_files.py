@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,19 +33,23 @@ def test_write_text(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file can grow beyond 100 bytes, as at the end of a disk or of a quota."""
+    """No file can grow beyond 100 bytes, as at the end of a disk or of a quota.
+
+    Nor can the one that the tests' own output may go to: this must end with the test.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_on_a_full_disk_the_old_file_stays_and_nothing_beside_it(tmp_path: Path) -> None:
     path = write_text(tmp_path / "table.csv", "old")
-    with pytest.raises(FileError, match="File too large") as caught:
+    with full_disk(), pytest.raises(FileError, match="File too large") as caught:
         write_text(path, 1000 * "new")
     assert str(path) in str(caught.value)
     assert "make room" in str(caught.value)

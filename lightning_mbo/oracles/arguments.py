@@ -11,14 +11,18 @@ from torch import nn
 from lightning_mbo.errors import CheckpointError, ConfigurationError
 
 
-def positive_rate(learning_rate: float) -> float:
+def positive_rate(learning_rate: float, option: str = "model.learning_rate") -> float:
     """A learning rate as it is.
+
+    Args:
+        learning_rate: Adam's.
+        option: What to call it in messages.
 
     Raises:
         ConfigurationError: If nothing can be learned with it.
     """
     if not 0 < learning_rate < float("inf"):
-        raise ConfigurationError(f"model.learning_rate must be positive, not {learning_rate}")
+        raise ConfigurationError(f"{option} must be positive and finite, not {learning_rate}")
     return learning_rate
 
 

@@ -173,12 +173,7 @@ class Oracle(RestorableModule, ABC):
         self.property_std.fill_(properties.std(correction=0))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over all members at once; a fresh state starts every fit.
-
-        Raises:
-            ConfigurationError: If the learning rate is none.
-        """
-        check_learning_rate("model.learning_rate", self.learning_rate)
+        """Adam over all members at once; a fresh state starts every fit."""
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
 
     def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
@@ -256,16 +251,6 @@ class Oracle(RestorableModule, ABC):
 
 def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
     sums[name] = sums[name] + value if name in sums else value
-
-
-def check_learning_rate(option: str, value: float) -> None:
-    """Refuse a rate by which nothing is learnt.
-
-    Raises:
-        ConfigurationError: If it is not positive and finite.
-    """
-    if not 0 < value < float("inf"):
-        raise ConfigurationError(f"{option} must be positive and finite, not {value}")
 
 
 def mixture(members: Normal) -> Normal:

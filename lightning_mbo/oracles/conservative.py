@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles.adversaries import Adversary, BatchAscent
-from lightning_mbo.oracles.base import check_learning_rate
+from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation
 
@@ -51,19 +51,23 @@ class ConservativeObjectiveModel(RegressionEnsemble):
             negative_slope: Of the leaky ReLU; 0 makes it a ReLU.
             overestimation_limit: τ, in standard deviations of the property.
             alpha: What the multiplier α starts at.
-            alpha_learning_rate: Adam's for log α.
+            alpha_learning_rate: Adam's for log α; 0 leaves it as it is.
             adversary: How adversarial designs are found; default: as published.
             representation: What the network sees of a design; default: the design itself.
 
         Raises:
-            ConfigurationError: If α is not positive.
+            ConfigurationError: If α or a learning rate is not positive.
         """
         super().__init__(num_members, hidden_sizes, learning_rate, negative_slope, representation)
         if alpha <= 0:
             raise ConfigurationError(f"model.alpha must be positive, not {alpha}")
         self.overestimation_limit = overestimation_limit
         self.alpha = alpha
-        self.alpha_learning_rate = alpha_learning_rate
+        self.alpha_learning_rate = (
+            positive_rate(alpha_learning_rate, "model.alpha_learning_rate")
+            if alpha_learning_rate
+            else 0.0
+        )
         self.adversary = BatchAscent() if adversary is None else adversary
         self.log_alpha = nn.Parameter(
             torch.full((num_members,), math.log(alpha), dtype=torch.float32)
@@ -75,15 +79,7 @@ class ConservativeObjectiveModel(RegressionEnsemble):
         self.adversary.build(self.num_members, self.representation.num_inputs)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam, which descends in the network's parameters and ascends in log α.
-
-        Raises:
-            ConfigurationError: If a learning rate is none.
-        """
-        check_learning_rate("model.learning_rate", self.learning_rate)
-        # Without one, α stays as it is.
-        if self.alpha_learning_rate != 0:
-            check_learning_rate("model.alpha_learning_rate", self.alpha_learning_rate)
+        """One Adam, which descends in the network's parameters and ascends in log α."""
         groups: list[dict[str, Any]] = [
             {"params": list(self.network.parameters())},
             {"params": [self.log_alpha], "lr": self.alpha_learning_rate, "maximize": True},

@@ -420,3 +420,10 @@ def test_number_of_candidates(finished: Path, small_run: list[str]) -> None:
     assert batch[:2] == every[:2]
     # In their order, which is best first.
     assert batch == [row for row in every if row in batch]
+
+
+def test_the_name_of_a_config_never_leads_out_of_the_root(small_run: list[str]) -> None:
+    shutil.copy(next(path for path in CONFIGS if path.name == "cbas_af.yaml"), "...yaml")
+    fit(small_run, "--search.num_iterations=1", config="...yaml")
+    assert Path("runs/run/version_0/candidates.csv").exists()
+    assert not list(Path.cwd().glob("version_*"))

@@ -78,6 +78,12 @@ def test_command_line(args: list[str], parts: list[str]) -> None:
         ("--autofocus.min_effective_sample_size=50", ["share", "[0, 1]", "50"]),
         ("--convergence.patience=0", ["convergence.patience", "at least 1"]),
         ("--num_candidates=0", ["num_candidates", "at least 1"]),
+        ("--model.learning_rate=0", ["model.learning_rate", "positive", "0.0"]),
+        ("--model.learning_rate=-1", ["model.learning_rate", "positive", "-1.0"]),
+        ("--model.learning_rate=null", ["model.learning_rate", "not be null", "float"]),
+        ("--trainer.num_nodes=0", ["trainer", "num_nodes"]),
+        ("--model=CbAS", ["model: CbAS is not of the kind Oracle", "DeepEnsemble"]),
+        ("--search.algorithm=lightning_mbo.CSV", ["of the kind Algorithm", "CbAS, DbAS"]),
         ("--trainer.default_root_dir=/dev/null", ["/dev/null", "--trainer.default_root_dir"]),
         ("--trainer.accumulate_grad_batches=2", ["accumulate_grad_batches=2"]),
         ("--ckpt_path=missing.ckpt", ["no checkpoint missing.ckpt"]),
@@ -93,6 +99,12 @@ def test_option(option: str, parts: list[str], fit: Callable[..., str]) -> None:
     [
         ("model: DeepEnsemble\ndata: [\n", ["config", "line 3"]),
         ("search:\n  algoritm: CbAS\n", ["algoritm", "mean algorithm?"]),
+        ("search: 3\n", ["search must be a class of the kind Search", "GradientAscent"]),
+        (
+            "search: {algorithm: {class_path: CbAS, init_args: {quantile: null}}}\n",
+            ["search.algorithm.quantile must not be null", "float"],
+        ),
+        ("search: {algorithm: CbAS}\nautofocus:\n", ["autofocus is empty"]),
     ],
 )
 def test_config(text: str, parts: list[str]) -> None:

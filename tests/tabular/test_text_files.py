@@ -18,7 +18,9 @@ import torch
 
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tabular import text_files
 from lightning_mbo.tabular.reading import read_table
+from lightning_mbo.tabular.text_files import check_workbook, read_text
 
 FRAME = pd.DataFrame(
     {
@@ -303,3 +305,38 @@ def test_an_unnamed_index_is_left_out(tmp_path: Path) -> None:
     assert list(data.to_user_units(data.designs)) == ["x"]
     np.testing.assert_allclose(data.to_user_units(data.designs)["x"], frame["x"], atol=1e-12)
     assert torch.equal(data.properties, torch.arange(12.0, dtype=torch.float64) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [
+        ("t.csv.gz", gzip.compress),
+        ("t.csv.bz2", bz2.compress),
+        ("t.csv.xz", lzma.compress),
+        ("t.csv.zip", lambda content: zipped(content, "t.csv")),
+    ],
+)
+def test_what_unpacks_without_end_is_refused(
+    name: str,
+    compress: Callable[[bytes], bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(text_files, "MOST_UNPACKED", 1000)
+    path = tmp_path / name
+    path.write_bytes(compress(b"a,y\n" + b"1,2\n" * 249))
+    assert len(read_text(path)) == 1000
+    path.write_bytes(compress(b"a,y\n" + b"1,2\n" * 250))
+    with pytest.raises(ValueError, match="unpacks to more than"):
+        read_text(path)
+
+
+def test_a_workbook_that_unpacks_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.xlsx"
+    pd.DataFrame({"a": range(9), "y": range(9)}).to_excel(path, index=False)
+    check_workbook(path)
+    monkeypatch.setattr(text_files, "MOST_UNPACKED", 1000)
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_table(path)
