@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -233,12 +233,10 @@ def test_a_job_of_slurm_is_requeued_and_goes_on(
     assert [path.name for path in FOLDER.parent.iterdir()] == ["version_0"]
 
 
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[], None]]:
-    """Lets no file grow any more, as a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def fill_disk() -> None:
+    """Let no file grow any more, as on a disk that is full; the tests' own output neither."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, most))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -257,14 +255,15 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_to_the_same_end(
     file: str,
     words: list[str],
     straight: tuple[bytes, bytes],
-    full_disk: Callable[[], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.MonkeyPatch.context() as patch:
-        at_call(patch, getattr(callbacks, owner), hook, count, full_disk)
-        message, _ = ended(words, capsys)
-    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            at_call(patch, getattr(callbacks, owner), hook, count, fill_disk)
+            message, _ = ended(words, capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert str(message).startswith("error: ")
     assert f"{file} cannot be written (File too large): make room there. To go on: " in str(message)
     assert not list(Path("runs").rglob("*.partial"))
