@@ -310,9 +310,18 @@ def test_a_seed_is_a_run(finished: Path, small_run: list[str]) -> None:
     assert (other / "trajectory.csv").read_bytes() != (finished / "trajectory.csv").read_bytes()
 
 
-@pytest.mark.parametrize("option", ["fast_dev_run=true", "fast_dev_run=3", "max_epochs=1"])
+@pytest.mark.parametrize("option", ["fast_dev_run=true", "fast_dev_run=3"])
 def test_a_run_cut_short(option: str, small_run: list[str]) -> None:
     fit(small_run, f"--trainer.{option}")
+    assert not list(Path("runs").rglob("candidates.csv"))
+
+
+@pytest.mark.parametrize("limit", ["max_epochs=1", "max_steps=1", "limit_train_batches=0"])
+def test_a_run_without_candidates_is_no_success(limit: str, small_run: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        fit(small_run, f"--trainer.{limit}")
+    assert f"(trainer.{limit.replace('=', ' ')})" in str(stopped.value)
+    assert "before the first design iteration: there are no candidates" in str(stopped.value)
     assert not list(Path("runs").rglob("candidates.csv"))
 
 
