@@ -70,10 +70,11 @@ class AscentPlane(DesignCallback):
         path = run_folder(trainer) / "ascent_plane.png"
         with dispensable(path):
             draw_plane(plane, path)
-            image = read_image(path)
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image("design/ascent_plane", image, dataformats="HWC")
+                    logger.experiment.add_image(
+                        "design/ascent_plane", read_image(path), dataformats="HWC"
+                    )
 
     def state_dict(self) -> dict[str, Any]:
         """The paths and the candidates."""

@@ -61,10 +61,11 @@ class AscentTrajectory(DesignCallback):
         path = run_folder(trainer) / "ascent.png"
         with dispensable(path):
             draw_ascent(self.table(), data.property_name, data.properties.max().item(), path)
-            image = read_image(path)
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image("design/ascent", image, dataformats="HWC")
+                    logger.experiment.add_image(
+                        "design/ascent", read_image(path), dataformats="HWC"
+                    )
 
     def table(self) -> pd.DataFrame:
         """One row a step; the first is where the ascent starts."""

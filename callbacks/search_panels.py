@@ -107,10 +107,11 @@ class SearchPanels(DesignCallback):
         path = run_folder(trainer) / "search.png"
         with dispensable(path):
             draw_panels(problem, rows, path)
-            image, last = read_image(path), search.num_done - 1
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image("design/search", image, last, dataformats="HWC")
+                    logger.experiment.add_image(
+                        "design/search", read_image(path), search.num_done - 1, dataformats="HWC"
+                    )
 
     def state_dict(self) -> dict[str, Any]:
         """The panels, and the second search."""

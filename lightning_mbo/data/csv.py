@@ -20,12 +20,13 @@ from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse_columns
+from lightning_mbo.tabular.column_roles import Roles
 from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
 from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.equalities import EqualityProjection
 from lightning_mbo.tabular.pool import Pool, outside_range, pool_of
 from lightning_mbo.tabular.predicates import Predicate, answers, imported
-from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
+from lightning_mbo.tabular.preparation import PreparedTable, prepare
 from lightning_mbo.tabular.reading import FileOptions, plain, read_table
 from lightning_mbo.tabular.whole_numbers import as_whole, floating, without
 from lightning_mbo.tabular.wording import LAWS, listed

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from lightning_mbo.data.base import FEWEST_DESIGNS
+from lightning_mbo.errors import DataError
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 
 NONE = "none"
@@ -14,6 +19,8 @@ NONE = "none"
 
 _FREQUENT = 0.05
 _MOST = 0.5
+_MOST_LOST = 0.1
+"""Of the measured rows, for missing entries."""
 
 Meaning = Literal["level", "no", "left out", "lost"]
 
@@ -107,3 +114,61 @@ def _unused(values: pd.Series) -> str:
     while level in set(values.astype(str)):
         level = f"({level})"
     return level
+
+
+def complete_rows(
+    table: pd.DataFrame,
+    source: str,
+    names: list[str],
+    target: str,
+    missing: Literal["drop", "refuse"] | None,
+) -> NDArray[np.bool_]:
+    """Which rows have all entries, ``(N,)``.
+
+    Args:
+        table: Of the user, N rows.
+        source: What to call it in messages.
+        names: Of the columns that count, beside the target.
+        target: What is measured.
+        missing: What happens to the others; None drops them if they are few.
+
+    Raises:
+        DataError: If others are refused, or too many; naming the columns.
+    """
+    absent = table[[*names, target]].isna()
+    if absent[target].all():
+        raise DataError(f"{source}, column {target!r} is empty: give another --data.target")
+    complete: NDArray[np.bool_] = ~absent.any(axis=1).to_numpy()
+    if complete.all():
+        return complete
+    counts = absent.sum()
+    counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
+    shown = ", ".join(f"{name} {count:,}" for name, count in counts.head(5).items())
+    shown += f" and {len(counts) - 5} more columns" * (len(counts) > 5)
+    if missing == "refuse":
+        row = int(np.flatnonzero(~complete)[0])
+        name = absent.columns[int(absent.iloc[row].to_numpy().argmax())]
+        raise DataError(
+            f"{source}, column {name!r}, data row {row + 1}: empty. Fill it in, or give "
+            f"--data.missing drop to leave such rows out (empty entries: {shown})"
+        )
+    measured = int((~absent[target]).sum())
+    worst = counts.index.drop(target, errors="ignore")
+    if complete.sum() < FEWEST_DESIGNS:
+        raise DataError(
+            f"{source}: only {complete.sum()} of {len(table):,} rows have all entries, and at "
+            f"least {FEWEST_DESIGNS} are needed. Empty are: {shown}"
+            + (f". Leave such columns out with {pasted(worst[0], 'ignore')}" if len(worst) else "")
+        )
+    if missing is None and measured - complete.sum() > _MOST_LOST * measured:
+        raise DataError(
+            f"{source}: {measured - complete.sum():,} of {measured:,} measured rows lack an entry "
+            f"(empty entries: {shown}). Leave the column out with {pasted(worst[0], 'ignore')}, or "
+            "give --data.missing drop to do without these rows"
+        )
+    warnings.warn(
+        f"{source}: {(~complete).sum():,} of {len(table):,} rows are left out for missing entries: "
+        f"{shown}",
+        stacklevel=3,
+    )
+    return complete

@@ -88,7 +88,10 @@ def test_a_mistake_leaves_nothing(fit: Callable[..., pd.DataFrame]) -> None:
         ("--data.target=coast", ["no column 'coast'", "mean cost?"]),
         ("--data.columns.cicles=integer", ["no column 'cicles'", "mean cycles?"]),
         ("--data.columns={cycles: 3}", ["data.columns.cycles must be a kind", "not 3"]),
-        ('--data.constraints=["cycles * amount <= 3"]', ["'cycles * amount <= 3': it is not linear"]),
+        (
+            '--data.constraints=["cycles * amount <= 3"]',
+            ["'cycles * amount <= 3': it is not linear"],
+        ),
         ("--data.feasible_if=nowhere.rule", ["there is no function nowhere.rule"]),
         ("--data.path=nowhere.csv", ["nowhere.csv is missing"]),
         ("--data.maximise=false", ["maximise", "mean maximize?"]),

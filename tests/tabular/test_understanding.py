@@ -15,7 +15,8 @@ import torch
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.tabular.column_options import parse_columns
-from lightning_mbo.tabular.preparation import PreparedTable, Roles, prepare
+from lightning_mbo.tabular.column_roles import Roles
+from lightning_mbo.tabular.preparation import PreparedTable, prepare
 from lightning_mbo.tabular.wording import LAWS
 
 

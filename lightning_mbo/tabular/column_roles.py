@@ -1,0 +1,194 @@
+"""Which column of a table is what, before they are looked at together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.table import Table
+
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.tabular.column_kinds import inferred_kind, kind_of_rows
+from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
+from lightning_mbo.tabular.headers import missing_column
+from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.wording import kind_question, listed, verb
+
+LEFT_OUT = {
+    "ignore": "left out",
+    "identifier": "left out: differs from row to row",
+    "count": "left out: counts the rows",
+    "empty": "left out: empty",
+    "mostly empty": "left out: mostly empty",
+    "replicate": "left out: tells apart rows of the same design",
+    "group": "left out: rows that belong together",
+    "result": "left out: another result",
+    "name": "left out: names what other columns say",
+    "figure": "left out: a figure of candidates",
+    "unread formula": "left out: reads as formulas",
+    "unread mutations": "left out: reads as mutations",
+}
+"""The kinds of columns that are no part of a design, and what is said of them."""
+
+_FEW_OTHERS = 3
+"""Columns beside one of formulas, by which it is the design, and no name of it."""
+_FIGURES = (
+    *("oracle_mean", "oracle_std", "probability_above_threshold", "probability_below_threshold"),
+    *("log_prob_search_model", "log_prob_training_distribution", "nearest_row"),
+    *("lower_90", "upper_90", "lower_90_shifted", "upper_90_shifted"),
+)
+"""In `candidates.csv`, of which measured rows may be appended to a table."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns are no part of a design; None where there is none.
+
+    Attributes:
+        target: What is measured.
+        error_column: The standard deviation of each measurement's error.
+        weight_column: The weight of each row.
+    """
+
+    target: str
+    error_column: str | None = None
+    weight_column: str | None = None
+
+
+def of_kind(kinds: Mapping[str, str], *wanted: str) -> list[str]:
+    """The columns of some kinds."""
+    return [name for name, kind in kinds.items() if kind in wanted]
+
+
+def check_names(
+    table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
+) -> None:
+    """Refuse names of columns that are not there, or in two roles.
+
+    Raises:
+        ConfigurationError: Naming the option.
+    """
+    own = {f"data.{role}": name for role, name in vars(roles).items() if name is not None}
+    for option, name in own.items():
+        if name not in table.columns:
+            raise ConfigurationError(missing_column(option, source, name, list(table.columns)))
+    if len(set(own.values())) < len(own):
+        raise ConfigurationError(f"{' and '.join(own)} must be different columns")
+    for name, given in options.items():
+        option = "data.other_results" if given.kind == "result" else "data.columns"
+        if name not in table.columns:
+            raise ConfigurationError(missing_column(option, source, name, list(table.columns)))
+        if name in own.values():
+            raise ConfigurationError(f"{option}: {name!r} is no part of the designs")
+
+
+def kinds_of(
+    table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """The kinds of the columns, what is asked of them, and what is said, a sentence each.
+
+    Raises:
+        ConfigurationError: If an option does not go with a column.
+        DataError: If a column can be nothing.
+    """
+    kinds = {}
+    for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
+        given = options.get(name, ColumnOptions())
+        if _is_figure(name, roles.target):
+            kinds[name] = "figure"
+            if given.is_setting:
+                raise ConfigurationError(
+                    f"data.columns.{name}: candidates.csv has a figure of this name. Rename the "
+                    "column"
+                )
+            continue
+        kinds[name] = given.kind or inferred_kind(table[name], source)
+        if given.is_pattern and given.kind in SETTINGS:
+            kinds[name] = kind_of_rows(table[name]) or given.kind
+        if kinds[name] == "integer" and given.kind is None and given.is_fractional:
+            kinds[name] = "number"
+        if kinds[name] in LEFT_OUT and (given.kind is None or given.is_pattern):
+            if name in options and not given.is_pattern:
+                raise ConfigurationError(
+                    f"data.columns.{name}: {LEFT_OUT[kinds[name]]}. Give its kind too"
+                )
+            _warn_of(name, kinds[name], source)
+    questions, notes = _asked_kinds(kinds, options)
+    figures = of_kind(kinds, "figure")
+    if figures:
+        notes.append(
+            f"{listed(figures)} {verb(figures, 'has', 'have')} the name of a figure of candidates "
+            f"and {verb(figures, 'is', 'are')} left out. Rename what is a setting"
+        )
+    return kinds, questions, notes
+
+
+def _is_figure(name: str, target: str) -> bool:
+    """Whether a column is called like what is said of candidates, which may have become rows."""
+    return name in _FIGURES or name == f"nearest_{target}"
+
+
+def _asked_kinds(
+    kinds: dict[str, str], options: Mapping[str, ColumnOptions]
+) -> tuple[list[str], list[str]]:
+    """Design by itself what reads as formulas only where it is next to all that there is."""
+    questions, notes = [], []
+    others = [n for n, kind in kinds.items() if kind in SETTINGS and kind != "formula"]
+    for name in of_kind(kinds, "formula", "mutations"):
+        if options.get(name, ColumnOptions()).kind is not None:
+            continue
+        if kinds[name] == "formula" and len(others) <= _FEW_OTHERS:
+            notes.append(
+                f"{name!r} reads as chemical formulas and is designed by the amounts of its "
+                f"elements. If it is a name only: {pasted(name, 'ignore')}"
+            )
+            continue
+        if kinds[name] == "formula" or "sequence" not in kinds.values():
+            questions.append(kind_question(name, kinds[name]))
+        kinds[name] = f"unread {kinds[name]}"
+    return questions, notes
+
+
+def _warn_of(name: str, kind: str, source: str) -> None:
+    if kind == "identifier":
+        warnings.warn(
+            f"{source}: the text in column {name!r} differs from row to row and is left out. If it "
+            f"is part of the design give {pasted(name, 'category')} or {pasted(name, 'sequence')}",
+            stacklevel=4,
+        )
+    elif kind == "empty":
+        warnings.warn(f"{source}: column {name!r} is empty and left out", stacklevel=4)
+
+
+def shown_columns(
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    roles: Roles,
+    kinds: Mapping[str, str],
+    layout: TableLayout,
+) -> Table:
+    """What each column of the user's table is taken for, its values, and missing entries."""
+    described = {c.name: (c.kind, c.describe()) for c in layout.columns}
+    described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
+    for derivation in layout.derivations:
+        described |= dict.fromkeys(derivation.own, derivation.describe())
+    named = {roles.target: "target", roles.error_column: "error", roles.weight_column: "weight"}
+    shown = Table(title="Columns")
+    for header in ("column", "kind", "values"):
+        shown.add_column(header, overflow="fold")
+    shown.add_column("missing", justify="right")
+    for name in table.columns:
+        if name in named:
+            numbers = pd.to_numeric(rows[name], errors="coerce")
+            entry = named[name], f"{numbers.min():g} to {numbers.max():g}"
+        else:
+            entry = described.get(name) or (_role(kinds[name]), LEFT_OUT[kinds[name]])
+        absent = int(table[name].isna().sum())
+        shown.add_row(name, *entry, f"{absent:,}" if absent else "")
+    return shown
+
+
+def _role(kind: str) -> str:
+    return kind if kind in ("group", "replicate", "result") else ""
