@@ -82,7 +82,7 @@ def test_what_is_written_of_a_candidate(options: list[str]) -> None:
     assert (candidates["log_prob_search_model"] < 0).all()
 
 
-@pytest.mark.filterwarnings("default:all samples are designs of the table")
+@pytest.mark.filterwarnings("default:all that can be chosen from are designs")
 def test_what_is_known_is_no_candidate(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
