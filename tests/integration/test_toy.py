@@ -68,7 +68,7 @@ def test_resumed_run_equals_straight_run(
         crash_at(patch, hook, count, getattr(callbacks, owner))
         with pytest.raises(Crash):
             fit()
-    assert not (FOLDER / "candidates.csv").exists()
+    assert not (FOLDER / ".end").exists()
     fit("--ckpt_path=last")
     assert outcome(FOLDER) == straight
 
