@@ -64,12 +64,13 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
     """
     rows = sampled_rows(len(table))
     laws = []
+    largest = {
+        name: table[name].max()
+        for name in table
+        if table[name].min() >= 0 and not (table[name].max() == 1 and _binary(table[name]))
+    }
     for total in TOTALS:
-        amounts = [
-            name
-            for name in table
-            if table[name].min() >= 0 and table[name].max() <= total and not _binary(table[name])
-        ]
+        amounts = [name for name, most in largest.items() if most <= total]
         while len(amounts) > 1:
             sums = np.zeros(len(rows))
             group: list[str] = []
