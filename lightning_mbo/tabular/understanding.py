@@ -14,6 +14,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.tabular.column_kinds import as_numbers
 from lightning_mbo.tabular.column_options import pasted, pasted_list
 from lightning_mbo.tabular.constraints import LinearConstraint
+from lightning_mbo.tabular.counts_of_letters import counting_letters
 from lightning_mbo.tabular.dummies import Dummies, find_dummies
 from lightning_mbo.tabular.following import (
     find_determined,
@@ -89,6 +90,7 @@ def understand(
     """
     reader = _Reader(table, kinds, target, properties, settings, source)
     reader.find_counters()
+    reader.find_counts_of_letters()
     reader.find_results()
     reader.find_repeats()
     reader.find_dummies(laws)
@@ -165,6 +167,18 @@ class _Reader:
                     f"{name!r} has each whole number from {self.table[name].min():g} to "
                     f"{self.table[name].max():g} once. If it only counts the rows: "
                     f"{pasted(name, 'ignore')}"
+                )
+
+    def find_counts_of_letters(self) -> None:
+        """Leave out what only counts letters of a sequence."""
+        for sequence in [n for n in self.names if self.found.kinds[n] == "sequence"]:
+            numbers = {n: self.numbers[n] for n in self._open_whole()}
+            for name in counting_letters(self.table[sequence].astype(str), numbers):
+                kind = self.found.kinds[name]
+                self._leave_out([name], "name")
+                self.found.notes.append(
+                    f"{name!r} counts letters of {sequence!r} and is left out. If it is a "
+                    f"setting: {pasted(name, kind)}"
                 )
 
     def find_results(self) -> None:

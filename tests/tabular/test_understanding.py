@@ -385,3 +385,22 @@ def test_figures_of_candidates_that_were_appended_are_no_settings() -> None:
     assert note.startswith("'oracle_mean', 'lower_90', 'nearest_y' and 'nearest_row' have the name")
     with pytest.raises(ConfigurationError, match=r"data.columns.nearest_y: .* Rename the column"):
         prepared(frame, {"nearest_y": "number"})
+
+
+def test_counts_of_letters_are_no_settings() -> None:
+    rng = np.random.default_rng(0)
+    words = [list("MKTAYIAKQR") for _ in range(60)]
+    for word in words:
+        for place in rng.choice(10, rng.integers(0, 4), replace=False):
+            word[place] = "W"
+    frame = pd.DataFrame({"protein": ["".join(word) for word in words]})
+    frame["changed"] = [word.count("W") for word in words]
+    frame["temp"] = rng.integers(20, 40, 60)
+    frame["y"] = rng.normal(size=60)
+    table = prepared(frame)
+    assert designed(table) == ["protein", "temp"]
+    assert table.notes[0].startswith("'changed' counts letters of 'protein' and is left out")
+    frame["protein"] = [word[: 5 + row % 5] for row, word in enumerate(frame["protein"])]
+    frame["length"] = frame["protein"].str.len()
+    assert designed(prepared(frame)) == ["protein", "changed", "temp"]
+    assert "length" in designed(prepared(frame, {"length": "integer"}))
