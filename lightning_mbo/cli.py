@@ -21,7 +21,7 @@ from lightning_mbo.config_files import read_config
 from lightning_mbo.console import LOST, quieten, say, spare_output
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.endings import SIGNALS, HearSignals, is_loss_of_process, last_words
-from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError
+from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError, one_line
 from lightning_mbo.files import disk_error, run_folder, unused_path, write_text
 from lightning_mbo.mistakes import check_nulls, checkpoints_mistake, explained, users_mistake
 from lightning_mbo.oracles import Oracle
@@ -103,7 +103,7 @@ def _execute(args: list[str]) -> None:
             raise
         spare_output()
         command = command_to_go_on(args) if told is LOST or isinstance(told, FileError) else None
-        line = " ".join(str(told).split())
+        line = one_line(str(told))
         sys.exit(f"error: {line}" + (f". To go on: {command}" if command else ""))
 
 

@@ -6,8 +6,20 @@ import difflib
 from collections.abc import Iterable
 
 
+def one_line(text: str) -> str:
+    """A text of several lines, in one."""
+    return " ".join(line.strip() for line in text.splitlines())
+
+
 class MBOError(Exception):
-    """Base of all errors whose message tells the user what is wrong and what to do."""
+    """Base of all errors whose message tells the user what is wrong and what to do.
+
+    In one line, whatever lines there are in what it quotes.
+    """
+
+    def __str__(self) -> str:
+        """The message."""
+        return one_line(super().__str__())
 
 
 class DataError(MBOError):
