@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_mbo.command_words import values_of
 from lightning_mbo.console import is_first_process
 from lightning_mbo.runs import command_to_go_on
 from lightning_mbo.signals import Signalled, listen
@@ -127,8 +127,7 @@ def _requeued(words: Sequence[str]) -> str:
 
 def _goes_on(words: Sequence[str]) -> bool:
     """Whether the same command continues the run."""
-    given = [word for before, word in pairwise(words) if before == "--ckpt_path"]
-    given += [word.partition("=")[2] for word in words if word.startswith("--ckpt_path=")]
+    given = values_of(words, "--ckpt_path")
     return any(Path(value).name in ("last", "last.ckpt") for value in given)
 
 

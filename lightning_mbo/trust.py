@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from lightning_mbo.command_words import values_of
 from lightning_mbo.config_files import MOST_BYTES, load_yaml, read_config
 from lightning_mbo.errors import ConfigurationError
 
@@ -42,8 +42,7 @@ def trusted_modules(args: Sequence[str]) -> list[str]:
     Raises:
         ConfigurationError: If one is no name of a module.
     """
-    given = [word.partition("=")[2] for word in args if word.startswith("--trust=")]
-    given += [after for word, after in itertools.pairwise(args) if word == "--trust"]
+    given = values_of(args, "--trust")
     modules = [name.strip() for names in given for name in names.split(",")]
     for name in modules:
         if not all(part.isidentifier() for part in name.split(".")):

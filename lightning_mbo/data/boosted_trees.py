@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.console import say
-from lightning_mbo.files import write_text
+from lightning_mbo.errors import FileError
+from lightning_mbo.files import replacing, write_text
 
 _PARAMETERS = {
     "objective": "reg:squarederror",
@@ -84,16 +84,14 @@ class BoostedTrees:
             f"once and kept in {folder}"
         )
         booster = _fit(values, properties, num_columns)
+        content = bytes(booster.save_raw("ubj"))
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{os.getpid()}_{path.name}")
-            booster.save_model(partial)
-            digest = _digest(partial)
-            os.replace(partial, path)
+            with replacing(path) as file:
+                file.write(content)
+            digest = hashlib.sha256(content).hexdigest()
             write_text(_digest_path(path), f"{digest}  {path.name}\n")
-        except (OSError, xgboost.core.XGBoostError) as error:
-            reason = str(error).splitlines()[0]
-            rank_zero_warn(f"the ground truth is not kept, {folder} cannot be written: {reason}")
+        except FileError as error:
+            rank_zero_warn(f"the ground truth is not kept, {folder} cannot be written: {error}")
         return cls(booster)
 
 

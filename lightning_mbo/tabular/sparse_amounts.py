@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_mbo.tabular.constraints import LinearConstraint
-from lightning_mbo.tabular.laws import find_equalities, find_totals, linear_constraint
+from lightning_mbo.tabular.laws import TOTALS, find_equalities, find_totals, linear_constraint
 
 _MOST_PRESENT = 0.5
 """Of the rows in which a sparse amount is not zero."""
@@ -84,4 +84,4 @@ def _expanded(law: LinearConstraint, sparse: Sequence[str]) -> LinearConstraint:
 
 def _tidy(total: float) -> float:
     """A total as it is meant: 100 where it is 99.997."""
-    return next((whole for whole in (1.0, 100.0) if abs(total - whole) <= _SAME * whole), total)
+    return next((whole for whole in TOTALS if abs(total - whole) <= _SAME * whole), total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,11 @@ def test_a_folder_that_cannot_be_written_only_warns(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def save_model(self: xgboost.Booster, path: Path) -> None:
+    def replace(partial: Path, path: Path) -> None:
         # As with a folder without permission, also for a user who may do everything.
-        original(self, path.parent / "missing" / path.name)
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    original = xgboost.Booster.save_model
-    monkeypatch.setattr(xgboost.Booster, "save_model", save_model)
+    monkeypatch.setattr("lightning_mbo.files.os.replace", replace)
     with pytest.warns(UserWarning, match="is not kept"):
         trees = BoostedTrees.fitted(values, properties, None, tmp_path)
     assert trees(values).shape == (N,)
