@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 
-from lightning_mbo.checkpoints import read_checkpoint
+from lightning_mbo.checkpoints import checkpoint_bytes, read_checkpoint
 from lightning_mbo.oracles import Oracle
 
 from .base import DesignCallback
@@ -41,6 +39,4 @@ class InitialOracle(DesignCallback):
             checkpoint = read_checkpoint(path)
         convergence = OracleConvergence.__qualname__
         checkpoint["callbacks"] = {convergence: checkpoint["callbacks"][convergence]}
-        file = io.BytesIO()
-        torch.save(checkpoint, file)
-        self.checkpoint = file.getvalue()
+        self.checkpoint = bytes(checkpoint_bytes(checkpoint))

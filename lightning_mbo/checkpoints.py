@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,20 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from lightning_mbo.errors import CheckpointError
 from lightning_mbo.files import replacing
 
+_DIGEST = "digest"
+"""The key of a run's checkpoints that vouches for the others."""
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+
+def read_checkpoint(path: str | Path, of_run: bool = False) -> dict[str, Any]:
     """Load a checkpoint without executing what it contains.
 
+    Args:
+        path: Of the file.
+        of_run: Whether it has to be one that a run of the command line has written.
+
     Raises:
-        CheckpointError: If it is missing, truncated, no checkpoint of a run, or one without sense.
+        CheckpointError: If it is missing, truncated, no checkpoint, changed since it was written,
+            or of weights that are NaN.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,36 +42,57 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     if not (isinstance(checkpoint, dict) and "pytorch-lightning_version" in checkpoint):
         raise CheckpointError(f"{path} is a torch file but not a checkpoint of a run")
-    _check_sense(checkpoint, path)
+    digest = checkpoint.pop(_DIGEST, None)
+    if of_run and digest is None:
+        raise CheckpointError(
+            f"{path} was written by an earlier version of lightning_mbo, or by something else: "
+            "start the run afresh"
+        )
+    if digest is not None and digest != _digest(checkpoint):
+        raise CheckpointError(
+            f"{path} was changed after the run had written it. Take another one from the run's "
+            "checkpoints folder"
+        )
+    _check_weights(checkpoint.get("state_dict"), path)
     return checkpoint
 
 
-def _check_sense(checkpoint: dict[str, Any], path: Path) -> None:
-    """Refuse what can be loaded and is not what a run has written."""
-    callbacks = checkpoint.get("callbacks", {})
-    for name, part in (("state_dict", checkpoint.get("state_dict")), ("callbacks", callbacks)):
-        if not isinstance(part, dict):
-            raise CheckpointError(f"{path} has no {name} as a run has it. Take another checkpoint")
-    for name, state in callbacks.items():
-        if not isinstance(state, dict):
-            raise CheckpointError(
-                f"{path} has {state!r:.40} as the state of {name}. Take another checkpoint"
-            )
-    if not _are_counts(checkpoint.get("loops", {})):
-        raise CheckpointError(f"{path} does not say how far its run is. Take another checkpoint")
-    for name, weights in checkpoint["state_dict"].items():
-        if not isinstance(weights, torch.Tensor):
+def checkpoint_bytes(checkpoint: dict[str, Any]) -> memoryview:
+    """The content of a file that `read_checkpoint` takes for what a run has written."""
+    content = io.BytesIO()
+    torch.save(checkpoint | {_DIGEST: _digest(checkpoint)}, content)
+    return content.getbuffer()
+
+
+def _check_weights(weights: Any, path: Path) -> None:
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"{path} has no state_dict. Take another checkpoint")
+    for name, values in weights.items():
+        if not isinstance(values, torch.Tensor):
             raise CheckpointError(f"{path}: {name} is no tensor. Take another checkpoint")
-        if weights.isnan().any():
+        if values.isnan().any():
             raise CheckpointError(f"{path}: {name} holds NaN. Take another checkpoint")
 
 
-def _are_counts(progress: Any) -> bool:
-    """Whether there is nothing but counts in what the loops have saved, however it is nested."""
-    if isinstance(progress, (dict, list)):
-        parts = progress.values() if isinstance(progress, dict) else progress
-        return all(map(_are_counts, parts))
-    return isinstance(progress, int)
+def _digest(checkpoint: dict[str, Any]) -> str:
+    """Of all that a checkpoint holds, however it is nested."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in _parts(checkpoint):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Buffers that two values have in common only where they are equal."""
+    if isinstance(value, torch.Tensor):
+        yield f"{value.dtype} {tuple(value.shape)}".encode()
+        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    elif isinstance(value, dict | list | tuple):
+        yield f"{type(value).__name__} {len(value)}".encode()
+        for part in value.items() if isinstance(value, dict) else value:
+            yield from _parts(part)
+    else:
+        yield f"{type(value).__name__} {value!r}\0".encode()
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -76,10 +107,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             FileError: If it cannot be written.
         """
         # Not at once into the file: torch's own writer hides why a write has failed.
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
+        content = checkpoint_bytes(checkpoint)
         with replacing(Path(path)) as file:
-            file.write(content.getbuffer())
+            file.write(content)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
@@ -89,4 +119,4 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: As `read_checkpoint`.
         """
-        return read_checkpoint(path)
+        return read_checkpoint(path, of_run=True)

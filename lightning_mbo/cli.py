@@ -313,7 +313,7 @@ class MBOCommandLine(LightningCLI):
         if command == "test":
             config.verbose = False
         if config.ckpt_path is not None:
-            self.checkpoint = read_checkpoint(config.ckpt_path)
+            self.checkpoint = read_checkpoint(config.ckpt_path, of_run=True)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: a checkpoint's hyper-parameters would beat the options, and name classes."""

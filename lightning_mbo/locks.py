@@ -23,15 +23,19 @@ class FolderLock:
     knows no locks, it keeps nobody out. What killed processes have left half written is removed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, otherwise: str) -> None:
         """Take the folder.
+
+        Args:
+            folder: Which.
+            otherwise: What somebody can do who finds it taken and does not want to wait.
 
         Raises:
             ConfigurationError: If another process has it.
             OSError: If there cannot be a file in it.
         """
         self.path = folder / ".lock"
-        self._file = self._locked(folder)
+        self._file = self._locked(folder, otherwise)
         os.ftruncate(self._file, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         owner = f"process {os.getpid()} on {socket.gethostname()} since {since}"
@@ -45,7 +49,7 @@ class FolderLock:
             self.path.unlink()
         os.close(self._file)
 
-    def _locked(self, folder: Path) -> int:
+    def _locked(self, folder: Path, otherwise: str) -> int:
         while True:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
             if sys.platform == "win32":
@@ -56,8 +60,7 @@ class FolderLock:
                 owner = os.pread(file, 1000, 0).decode(errors="replace") or "another process"
                 os.close(file)
                 raise ConfigurationError(
-                    f"{folder} is in use by {owner}: wait for it or end it, or leave out "
-                    "--ckpt_path for a run of its own"
+                    f"{folder} is in use by {owner}: wait for it or end it, or {otherwise}"
                 ) from None
             except OSError:  # a file system without locks
                 return file

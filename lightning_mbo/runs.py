@@ -213,7 +213,7 @@ def _take(folder: Path) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _locks.append(FolderLock(folder))
+        _locks.append(FolderLock(folder, otherwise="leave out --ckpt_path for a run of its own"))
     except OSError as error:
         raise _not_writable(folder, error) from error
 

@@ -18,7 +18,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from lightning_mbo.locks import FolderLock
-FolderLock(Path(sys.argv[1]))
+FolderLock(Path(sys.argv[1]), "go elsewhere")
 print("held", flush=True)
 time.sleep(600)
 """
@@ -31,7 +31,7 @@ def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with pytest.raises(ConfigurationError) as caught:
-            FolderLock(tmp_path)
+            FolderLock(tmp_path, "go elsewhere")
         process.send_signal(signal.SIGKILL)
     assert re.search(
         rf"{tmp_path} is in use by process {process.pid} on \S+ since "
@@ -39,7 +39,7 @@ def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
         str(caught.value),
     )
     (tmp_path / ".0123.partial").write_text("half of what it wrote")
-    lock = FolderLock(tmp_path)
+    lock = FolderLock(tmp_path, "go elsewhere")
     assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     lock.release()
@@ -48,10 +48,10 @@ def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
 
 def test_one_after_the_other(tmp_path: Path) -> None:
     for _ in range(3):
-        FolderLock(tmp_path).release()
-    lock = FolderLock(tmp_path)
+        FolderLock(tmp_path, "go elsewhere").release()
+    lock = FolderLock(tmp_path, "go elsewhere")
     with pytest.raises(ConfigurationError, match="in use"):
-        FolderLock(tmp_path)
+        FolderLock(tmp_path, "go elsewhere")
     lock.release()
 
 
@@ -62,5 +62,5 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / ".lock").symlink_to(theirs)
     with pytest.raises(OSError, match="symbolic link"):
-        FolderLock(folder)
+        FolderLock(folder, "go elsewhere")
     assert theirs.read_text() == "theirs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lightning_mbo.console import say
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import write_text
+from lightning_mbo.locks import FolderLock
 
 
 def benchmark_parser() -> ArgumentParser:
@@ -56,28 +58,41 @@ def benchmark(words: Sequence[str]) -> None:
     plan = Benchmark(**vars(settings))
     fit_options = FitOptions()
     runs = plan.runs(fit_options.plain)
-    results = Results(folder)
-    missing = [run for run in runs if not results.finished(run)]
-    _prepare(missing, fit_options)
-    say(f"{len(runs)} runs, of which {len(runs) - len(missing)} are done; results go to {folder}")
-    write_text(folder / "benchmark.yaml", parser.dump(settings))
-    with BenchmarkProgress(missing) as progress:
-        for run, outcome in _outcomes(missing, results, plan):
-            results.add(run, outcome)
-            progress.advance(run, outcome)
-    write_report(
-        folder,
-        plan,
-        results.rows(runs),
-        results.trajectories(runs),
-        fit_options.data(runs[0].words).property_name,
-    )
+    _prepare(runs, fit_options)
+    with _taken(folder):
+        results = Results(folder)
+        missing = [run for run in runs if not results.finished(run)]
+        num_done = len(runs) - len(missing)
+        say(f"{len(runs)} runs, of which {num_done} are done; results go to {folder}")
+        write_text(folder / "benchmark.yaml", parser.dump(settings))
+        with BenchmarkProgress(missing) as progress:
+            for run, outcome in _outcomes(missing, results, plan):
+                results.add(run, outcome)
+                progress.advance(run, outcome)
+        write_report(
+            folder,
+            plan,
+            results.rows(runs),
+            results.trajectories(runs),
+            fit_options.data(runs[0].words).property_name,
+        )
     failed = [run for run in runs if not results.finished(run)]
     if failed:
         sys.exit(
             f"error: {len(failed)} of {len(runs)} runs failed; the reasons are in "
             f"{results.error_path(failed[0]).parent}. The same command tries them again"
         )
+
+
+@contextmanager
+def _taken(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder, otherwise="give another --output_dir")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], dict[str, str]]:

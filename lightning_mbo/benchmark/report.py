@@ -21,7 +21,7 @@ from lightning_mbo.evaluation import (
 )
 from lightning_mbo.evaluation.comparison import finished
 from lightning_mbo.evaluation.tables import metric_label
-from lightning_mbo.files import write_text
+from lightning_mbo.files import dispensable, write_text
 
 _DRAWN = {"oracle_p80", "ground_truth_p80"}
 
@@ -62,7 +62,9 @@ def write_report(
         if len(grid) < 2:
             _draw_averages(folder, means, arms, grid, property_name)
     if not grid and set(trajectories.columns) >= _DRAWN:
-        draw_trajectories(trajectories, arms, property_name, folder / "trajectories.png")
+        path = folder / "trajectories.png"
+        with dispensable(path):
+            draw_trajectories(trajectories, arms, property_name, path)
     console.print(f"Tables and figures: {folder}", soft_wrap=True, highlight=False)
 
 
@@ -70,11 +72,14 @@ def _draw_averages(
     folder: Path, means: pd.DataFrame, arms: list[str], grid: list[str], property_name: str
 ) -> None:
     if not grid:
-        draw_averages(means, arms, "method", property_name, folder / "averages.png")
+        path = folder / "averages.png"
+        with dispensable(path):
+            draw_averages(means, arms, "method", property_name, path)
         return
     for method, of_method in means.groupby("method", sort=False):
         path = folder / f"averages_{method}.png"
-        draw_averages(of_method, arms, grid[0], property_name, path)
+        with dispensable(path):
+            draw_averages(of_method, arms, grid[0], property_name, path)
 
 
 def _draw_maps(
@@ -86,4 +91,6 @@ def _draw_maps(
         write_text(folder / f"improvement_{metric}.csv", gains.to_csv(index=False))
         for method, of_method in gains.groupby("method", sort=False):
             title = f"{method}, {arms[-1]} − {arms[0]}: {metric_label(metric, property_name)}"
-            draw_heat_map(of_method, grid, title, folder / f"improvement_{metric}_{method}.png")
+            path = folder / f"improvement_{metric}_{method}.png"
+            with dispensable(path):
+                draw_heat_map(of_method, grid, title, path)

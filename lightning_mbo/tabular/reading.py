@@ -21,6 +21,7 @@ from lightning_mbo.tabular.excel_files import EXCEL, read_sheet
 from lightning_mbo.tabular.headers import check_names, column_names, head_of_text, named
 from lightning_mbo.tabular.text_files import (
     WHOLE,
+    check_parquet,
     check_workbook,
     read_text,
     sniffed_separator,
@@ -99,6 +100,7 @@ def read_table(
             raise ConfigurationError("data.header is for text and Excel files: leave it out")
         _check_package(path, "pyarrow")
         with _refusing(path, f"{format_} file"):
+            check_parquet(path)
             table = pd.read_parquet(path, engine="pyarrow")
     else:
         separator = "\t" if format_ in (".tsv", ".tab") else None

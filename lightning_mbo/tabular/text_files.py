@@ -99,6 +99,21 @@ def check_workbook(path: Path) -> None:
             raise ValueError(_TOO_LARGE)
 
 
+def check_parquet(path: Path) -> None:
+    """Refuse a Parquet file that unpacks to more than a table has, by what it says of itself.
+
+    Raises:
+        ValueError: If it does.
+    """
+    from pyarrow.parquet import read_metadata
+
+    metadata = read_metadata(path)
+    packed = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    # An entry that repeats another takes no room in the file, and eight bytes here.
+    if max(packed, 8 * metadata.num_rows * metadata.num_columns) > MOST_UNPACKED:
+        raise ValueError(_TOO_LARGE)
+
+
 def _decoded(content: bytes) -> str:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")

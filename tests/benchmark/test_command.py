@@ -18,6 +18,7 @@ import lightning_mbo.data
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.benchmark.plan import Benchmark
 from lightning_mbo.cli import main
+from lightning_mbo.locks import FolderLock
 
 ROOT = Path(lightning_mbo.data.__file__).parents[2]
 CONFIGS, README = ROOT / "configs", ROOT / "README.md"
@@ -202,3 +203,15 @@ def test_a_table_without_a_truth_needs_held_out_rows(capsys: pytest.CaptureFixtu
     (row,) = pd.read_csv("runs/own/rows.csv").to_dict("records")
     assert math.isfinite(row["held_out_rank_correlation"])
     assert "The best of" not in capsys.readouterr().out
+
+
+def test_two_at_once(words: list[str]) -> None:
+    Path("runs/small").mkdir(parents=True)
+    lock = FolderLock(Path("runs/small"), "")
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    lock.release()
+    assert re.fullmatch(
+        r"error: runs/small is in use by .*: wait for it or end it, or give another --output_dir",
+        str(stop.value.code),
+    )

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import yaml
 
-NUM_ENDINGS = int(os.environ.get("LIGHTNING_MBO_SOAK", "6"))
+NUM_ENDINGS = int(os.environ.get("LIGHTNING_MBO_SOAK", "10"))
 SEED = int(os.environ.get("LIGHTNING_MBO_SOAK_SEED", "0"))
 # Of a signal before its handler is there, a shell has the same status.
 STATUS = {"SIGKILL": {-9}, "SIGTERM": {143, -15}, "SIGINT": {130, -2}, "full disk": {1}}
@@ -35,12 +35,20 @@ SMALL = [
     "--data.batch_size=10",
     "--trainer.log_every_n_steps=1",
 ]
+SAMPLES = ["--search.num_samples=200"]
 RUNS = {
-    "cbas_af": ["--search.num_samples=200"],
-    "rwr_af": ["--search.num_samples=200"],
-    "cma_es_af": ["--search.num_samples=200"],
+    "cbas_af": SAMPLES,
+    "dbas_af": SAMPLES,
+    "rwr_af": SAMPLES,
+    "fb_af": SAMPLES,
+    "cem_pi_af": SAMPLES,
+    "cma_es_af": SAMPLES,
+    "cbas_coms_af": [*SAMPLES, "--model.adversary.num_particles=20"],
     "coms_af": ["--search.num_steps=3", "--model.adversary.num_particles=20"],
 }
+TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+# The runs of one process, one of two, and the benchmark.
+SHARE = -(-NUM_ENDINGS // (len(RUNS) + 2))
 BENCHMARK = {
     "methods": {"CbAS": "cbas.yaml", "RWR": "rwr.yaml"},
     "arms": {"fixed": {"autofocus.enabled": False}, "autofocused": {"autofocus.alpha": 0.2}},
@@ -100,6 +108,24 @@ def check(status: int, output: str, kind: str) -> None:
         assert output.splitlines()[-1].startswith(f"ended by {kind}"), output
 
 
+def rank_one(process: subprocess.Popen[str]) -> int | None:
+    """The second of a run's processes, if it is there."""
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in children:
+            if b"\0LOCAL_RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes() + b"\0":
+                return int(child)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return None
+
+
+def lose_rank(process: subprocess.Popen[str], rank: int) -> None:
+    lost = process.pid if rank == 0 else rank_one(process)
+    if lost is not None and process.poll() is None:
+        os.kill(lost, signal.SIGKILL)
+
+
 def straight(words: list[str]) -> float:
     """Do the whole, and tell how long it takes, in seconds."""
     began = time.monotonic()
@@ -116,7 +142,7 @@ def test_a_run_ends_as_if_nothing_had_happened(name: str) -> None:
     seconds = straight([*words, "--trainer.default_root_dir=straight"])
     whole = Path("straight") / name / "version_0"
     kinds = itertools.cycle(chance.sample(list(STATUS), len(STATUS)))
-    left = -(-NUM_ENDINGS // (len(RUNS) + 1))
+    left = SHARE
     for number in itertools.count():
         again = [*words, f"--trainer.default_root_dir=chain{number}", "--ckpt_path=last"]
         folder = Path(f"chain{number}") / name / "version_0"
@@ -145,6 +171,41 @@ def test_a_run_ends_as_if_nothing_had_happened(name: str) -> None:
             break
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the second process in /proc")
+def test_a_run_that_loses_a_rank_ends_as_if_nothing_had_happened() -> None:
+    chance = random.Random(f"{SEED} ranks")
+    words = ["fit", "--config=cbas_af.yaml", *SMALL, *SAMPLES, *TWO]
+    seconds = straight([*words, "--trainer.default_root_dir=straight"])
+    whole = Path("straight/cbas_af/version_0")
+    ended = 0
+    for chain in itertools.count():
+        again = [*words, f"--trainer.default_root_dir=chain{chain}", "--ckpt_path=last"]
+        for share in itertools.count(1):
+            if ended == SHARE:
+                straight(again)
+                break
+            rank = ended % 2
+            process = command(again)
+            moment = chance.uniform(0.2, 1) * seconds * (0.8 + 0.1 * share)
+            timer = threading.Timer(moment, lose_rank, (process, rank))
+            timer.start()
+            # Both hold the pipe: this waits for the other one's end too.
+            output, _ = process.communicate(timeout=600)
+            timer.cancel()
+            ended += 1
+            assert "Traceback" not in output, output
+            assert process.returncode in ({0, -9} if rank == 0 else {0, 1}), output
+            if process.returncode == 1:
+                assert output.splitlines()[-1].startswith("error: "), output
+            if process.returncode == 0:
+                break
+        for file in ("candidates.csv", "trajectory.csv"):
+            own = Path(f"chain{chain}/cbas_af/version_0", file)
+            assert own.read_bytes() == (whole / file).read_bytes()
+        if ended == SHARE:
+            break
+
+
 def test_a_benchmark_ends_as_if_nothing_had_happened() -> None:
     chance = random.Random(f"{SEED} benchmark")
     Path("small.yaml").write_text(yaml.safe_dump(BENCHMARK))
@@ -152,7 +213,7 @@ def test_a_benchmark_ends_as_if_nothing_had_happened() -> None:
     words.append("--data.held_out_fraction=0.2")
     seconds = straight([*words, "--output_dir=straight"])
     kinds = itertools.cycle(chance.sample(list(STATUS), len(STATUS)))
-    for _ in range(-(-NUM_ENDINGS // (len(RUNS) + 1))):
+    for _ in range(SHARE):
         kind = next(kinds)
         status, output = ended_at_random(words, kind, chance.uniform(0.2, 1) * seconds)
         check(status, output, kind)

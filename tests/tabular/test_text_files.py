@@ -10,6 +10,7 @@ import lzma
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -338,5 +339,17 @@ def test_a_workbook_that_unpacks_without_end_is_refused(
     pd.DataFrame({"a": range(9), "y": range(9)}).to_excel(path, index=False)
     check_workbook(path)
     monkeypatch.setattr(text_files, "MOST_UNPACKED", 1000)
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("values", [[1.0], ["abc" * 100]])
+def test_a_parquet_file_that_unpacks_without_end_is_refused(
+    values: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"a": values * 200, "y": 2.0}).to_parquet(path)
+    assert len(read_table(path)) == 200
+    monkeypatch.setattr(text_files, "MOST_UNPACKED", 3000)
     with pytest.raises(DataError, match="unpacks to more than"):
         read_table(path)
