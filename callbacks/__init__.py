@@ -8,7 +8,7 @@ if __name__ != "lightning_mbo.callbacks":
 
 from .ascent_plane import AscentPlane
 from .ascent_trajectory import AscentTrajectory
-from .base import DesignCallback, DesignIteration, announce
+from .base import DesignCallback, announce
 from .best_samples import BestSamples
 from .candidate_writer import CandidateWriter, candidates_of
 from .design_checkpoint import DesignCheckpoint
@@ -22,7 +22,7 @@ from .pool_search import PoolSearch
 from .progress import DesignProgress
 from .report import Report
 from .scoring import Scoring
-from .search import Search
+from .search import SearchCallback
 from .search_model_update import SearchModelUpdate
 from .search_panels import SearchPanels
 from .summary import Summary
@@ -35,7 +35,6 @@ __all__ = [
     "CandidateWriter",
     "DesignCallback",
     "DesignCheckpoint",
-    "DesignIteration",
     "DesignProgress",
     "GradientAscent",
     "HeldOut",
@@ -45,7 +44,7 @@ __all__ = [
     "PoolSearch",
     "Report",
     "Scoring",
-    "Search",
+    "SearchCallback",
     "SearchModelUpdate",
     "SearchPanels",
     "Summary",

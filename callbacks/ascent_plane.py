@@ -14,9 +14,10 @@ from lightning_mbo.evaluation.figures import read_image
 from lightning_mbo.evaluation.plane import Plane, draw_plane
 from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
+from lightning_mbo.samples import DesignIteration
 from lightning_mbo.space import DesignSpace
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .base import DesignCallback, callback_of, design_data
 from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
 
@@ -52,8 +53,10 @@ class AscentPlane(DesignCallback):
         if search is None or design_data(trainer).space != DesignSpace(torch.Size([2])):
             return
         assert isinstance(oracle, DifferentiableOracle)
-        drawn = torch.linspace(0, search.path.shape[1] - 1, _NUM_PATHS).round().long().unique()
-        segment = oracle.representation.decode(search.path[:, drawn]).double().cpu()
+        drawn = (
+            torch.linspace(0, search.search.path.shape[1] - 1, _NUM_PATHS).round().long().unique()
+        )
+        segment = oracle.representation.decode(search.search.path[:, drawn]).double().cpu()
         # A later segment starts where the one before ended.
         self.paths = segment if self.paths is None else torch.cat([self.paths, segment[1:]])
         if iteration.is_best:
@@ -88,7 +91,7 @@ class AscentPlane(DesignCallback):
 def _plane(data: DesignDataModule, oracle: Oracle, paths: Tensor, candidates: Tensor) -> Plane:
     grid = _grid(data.designs, torch.cat([paths.flatten(0, 1), candidates]))
     nodes = grid.flatten(0, 1)
-    views = {"oracle": oracle.predict(nodes.to(oracle.device))[0].loc.cpu()}
+    views = {"oracle": oracle.predict(nodes.to(oracle.device)).mean.cpu()}
     optimum = None
     if data.ground_truth is not None:
         views = {"ground truth": evaluate_once(data, nodes), **views}

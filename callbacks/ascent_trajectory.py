@@ -13,8 +13,9 @@ from torch import Tensor
 from lightning_mbo.evaluation.figures import draw_ascent, read_image
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
+from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .base import DesignCallback, callback_of, design_data
 from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
 
@@ -44,7 +45,7 @@ class AscentTrajectory(DesignCallback):
             return
         assert isinstance(oracle, DifferentiableOracle)
         # A later segment starts where the one before ended, which has been recorded.
-        path = search.path[1 if self.rows else 0 :]
+        path = search.search.path[1 if self.rows else 0 :]
         ground_truth = _ground_truth(trainer, oracle, path)
         for place, truth in zip(path, ground_truth, strict=True):
             row = {"step": float(len(self.rows)), **_predicted(oracle, place), **truth}

@@ -1,52 +1,18 @@
-"""The hooks of design time, and what is passed through them."""
+"""The hooks of design time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
-from torch import Tensor
 
-from lightning_mbo.algorithms import JudgedDesigns
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.search_models import SearchModel
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import DesignIteration
 
 T = TypeVar("T")
-
-
-@dataclass
-class DesignIteration:
-    """One step of the search, as it is announced when the search has moved.
-
-    Attributes:
-        number: t, from 0.
-        samples: What the search has come to and what the oracle says of it.
-        threshold: γ_t, in the property's units.
-        candidate_threshold: The least oracle mean of a candidate.
-        search_model: The updated search model, p_θ; None for a search without densities.
-        training_distribution: p_0; None likewise.
-        log_ratios: log p_θ - log p_0 of the training designs, shape ``(n,)``; None likewise.
-        metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
-        is_best: Whether the search's rule prefers it to all before; set before it is announced.
-    """
-
-    number: int
-    samples: JudgedDesigns
-    threshold: float
-    candidate_threshold: float
-    search_model: SearchModel | None = None
-    training_distribution: SearchModel | None = None
-    log_ratios: Tensor | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    is_best: bool = False
-
-    @property
-    def candidates(self) -> Tensor:
-        """Which samples are at or above the candidates' threshold, bool, shape ``(m,)``."""
-        return self.samples.prediction.loc >= self.candidate_threshold
 
 
 class DesignCallback(pl.Callback):
@@ -99,3 +65,8 @@ def design_data(trainer: pl.Trainer) -> DesignDataModule:
     if not isinstance(data, DesignDataModule):
         raise ConfigurationError("a design run needs fit(model, datamodule=a DesignDataModule)")
     return data
+
+
+def problem_of(trainer: pl.Trainer) -> DesignProblem:
+    """What the trainer's run is to design."""
+    return design_data(trainer).problem

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from lightning_mbo.algorithms import JudgedDesigns
 from lightning_mbo.evaluation.scores import score
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.samples import DesignIteration, JudgedDesigns
 
-from .base import DesignCallback, DesignIteration, design_data
+from .base import DesignCallback, design_data
 from .scoring import evaluate_once
 from .search import search_of
 
@@ -42,6 +42,6 @@ class BestSamples(DesignCallback):
         data, search = design_data(trainer), search_of(trainer)
         if data.ground_truth is None or self.samples is None or search is None:
             return
-        designs, means = self.samples.designs, self.samples.prediction.loc
+        designs, means = self.samples.designs, self.samples.prediction.mean
         values = evaluate_once(data, designs)
-        self.scores = score(data, designs, means, values, search.candidate_quantile)
+        self.scores = score(data, designs, means, values, search.search.candidate_quantile)

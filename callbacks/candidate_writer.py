@@ -10,9 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
-from torch.distributions import Normal
 
-from lightning_mbo.algorithms import JudgedDesigns, Samples
 from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.batch import handed_out
 from lightning_mbo.console import say
@@ -20,15 +18,17 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.evaluation.candidates import candidate_table
+from lightning_mbo.evidence.intervals import intervals
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.samples import DesignIteration, JudgedDesigns, Prediction, Samples
 from lightning_mbo.search_models import Draws
+from lightning_mbo.searches import Search
 from lightning_mbo.spreadsheets import csv_text
 from lightning_mbo.tabular.pool import Pool
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
-from .held_out import intervals
-from .search import Search, search_of
+from .base import DesignCallback, callback_of, design_data
+from .search import search_of
 
 _NUM_PREDICTED = 100
 _SAMPLES_PER_CANDIDATE = 20
@@ -92,6 +92,7 @@ class CandidateWriter(DesignCallback):
         """
         self.predicted = None
         if stage == "predict":
+            assert isinstance(oracle, Oracle)
             search, data = _needed_search(trainer), design_data(trainer)
             pool = search.pool if self.listed is None else data.read_pool(self.listed)
             self._pool = pool
@@ -99,13 +100,14 @@ class CandidateWriter(DesignCallback):
 
             def draw() -> Tensor:
                 if pool is None:
-                    self._draws = search.more_samples(max(least, len(search.last_samples())))
+                    number = max(least, len(search.last_samples(oracle)))
+                    self._draws = search.more_samples(oracle, number)
                 else:
                     self._draws = Draws(pool.designs, pool.designs, 1.0)
                 return self._draws.designs
 
             data.predict_designs = draw
-            self._predictions: list[tuple[Tensor, Normal]] = []
+            self._predictions: list[tuple[Tensor, Prediction]] = []
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -115,7 +117,7 @@ class CandidateWriter(DesignCallback):
             return
         data, search = design_data(trainer), _needed_search(trainer)
         samples = self._enough(data, search, oracle, iteration.samples)
-        means = samples.prediction.loc
+        means = samples.prediction.mean
         candidates = means >= iteration.candidate_threshold
         order = self._chosen(data, samples.designs, means, candidates, self.num_candidates)
         if self.num_candidates is None:
@@ -135,7 +137,11 @@ class CandidateWriter(DesignCallback):
             densities = search.log_densities(samples.drawn)
         figures = {name: values[order] for name, values in (figures | densities).items()}
         figures |= intervals(
-            data, oracle, _rows(samples.prediction, order), *_log_ratios(search, figures)
+            data.problem,
+            samples.prediction[order],
+            iteration.held_out,
+            iteration.held_out_log_ratios,
+            _log_ratios(figures),
         )
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
@@ -153,13 +159,13 @@ class CandidateWriter(DesignCallback):
         self,
         trainer: pl.Trainer,
         oracle: pl.LightningModule,
-        outputs: tuple[Normal, Tensor],
+        outputs: Prediction,
         batch: Tensor,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Collect what the oracle says of the new designs."""
-        self._predictions.append((batch, outputs[0]))
+        self._predictions.append((batch, outputs))
 
     def on_predict_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write a batch of the new designs to a new file."""
@@ -168,8 +174,8 @@ class CandidateWriter(DesignCallback):
         assert isinstance(oracle, Oracle)
         search, data, pool = _needed_search(trainer), design_data(trainer), self._pool
         designs = torch.cat([batch for batch, _ in self._predictions])
-        means = torch.cat([prediction.loc for _, prediction in self._predictions])
-        stds = torch.cat([prediction.scale for _, prediction in self._predictions])
+        judged = Prediction.joined([prediction for _, prediction in self._predictions])
+        means = judged.mean
         number = self.num_candidates
         if pool is None:
             candidates = means >= means.nanquantile(search.candidate_quantile)
@@ -179,20 +185,38 @@ class CandidateWriter(DesignCallback):
         order = self._chosen(data, designs, means, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
-        prediction = _rows(Normal(means, stds, validate_args=False), order)
-        figures = _figures(prediction, search.present_threshold)
+        prediction = judged[order]
+        figures = _figures(prediction, search.threshold)
         drawn = self._draws.drawn.to(designs.device)
         figures |= search.log_densities(drawn[order])
-        held_out_log_ratios, log_ratios = _log_ratios(search, figures)
-        if pool is not None:
-            # Nobody has drawn them: of one on a bound or a step, of all that would become it.
-            log_ratios = search.log_ratios_of(data, designs)
-        figures |= intervals(data, oracle, prediction, held_out_log_ratios, log_ratios)
+        figures |= self._intervals(data, search, oracle, designs, prediction, figures)
         table = self.predicted = _table(data, pool, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
             write_text(path, csv_text(table, self.escape_formulas))
             say(f"{len(table)} candidates written to {path}")
+
+    def _intervals(
+        self,
+        data: DesignDataModule,
+        search: Search,
+        oracle: Oracle,
+        designs: Tensor,
+        prediction: Prediction,
+        figures: dict[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Those of designs that no design iteration has the evidence of."""
+        evidence = data.problem.evidence.designs.to(prediction.mean.device)
+        if len(evidence) == 0:
+            return {}
+        held_out_log_ratios, log_ratios = None, _log_ratios(figures)
+        if search.densities is not None and search.ratio is not None:
+            held_out_log_ratios = search.ratio.of_held_out(*search.densities)
+            if self._pool is not None:
+                # Nobody has drawn them: of one on a bound or a step, of all that would become it.
+                log_ratios = search.ratio.of_designs(designs, *search.densities)
+        held_out = oracle.predict(evidence)
+        return intervals(data.problem, prediction, held_out, held_out_log_ratios, log_ratios)
 
     def _chosen(
         self,
@@ -212,7 +236,7 @@ class CandidateWriter(DesignCallback):
         if search.num_wanted is None:
             return samples
         wanted = self.num_candidates or search.num_wanted
-        further = search.further_samples()
+        further = search.further_samples(oracle)
         while (found := self._count(data, samples)) < wanted:
             draws = next(further, None)
             if draws is None:
@@ -222,12 +246,12 @@ class CandidateWriter(DesignCallback):
                 )
                 break
             samples = samples.with_further(
-                JudgedDesigns(draws.designs, *oracle.predict(draws.designs), draws.drawn)
+                JudgedDesigns(draws.designs, oracle.predict(draws.designs), draws.drawn)
             )
         return samples
 
     def _count(self, data: DesignDataModule, samples: JudgedDesigns) -> int:
-        designs = samples.designs[~samples.prediction.loc.isnan()]
+        designs = samples.designs[~samples.prediction.mean.isnan()]
         designs = designs[first_occurrences(designs)]
         known = 0 if self.keep_known else int(are_among(designs, data.known_designs).sum())
         return len(designs) - known
@@ -255,29 +279,22 @@ def _needed_search(trainer: pl.Trainer) -> Search:
     search = search_of(trainer)
     if search is None:
         raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
-    return search
+    return search.search
 
 
-def _rows(prediction: Normal, rows: Tensor) -> Normal:
-    return Normal(prediction.loc[rows], prediction.scale[rows], validate_args=False)
-
-
-def _figures(prediction: Normal, threshold: Tensor) -> dict[str, Tensor]:
+def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:
     return {
-        "oracle_mean": prediction.loc,
-        "oracle_std": prediction.scale,
+        "oracle_mean": prediction.mean,
+        "oracle_std": prediction.std,
         "probability_above_threshold": log_survival(threshold, prediction).exp(),
     }
 
 
-def _log_ratios(
-    search: Search, figures: dict[str, Tensor]
-) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """Of the held-out designs, and of those with these figures; None without densities."""
-    held_out = search.held_out_log_ratios()
-    if held_out is None:
-        return None, None
-    return held_out, (figures["log_prob_search_model"] - figures["log_prob_training_distribution"])
+def _log_ratios(figures: dict[str, Tensor]) -> Tensor | None:
+    """Of those with these figures; None without densities."""
+    if "log_prob_search_model" not in figures:
+        return None
+    return figures["log_prob_search_model"] - figures["log_prob_training_distribution"]
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:
@@ -296,7 +313,7 @@ def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:
     if writer.designs is None:
         raise ConfigurationError("there are no candidates yet: the first oracle fit is unfinished")
     search = search_of(trainer)
-    pool = None if search is None else search.pool
+    pool = None if search is None else search.search.pool
     return _table(design_data(trainer), pool, writer.designs, writer.figures)
 
 

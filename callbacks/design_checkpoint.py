@@ -11,9 +11,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_mbo.distributed import rank
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, DesignIteration
-from .search import SELECTED_BY, search_of
+from .base import DesignCallback
+from .search import search_of
 
 
 class DesignCheckpoint(ModelCheckpoint, DesignCallback):
@@ -59,7 +60,7 @@ class DesignCheckpoint(ModelCheckpoint, DesignCallback):
         """Follow the search's rule of choice."""
         search = search_of(trainer)
         if self.monitor is None and search is not None:
-            self.monitor = f"design/{SELECTED_BY[search.select]}"
+            self.monitor = f"design/{search.selector.metric}"
         super().setup(trainer, pl_module, stage)
 
     def on_search_model_update(

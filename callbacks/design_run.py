@@ -14,14 +14,14 @@ from .importance_weighting import ImportanceWeighting
 from .oracle_convergence import OracleConvergence
 from .report import Report
 from .scoring import Scoring
-from .search import Search
+from .search import SearchCallback
 from .search_panels import SearchPanels
 from .summary import Summary
 from .trajectory import Trajectory
 
 
 def design_callbacks(
-    search: Search,
+    search: SearchCallback,
     autofocus: ImportanceWeighting | None = None,
     convergence: OracleConvergence | None = None,
     num_candidates: int | None = None,

@@ -8,8 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .base import DesignCallback, callback_of, design_data, problem_of
 from .oracle_convergence import OracleConvergence
 from .search import search_of
 from .summary import best_label, console
@@ -60,7 +61,7 @@ class DesignProgress(ProgressBar, DesignCallback):
                 auto_refresh=False,
             )
             self._progress.add_task(
-                "fitting the oracle", total=search.num_iterations, completed=search.num_done
+                "fitting the oracle", total=search.num_iterations, completed=search.search.num_done
             )
             self._progress.start()
 
@@ -68,11 +69,11 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Show how the oracle fit goes."""
         assert isinstance(pl_module, Oracle)
         convergence = callback_of(trainer, OracleConvergence)
-        fitting = design_data(trainer).fitting
+        fitting = design_data(trainer).fits.fitting
         if self._progress and convergence and fitting:
             loss = pl_module.validation_losses.mean().item()
             self._show(
-                f"{self._latest}oracle fit: epoch {convergence.num_epochs}, "
+                f"{self._latest}oracle fit: epoch {convergence.rule.num_epochs}, "
                 f"validation loss {loss:.3f}"
             )
 
@@ -82,9 +83,10 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Advance by one design iteration."""
         if not self._enabled:
             return
-        sign = design_data(trainer).sign
-        percentile = 80 if sign > 0 else 20
-        line = f"oracle's {percentile}th percentile {sign * iteration.metrics['oracle_p80']:.4g}"
+        sought = problem_of(trainer).property
+        percentile = 80 if sought.sign > 0 else 20
+        promise = sought.measured(iteration.metrics["oracle_p80"])
+        line = f"oracle's {percentile}th percentile {promise:.4g}"
         if "alpha" in iteration.metrics:
             line += f", alpha {iteration.metrics['alpha']:.2g}"
         elif "effective_sample_size" in iteration.metrics:

@@ -9,10 +9,11 @@ import torch
 
 from lightning_mbo.evaluation.report import Evidence, render
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
-from lightning_mbo.importance import effective_sample_size, importance_weights, log_density_ratios
+from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .base import DesignCallback, callback_of, design_data, problem_of
 from .candidate_writer import CandidateWriter
 from .search import search_of
 
@@ -38,27 +39,26 @@ class Report(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Record one iteration."""
-        data, search = design_data(trainer), search_of(trainer)
+        problem = problem_of(trainer)
         row = {"design_iteration": float(iteration.number), **iteration.metrics}
-        if search is not None and search.densities is not None:
-            log_ratios = log_density_ratios(*search.densities, search.training_rows)
-            weights = importance_weights(log_ratios, alpha=1.0)
+        if iteration.sampled_log_ratios is not None:
+            weights = importance_weights(iteration.sampled_log_ratios, alpha=1.0)
             row["overlap"] = effective_sample_size(weights).item()
         self.iterations.append(row)
         if not iteration.is_best:
             return
-        has_held_out = len(data.held_out_designs) > 0
-        some = data.designs[:: -(-len(data.designs) // _MOST_OTHERS)]
-        others = data.held_out_designs if has_held_out else some
-        prediction, disagreement = oracle.predict(others)
-        on_candidates = iteration.samples.disagreement[iteration.candidates]
+        others = iteration.held_out
+        if others is None:
+            designs = problem.training.designs
+            others = oracle.predict(designs[:: -(-len(designs) // _MOST_OTHERS)])
+        on_candidates = iteration.samples.prediction.epistemic_std[iteration.candidates]
         self.disagreement = {
             "candidates": on_candidates.mean().item(),
-            "others": disagreement.mean().item(),
+            "others": others.epistemic_std.mean().item(),
         }
-        if has_held_out:
-            prediction = data.label_distribution(prediction)
-            self.held_out = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}
+        if iteration.held_out is not None:
+            of_labels = problem.evidence.label_prediction(iteration.held_out)
+            self.held_out = {"mean": of_labels.mean.cpu(), "std": of_labels.std.cpu()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write the page, if there are candidates; a run that has them does not fail for it."""
@@ -77,7 +77,7 @@ class Report(DesignCallback):
                 figures=writer.figures,
                 iterations=self.iterations,
                 chosen=writer.iteration,
-                select=search.select,
+                select=search.selector.rule,
                 disagreement=self.disagreement,
                 held_out=self.held_out,
                 configs=configs,

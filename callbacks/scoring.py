@@ -8,7 +8,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.distributions import Normal
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import on_rank_zero
@@ -16,9 +15,9 @@ from lightning_mbo.evaluation.scores import score
 from lightning_mbo.evaluation.tables import heading
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.search_models import Quadrature
+from lightning_mbo.samples import DesignIteration, Prediction
 
-from .base import DesignCallback, DesignIteration, design_data
+from .base import DesignCallback, design_data
 from .search import search_of
 
 
@@ -38,14 +37,14 @@ class Scoring(DesignCallback):
     ) -> None:
         """Add the ground truth's 80th percentile over the samples, and the candidates' figures.
 
-        Of a `Quadrature`, also its expectation under the updated search model.
+        Of a search model with nodes, also its expectation under the updated search model.
         """
         data = design_data(trainer)
         if data.ground_truth is None:
             return
-        if isinstance(iteration.search_model, Quadrature):
-            at_nodes = evaluate_once(data, iteration.search_model.nodes)
-            expected = iteration.search_model.expectation(at_nodes)
+        model = iteration.search_model
+        if model is not None and model.has_nodes:
+            expected = model.expectation(evaluate_once(data, model.nodes))
             iteration.metrics["expected_ground_truth"] = expected.item()
         values = evaluate_once(data, iteration.samples.designs)
         candidates = values[iteration.candidates]
@@ -67,7 +66,7 @@ class Scoring(DesignCallback):
         self,
         trainer: pl.Trainer,
         oracle: pl.LightningModule,
-        outputs: Normal,  # type: ignore[override]
+        outputs: Prediction,  # type: ignore[override]
         batch: Tensor,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -75,7 +74,7 @@ class Scoring(DesignCallback):
         """Evaluate a batch of samples."""
         data = design_data(trainer)
         if data.ground_truth is not None:
-            judged = batch, outputs.loc, evaluate_once(data, batch)
+            judged = batch, outputs.mean, evaluate_once(data, batch)
             self._tested[dataloader_idx].append(judged)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -88,7 +87,7 @@ class Scoring(DesignCallback):
             return
         rows = []
         search = search_of(trainer)
-        quantiles = search.candidate_quantile if search else 0.0, 0.0
+        quantiles = search.search.candidate_quantile if search else 0.0, 0.0
         for parts, quantile in zip(self._tested, quantiles, strict=True):
             designs, means, values = (torch.cat(column) for column in zip(*parts, strict=True))
             rows.append(score(data, designs, means, values, quantile))

@@ -5,23 +5,24 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.distributions import Normal
 
-from lightning_mbo.algorithms import Algorithm, Samples
+from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evaluation.figures import read_image
 from lightning_mbo.evaluation.panels import Panel, Problem, draw_panels
 from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.search_models import Quadrature
+from lightning_mbo.samples import DesignIteration, Prediction, Samples
+from lightning_mbo.search_models import SearchModel
+from lightning_mbo.searches.sampling import reweighed
 
-from .base import DesignCallback, DesignIteration, callback_of, design_data
+from .base import DesignCallback, callback_of, design_data, problem_of
 from .importance_weighting import ImportanceWeighting
 from .scoring import evaluate_once
 from .search_model_update import SearchModelUpdate
@@ -30,7 +31,7 @@ _FIXED, _RETRAINED, _AUTOFOCUSED = "without autofocusing", "retrained", "with au
 
 
 class SearchPanels(DesignCallback):
-    """Draws the search of a `Quadrature` before, half-way and after; of other models nothing.
+    """Draws a search whose model has nodes before, half-way and after; of others nothing.
 
     Acts on `on_search_model_update`, where it keeps what is to be drawn, and at the end of the
     run, when it draws `search.png`. Beside the run it searches with the run's first oracle
@@ -43,16 +44,18 @@ class SearchPanels(DesignCallback):
     def __init__(self) -> None:
         """Start without panels."""
         self.panels: dict[str, dict[int, Panel]] = {}
-        self._second: _FixedOracleSearch | None = None
+        self._second: _SecondSearch | None = None
+        self._original: Prediction | None = None
         self._half_way = 0
         self._weights = torch.empty(0)
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Prepare the second search."""
-        search = callback_of(trainer, SearchModelUpdate)
-        if search and isinstance(search.search_model, Quadrature) and self._second is None:
-            self._second = _FixedOracleSearch(search.algorithm, search.search_model)
-            self._half_way = search.num_iterations // 2
+        callback = callback_of(trainer, SearchModelUpdate)
+        if callback and callback.search.search_model.has_nodes and self._second is None:
+            search = callback.search
+            self._second = _SecondSearch(*copy.deepcopy((search.algorithm, search.search_model)))
+            self._half_way = callback.num_iterations // 2
 
     def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Note what the oracle is fitted with; when it is drawn, the data may have new weights."""
@@ -68,17 +71,25 @@ class SearchPanels(DesignCallback):
         assert iteration.search_model is not None
         assert iteration.training_distribution is not None
         nodes = second.search_model.nodes
-        prediction, _ = oracle.predict(nodes)
-        second.update(
-            prediction,
+        prediction = oracle.predict(nodes)
+        self._original = self._original or prediction
+        model = second.search_model
+        judged = Samples(
+            nodes,
+            self._original,
+            nodes,
+            model.log_prob(nodes),
             iteration.training_distribution.log_prob(nodes),
-            design_data(trainer).feasible(nodes),
         )
-        panels = {_FIXED: second.panel(torch.ones_like(self._weights))}
+        feasible = problem_of(trainer).is_feasible(nodes)
+        reweighed(model, second.algorithm, judged, feasible)
+        threshold = second.algorithm.threshold.item()
+        equal = torch.ones_like(self._weights)
+        panels = {_FIXED: _panel(equal, self._original, model.log_prob(nodes), threshold)}
         weighting = callback_of(trainer, ImportanceWeighting)
-        if weighting and weighting.enabled:
+        if weighting and weighting.rule.enabled:
             log_density = iteration.search_model.log_prob(nodes)
-            name = _RETRAINED if weighting.alpha == 0 else _AUTOFOCUSED
+            name = _RETRAINED if weighting.rule.alpha == 0 else _AUTOFOCUSED
             panels[name] = _panel(self._weights, prediction, log_density, iteration.threshold)
         for name, panel in panels.items():
             kept = self.panels.setdefault(name, {})
@@ -89,14 +100,14 @@ class SearchPanels(DesignCallback):
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw `search.png`."""
         search, second = callback_of(trainer, SearchModelUpdate), self._second
-        if not (self.panels and search and second and second.oracle):
+        if not (self.panels and search and second and self._original):
             return
         data, nodes = design_data(trainer), second.search_model.nodes
-        log_p_0 = search.training_distribution.log_prob(nodes)
+        log_p_0 = search.search.training_distribution.log_prob(nodes)
         problem = _problem(data, nodes, log_p_0)
         if not writes_files(trainer):
             return
-        start = _panel(torch.ones_like(data.weights), second.oracle, log_p_0, -math.inf)
+        start = _panel(torch.ones_like(data.weights), self._original, log_p_0, -math.inf)
         rows = {
             name: {
                 num_done: replace(panel, density=_per_unit(panel.density, problem.positions))
@@ -110,7 +121,10 @@ class SearchPanels(DesignCallback):
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     logger.experiment.add_image(
-                        "design/search", read_image(path), search.num_done - 1, dataformats="HWC"
+                        "design/search",
+                        read_image(path),
+                        search.search.num_done - 1,
+                        dataformats="HWC",
                     )
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,72 +135,39 @@ class SearchPanels(DesignCallback):
             name: {num_done: asdict(panel) for num_done, panel in kept.items()}
             for name, kept in self.panels.items()
         }
-        return {"panels": panels, "second_search": self._second.state_dict()}
+        original = self._original
+        return {
+            "panels": panels,
+            "algorithm": self._second.algorithm.state_dict(),
+            "search_model": self._second.search_model.state_dict(),
+            "original": original and asdict(original),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with both."""
         if self._second is None:
             return
-        self._second.load_state_dict(state_dict["second_search"])
+        self._second.algorithm.load_state_dict(state_dict["algorithm"])
+        self._second.search_model.load_state_dict(state_dict["search_model"])
+        if state_dict["original"]:
+            # What a checkpoint holds is the CPU's.
+            device = self._second.search_model.nodes.device
+            self._original = Prediction(**state_dict["original"]).to(device)
         self.panels = {
             name: {num_done: Panel(**panel) for num_done, panel in kept.items()}
             for name, kept in state_dict["panels"].items()
         }
 
 
-class _FixedOracleSearch:
-    """A search with one oracle throughout."""
+class _SecondSearch(NamedTuple):
+    """What goes on beside the run's own search."""
 
-    def __init__(self, algorithm: Algorithm, search_model: Quadrature) -> None:
-        """Start from copies of both."""
-        self.algorithm = copy.deepcopy(algorithm)
-        self.search_model = copy.deepcopy(search_model)
-        self.oracle: Normal | None = None
-
-    def update(self, oracle: Normal, log_prob_training: Tensor, feasible: Tensor) -> None:
-        """Do one design iteration.
-
-        Args:
-            oracle: Its view of the nodes, batch shape ``(m,)``. The first one is used ever after.
-            log_prob_training: log p_0 there, shape ``(m,)``.
-            feasible: Which of them meet the constraints, bool, shape ``(m,)``.
-        """
-        self.oracle = self.oracle or oracle
-        model = self.search_model
-        agreement = torch.zeros_like(log_prob_training)
-        nodes = model.nodes
-        samples = Samples(
-            nodes, self.oracle, agreement, nodes, model.log_density, log_prob_training
-        )
-        log_weights = self.algorithm.log_weights(samples)
-        model.reweigh(log_weights.masked_fill(~feasible, -torch.inf))
-
-    def panel(self, weights: Tensor) -> Panel:
-        """Its present state; `weights` are those of the oracle's fit, shape ``(n,)``."""
-        assert self.oracle is not None
-        threshold = self.algorithm.threshold.item()
-        return _panel(weights, self.oracle, self.search_model.log_density, threshold)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next design iteration depends on."""
-        return {
-            "algorithm": self.algorithm.state_dict(),
-            "search_model": self.search_model.state_dict(),
-            "oracle": self.oracle and [self.oracle.loc, self.oracle.scale],
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after the last design iteration."""
-        self.algorithm.load_state_dict(state_dict["algorithm"])
-        self.search_model.load_state_dict(state_dict["search_model"])
-        if state_dict["oracle"]:
-            # What a checkpoint holds is the CPU's.
-            mean, std = (part.to(self.search_model.grid) for part in state_dict["oracle"])
-            self.oracle = Normal(mean, std, validate_args=False)
+    algorithm: Algorithm
+    search_model: SearchModel
 
 
-def _panel(weights: Tensor, oracle: Normal, log_density: Tensor, threshold: float) -> Panel:
-    mean, std, density = oracle.loc.cpu(), oracle.scale.cpu(), log_density.exp().cpu()
+def _panel(weights: Tensor, oracle: Prediction, log_density: Tensor, threshold: float) -> Panel:
+    mean, std, density = oracle.mean.cpu(), oracle.std.cpu(), log_density.exp().cpu()
     return Panel(weights, mean, std, density, threshold)
 
 

@@ -19,7 +19,7 @@ from lightning_mbo.files import run_folder, writes_files
 
 from .base import DesignCallback, callback_of, design_data
 from .candidate_writer import CandidateWriter
-from .search import Search, search_of
+from .search import SearchCallback, search_of
 
 _NUM_SHOWN = 5
 _WIDTH = 120
@@ -27,10 +27,6 @@ _WIDTH = 120
 
 _WIDEST_COLUMN = 32
 _BETWEEN_COLUMNS = 3
-_RULES = {
-    "promise": "the greatest promise of the oracle",
-    "held_out_likelihood": "the greatest likelihood of the held-out designs",
-}
 
 
 class Summary(DesignCallback):
@@ -56,7 +52,7 @@ class Summary(DesignCallback):
             return
         self._console = console()
         elapsed = time.monotonic() - self._started
-        self._print(f"\n{search.num_done} design iterations in {elapsed:.0f} s.")
+        self._print(f"\n{search.search.num_done} design iterations in {elapsed:.0f} s.")
         if writer.designs is None:
             self._print("There are no candidates yet: the first oracle fit was not finished.")
             return
@@ -69,8 +65,8 @@ class Summary(DesignCallback):
             place = "candidates.csv" if writes_files(trainer) else "candidates_of(trainer)"
             self._print(f"{left:,} more {'column is' if left == 1 else 'columns are'} in {place}.")
         best = f"Best training label: {best_label(data):.4g}."
-        if search.pool is None:
-            chosen = f"Chosen: design iteration {writer.iteration}, by {_RULES[search.select]}."
+        if search.search.pool is None:
+            chosen = f"Chosen: design iteration {writer.iteration}, by {search.selector.label}."
             self._print(f"{chosen} {best}")
             self._print(
                 "The predictions are the oracle's own, made far from its data: make a few "
@@ -82,16 +78,19 @@ class Summary(DesignCallback):
             self._print_files(trainer, run_folder(trainer))
 
     def _print_candidates(
-        self, data: DesignDataModule, search: Search, writer: CandidateWriter
+        self, data: DesignDataModule, search: SearchCallback, writer: CandidateWriter
     ) -> int:
         """Print the best, and count the columns for which there was no room."""
         assert writer.designs is not None
         total, designs = len(writer.designs), writer.designs[:_NUM_SHOWN]
-        own = data.to_user_units(designs) if search.pool is None else search.pool.rows_of(designs)
+        pool = search.search.pool
+        own = data.to_user_units(designs) if pool is None else pool.rows_of(designs)
         shown = pd.DataFrame(
             {
                 "rank": range(1, len(designs) + 1),
-                "predicted": _figures(data.sign * writer.figures["oracle_mean"][:_NUM_SHOWN]),
+                "predicted": _figures(
+                    data.problem.property.measured(writer.figures["oracle_mean"][:_NUM_SHOWN])
+                ),
                 "± std": _figures(writer.figures["oracle_std"][:_NUM_SHOWN]),
             }
         ).astype(str)
@@ -136,7 +135,7 @@ def console() -> Console:
 
 def best_label(data: DesignDataModule) -> float:
     """The best training label, in the user's units."""
-    return data.sign * data.properties.max().item()
+    return data.problem.property.measured(data.properties.max().item())
 
 
 def _texts(known: pd.DataFrame) -> pd.DataFrame:

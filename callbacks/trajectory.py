@@ -11,8 +11,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from lightning_mbo.evaluation.figures import draw_trajectory, read_image
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, DesignIteration, callbacks_of, design_data
+from .base import DesignCallback, callbacks_of, design_data
 from .importance_weighting import ImportanceWeighting
 
 _CHARTS = {
@@ -104,12 +105,12 @@ class Trajectory(DesignCallback):
         self, trainer: pl.Trainer, logger: TensorBoardLogger, iteration: DesignIteration
     ) -> None:
         board = logger.experiment
-        means = iteration.samples.prediction.loc
+        means = iteration.samples.prediction.mean
         means = means[means.isfinite()].clamp(-_MOST_DRAWN, _MOST_DRAWN)
         if len(means):
             board.add_histogram("design/oracle_means", means, iteration.number)
         for callback in callbacks_of(trainer, ImportanceWeighting):
-            if callback.weights is not None:
+            if callback.rule.weights is not None:
                 # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
-                logarithms = callback.weights.clamp(min=1e-10).log10()
+                logarithms = callback.rule.weights.clamp(min=1e-10).log10()
                 board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)

@@ -21,7 +21,7 @@ from lightning_mbo.config_files import read_config
 from lightning_mbo.console import LOST, quieten, say, spare_output
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.endings import SIGNALS, HearSignals, is_loss_of_process, last_words
-from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError, one_line
+from lightning_mbo.errors import ConfigurationError, FileError, one_line
 from lightning_mbo.files import disk_error, run_folder, unused_path, write_text
 from lightning_mbo.mistakes import check_nulls, checkpoints_mistake, explained, users_mistake
 from lightning_mbo.oracles import Oracle
@@ -44,7 +44,7 @@ _DEFAULT_CLASSES: dict[str, dict[str, Any]] = {
     "search": {"class_path": "lightning_mbo.callbacks.SearchModelUpdate"},
 }
 
-_GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.Search}
+_GROUPS = {"model": Oracle, "data": DesignDataModule, "search": callbacks.SearchCallback}
 
 _CLASSES = {
     "trainer": pl.Trainer,
@@ -246,7 +246,7 @@ class MBOCommandLine(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The groups that are this project's own."""
-        parser.add_lightning_class_args(callbacks.Search, "search", subclass_mode=True)
+        parser.add_lightning_class_args(callbacks.SearchCallback, "search", subclass_mode=True)
         parser.add_lightning_class_args(callbacks.ImportanceWeighting, "autofocus")
         parser.add_lightning_class_args(callbacks.OracleConvergence, "convergence")
         parser.set_defaults(
@@ -362,11 +362,10 @@ class MBOCommandLine(LightningCLI):
         if self.run is None:
             return
         search = callbacks.search.search_of(self.trainer)
-        state = self.checkpoint.get("callbacks", {}).get(search.state_key, {})
-        done = state.get("num_done", 0)
-        if not isinstance(done, int):
-            raise CheckpointError(f"the checkpoint has {done!r:.40} design iterations")
-        finished = state.get("exhausted", False) or done >= search.num_iterations
+        saved = self.checkpoint.get("callbacks", {}).get(search.state_key)
+        state = saved["search"]["_extra_state"] if saved else {"num_done": 0, "exhausted": False}
+        done = state["num_done"]
+        finished = state["exhausted"] or done >= search.num_iterations
         if finished and self.run.ended_after(done):
             more = ". To go on, give a greater --search.num_iterations"
             say(
@@ -387,15 +386,16 @@ class MBOCommandLine(LightningCLI):
             return
         if search.finished:
             if self.trainer.is_global_zero:
-                self.run.note_end(search.num_done)
+                self.run.note_end(search.search.num_done)
             return
         stop = f"the trainer has stopped before the end{_limits(self._get(self.config, 'trainer'))}"
-        if search.num_done == 0:
+        done = search.search.num_done
+        if done == 0:
             raise ConfigurationError(
                 f"{stop}, and before the first design iteration: there are no candidates"
             )
         say(
-            f"{stop[0].upper()}{stop[1:]}: {search.num_done} of {search.num_iterations} design "
+            f"{stop[0].upper()}{stop[1:]}: {done} of {search.num_iterations} design "
             "iterations are done. With --ckpt_path last and without the limit the run goes on"
         )
 

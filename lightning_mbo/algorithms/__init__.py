@@ -1,7 +1,7 @@
 """Search algorithms: how the oracle's view of samples becomes weights for the search model."""
 
 from lightning_mbo.algorithms.annealed_cbas import AnnealedCbAS
-from lightning_mbo.algorithms.base import Algorithm, JudgedDesigns, Samples
+from lightning_mbo.algorithms.base import Algorithm
 from lightning_mbo.algorithms.cbas import CbAS
 from lightning_mbo.algorithms.cem_pi import CEMPI
 from lightning_mbo.algorithms.cma_es import CMAES
@@ -18,6 +18,4 @@ __all__ = [
     "AnnealedCbAS",
     "CbAS",
     "DbAS",
-    "JudgedDesigns",
-    "Samples",
 ]

@@ -1,62 +1,15 @@
-"""The contract of a search algorithm, and what it is given."""
+"""The contract of a search algorithm."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
 from lightning_mbo.errors import ConfigurationError
-
-
-@dataclass(frozen=True)
-class JudgedDesigns:
-    """Designs that a search has come to, and what the oracle says of them.
-
-    Attributes:
-        designs: Shape ``(m, *design_shape)``, float64.
-        prediction: The oracle's distribution of the property, batch shape ``(m,)``, float64.
-        disagreement: Standard deviation of the ensemble members' means, shape ``(m,)``.
-        drawn: What the designs were made of, shape ``(m, *design_shape)``, float64: a draw z
-            becomes the nearest design x that can be made, in bounds, a whole number, a fixed value.
-    """
-
-    designs: Tensor
-    prediction: Normal
-    disagreement: Tensor
-    drawn: Tensor
-
-    def with_further(self, others: JudgedDesigns) -> JudgedDesigns:
-        """These designs, then others."""
-        parts = (self, others)
-        means, stds = (
-            torch.cat([getattr(part.prediction, name) for part in parts])
-            for name in ("loc", "scale")
-        )
-        return JudgedDesigns(
-            torch.cat([part.designs for part in parts]),
-            Normal(means, stds, validate_args=False),
-            torch.cat([part.disagreement for part in parts]),
-            torch.cat([part.drawn for part in parts]),
-        )
-
-
-@dataclass(frozen=True)
-class Samples(JudgedDesigns):
-    """Designs made of what a search model drew in one design iteration, and its densities.
-
-    The oracle judges x; densities are of z, whose distribution is known.
-
-    Attributes:
-        log_prob: log p_θ(z) under the search model they come from, shape ``(m,)``, nats.
-        log_prob_training: log p_0(z) under the training distribution, shape ``(m,)``, nats.
-    """
-
-    log_prob: Tensor
-    log_prob_training: Tensor
+from lightning_mbo.samples import Prediction, Samples
 
 
 class Algorithm(nn.Module, ABC):
@@ -65,9 +18,13 @@ class Algorithm(nn.Module, ABC):
     Thresholds and the like are buffers, so that they are saved and never start over.
 
     Attributes:
+        gives_ranks: Whether nothing but the order of its weights matters.
+        collects_samples: Whether it says itself what the search model is fitted to.
         threshold: γ, a scalar in the property's units: the desired set is {y ≥ γ}.
     """
 
+    gives_ranks: ClassVar[bool] = False
+    collects_samples: ClassVar[bool] = False
     threshold: Tensor
 
     def __init__(self) -> None:
@@ -125,7 +82,7 @@ class QuantileAlgorithm(Algorithm, ABC):
         self.quantile = quantile
 
 
-def log_survival(threshold: Tensor, prediction: Normal) -> Tensor:
+def log_survival(threshold: Tensor, prediction: Prediction) -> Tensor:
     """The logarithm of P(y ≥ threshold), shape ``(m,)``, accurate far into the tail."""
-    log_survival: Tensor = torch.special.log_ndtr((prediction.loc - threshold) / prediction.scale)
+    log_survival: Tensor = torch.special.log_ndtr((prediction.mean - threshold) / prediction.std)
     return log_survival

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import Samples
 from lightning_mbo.algorithms.dbas import DbAS
+from lightning_mbo.samples import Samples
 
 
 class CbAS(DbAS):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import QuantileAlgorithm, Samples, log_survival
+from lightning_mbo.algorithms.base import QuantileAlgorithm, log_survival
+from lightning_mbo.samples import Samples
 
 
 class CEMPI(QuantileAlgorithm):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import Algorithm, Samples, log_survival
+from lightning_mbo.algorithms.base import Algorithm, log_survival
+from lightning_mbo.samples import Samples
 
 
 class CMAES(Algorithm):
@@ -17,6 +18,8 @@ class CMAES(Algorithm):
     Reference: Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772; Fannjiang and
     Listgarten, NeurIPS 2020, section S4.
     """
+
+    gives_ranks = True
 
     def log_weights(self, samples: Samples) -> Tensor:
         """Logarithms of the ranks, from 1 for the least probable improvement, shape ``(m,)``.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import QuantileAlgorithm, Samples
+from lightning_mbo.algorithms.base import QuantileAlgorithm
+from lightning_mbo.samples import Samples
 
 
 class FB(QuantileAlgorithm):
@@ -18,6 +19,7 @@ class FB(QuantileAlgorithm):
     Intelligence 2019; Fannjiang and Listgarten, NeurIPS 2020, section S4.
     """
 
+    collects_samples = True
     pool: Tensor
 
     def start(self, designs: Tensor, properties: Tensor) -> None:
@@ -27,7 +29,7 @@ class FB(QuantileAlgorithm):
 
     def log_weights(self, samples: Samples) -> Tensor:
         """Zero for the samples that pass, minus infinity for the others, shape ``(m,)``."""
-        return torch.where(samples.prediction.loc >= self.threshold, 0.0, -torch.inf).double()
+        return torch.where(samples.prediction.mean >= self.threshold, 0.0, -torch.inf).double()
 
     def fitting_set(self, samples: Samples, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The pool ``(n, *design_shape)``, newest last, and equal weights ``(n,)``."""

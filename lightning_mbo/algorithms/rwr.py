@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import Algorithm, Samples
+from lightning_mbo.algorithms.base import Algorithm
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.samples import Samples
 
 
 class RWR(Algorithm):
@@ -43,4 +44,4 @@ class RWR(Algorithm):
 
     def log_weights(self, samples: Samples) -> Tensor:
         """Logarithms of the samples' weights, shape ``(m,)``."""
-        return self.eta * samples.prediction.loc / self.property_std
+        return self.eta * samples.prediction.mean / self.property_std

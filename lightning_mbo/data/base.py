@@ -13,24 +13,22 @@ import pytorch_lightning as pl
 import torch
 from rich.table import Table
 from torch import Tensor
-from torch.distributions import Normal
 
-from lightning_mbo.data.label_noise import LabelNoise, of_labels
+from lightning_mbo.data.fits import Fits
 from lightning_mbo.data.loading import (
     DesignBatch,
     DesignChunks,
     TrainingBatches,
     ValidationBatches,
-    WeightedDesigns,
     held_out_rows,
-    split_rows,
 )
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+from lightning_mbo.label_noise import LabelNoise
+from lightning_mbo.problem import DesignProblem, GroundTruth, Property
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.pool import Pool
 
-GroundTruth = Callable[[Tensor], Tensor]
 FEWEST_DESIGNS = 10
 """With fewer there is nothing to validate on."""
 
@@ -45,13 +43,13 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     """A table of designs and their measured property, with a weight for each.
 
     Subclasses implement `load`. Designs are standardised there, or one-hot where they are
-    sequences; all that the user sees is in the user's units. Oracles are fitted between
-    `begin_fit` and `end_fit`; otherwise the training loader yields nothing.
+    sequences; all that the user sees is in the user's units. While no oracle fit is wanted, the
+    training loader yields nothing.
 
     Attributes:
+        problem: What is to be designed, once it is set up: all that follows but the weights.
         designs: Shape ``(n, *design_shape)``, float64; of sequences ``(n, l, v)``.
         properties: Shape ``(n,)``, float64, in the property's units.
-        weights: Shape ``(n,)``, float64.
         base_weights: What each design counts before any importance weight, shape ``(n,)``,
             float64, positive; ones where `load` sets none.
         noise: Of the labels, shapes ``(n,)``, float64; None where `load` sets none.
@@ -61,7 +59,6 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         held_out_designs: Those that no oracle and no search model is fitted to, shape
             ``(h, *design_shape)``.
         held_out_properties: Their labels, shape ``(h,)``, which are evidence and nothing else.
-        held_out_noise: Of these labels, or None.
         known_designs: Those of all rows in the table's order, held-out ones included, shape
             ``(n + h, *design_shape)``: no candidate is one of them.
         known_properties: Their labels, shape ``(n + h,)``; only `nearest_known` reads them.
@@ -74,20 +71,18 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         distances: How far designs lie from others.
         columns_read: What the columns of the user's table are taken for; None without one.
         remarks: What was found of them and done for it, or is uncertain, a sentence each.
-        fitting: Whether an oracle fit is wanted.
-        num_fits: How many have been asked for.
-        num_epochs: How many epochs of them have begun.
+        fits: Which oracle fit is wanted.
     """
 
+    problem: DesignProblem
     designs: Tensor
     properties: Tensor
-    weights: Tensor
     base_weights: Tensor
     noise: LabelNoise | None = None
     groups: Tensor | None = None
+    fits: Fits
     held_out_designs: Tensor
     held_out_properties: Tensor
-    held_out_noise: LabelNoise | None = None
     known_designs: Tensor
     known_properties: Tensor
     property_name: str = "property"
@@ -138,14 +133,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         self.validation_fraction = validation_fraction
         self.held_out_fraction = held_out_fraction
         self.held_out = held_out
-        self.fitting = False
-        self.num_fits = 0
-        self.num_epochs = 0
         self.test_designs: dict[str, Callable[[], Tensor]] = {}
         self.predict_designs: Callable[[], Tensor] | None = None
         self._digest: str | None = None
-        self._table: WeightedDesigns | None = None
-        self._split: tuple[Tensor, Tensor] | None = None
 
     @abstractmethod
     def load(self) -> tuple[Tensor, Tensor]:
@@ -185,19 +175,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """
         return pd.DataFrame(index=range(len(designs)))
 
-    def label_distribution(self, prediction: Normal) -> Normal:
-        """What a prediction of the held-out designs, batch shape ``(h,)``, says of their labels.
-
-        A label's own error adds to its variance.
-        """
-        if self.held_out_noise is None:
-            return prediction
-        return of_labels(prediction, self.held_out_noise.errors.to(prediction.loc))
-
     @property
     def design_shape(self) -> torch.Size:
         """The shape of one design."""
-        return self.designs.shape[1:]
+        return self.known_designs.shape[1:]
 
     @property
     def space(self) -> DesignSpace:
@@ -233,7 +214,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         Raises:
             DataError: If there are too few designs, or all properties are equal.
         """
-        if hasattr(self, "designs"):
+        if hasattr(self, "problem"):
             return
         self._hold_out(*self.load())
         num_designs = len(self.designs)
@@ -249,45 +230,21 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 f"{self.properties[0].item():g}: there is nothing to learn"
             )
         _check_scale(self.properties, self.measured_name)
-        self.begin_fit(torch.ones_like(self.base_weights))
+        self.fits = Fits(self.problem.training, self.batch_size, self.validation_fraction)
+        self.fits.begin()
 
-    def begin_fit(self, weights: Tensor | None = None) -> None:
-        """Ask for an oracle fit, on new splits.
-
-        Args:
-            weights: Shape ``(n,)``; the base weights change their proportions and not their mean.
-                None leaves the present ones as they are.
-        """
-        if weights is not None:
-            weights = weights.to(self.base_weights)
-            weighted = weights * self.base_weights
-            self._weigh(weighted * (weights.mean() / weighted.mean()))
-        self.fitting = True
-        self.num_fits += 1
-        self._split = None
-
-    def _weigh(self, weights: Tensor) -> None:
-        self.weights = weights.to(self.base_weights, copy=True)
-        if self._table is not None:
-            self._table.weights.copy_(self.weights)
-
-    def end_fit(self) -> None:
-        """The oracle is fitted: the training loader is empty until the next `begin_fit`."""
-        self.fitting = False
+    @property
+    def weights(self) -> Tensor:
+        """What each training design counts in the present fit, shape ``(n,)``, float64."""
+        return self.fits.weights
 
     def train_dataloader(self) -> TrainingBatches:
         """Shuffled weighted minibatches, per member."""
-        return TrainingBatches(
-            self._on_device(),
-            rows=lambda: self._rows()[0] if self.fitting else None,
-            epoch=self._begin_epoch,
-            num_rows=self._rows()[0].shape[1],
-            batch_size=self.batch_size,
-        )
+        return self._placed().training_batches()
 
     def val_dataloader(self) -> ValidationBatches:
         """Each member's validation points."""
-        return ValidationBatches(self._on_device(), rows=lambda: self._rows()[1])
+        return self._placed().validation_batches()
 
     def test_dataloader(self) -> list[DesignChunks]:
         """The designs to be scored, which the search callback provides and names."""
@@ -308,13 +265,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, fits and their epochs so far, and a fingerprint of the table."""
-        return {
-            "weights": self.weights,
-            "fitting": self.fitting,
-            "num_fits": self.num_fits,
-            "num_epochs": self.num_epochs,
-            "fingerprint": self._fingerprint(),
-        }
+        return {**self.fits.state_dict(), "fingerprint": self._fingerprint()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint was written.
@@ -327,41 +278,41 @@ class DesignDataModule(pl.LightningDataModule, ABC):
                 "the checkpoint was written with other training data. Give the config, data path "
                 "and seed of its own run"
             )
-        self._weigh(state_dict["weights"])
-        self.begin_fit()
-        for name in ("fitting", "num_fits", "num_epochs"):
-            setattr(self, name, state_dict[name])
+        self.fits.load_state_dict(state_dict)
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
         out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out, self.groups)
         self.known_designs, self.known_properties = designs, properties
-        self.designs, self.properties = designs[~out], properties[~out]
-        self.held_out_designs, self.held_out_properties = designs[out], properties[out]
-        if self.noise is not None:
-            whole = self.noise
-            self.noise = whole.map(lambda of_all: of_all[~out])
-            self.held_out_noise = whole.map(lambda of_all: of_all[out])
-        if hasattr(self, "base_weights"):
-            self.base_weights = self.base_weights[~out]
-        else:
-            self.base_weights = torch.ones_like(self.properties)
+        whole = self.problem = DesignProblem(
+            designs,
+            properties,
+            getattr(self, "base_weights", torch.ones_like(properties)),
+            self.space,
+            out,
+            self.noise,
+            self.groups,
+            Property(self.property_name, self.measured_name, self.sign),
+            self.nearest_allowed,
+            self.feasible if self.has_constraints else None,
+            self.cells,
+            self.distances,
+            self.ground_truth,
+        )
+        training, evidence = whole.training, whole.evidence
+        self.designs, self.properties = training.designs, training.properties
+        self.base_weights, self.noise = training.base_weights, training.noise
+        self.held_out_designs, self.held_out_properties = evidence.designs, evidence.properties
         if self.held_out_fraction > 0 and out.sum() < FEWEST_DESIGNS:
             raise DataError(
                 f"data.held_out_fraction {self.held_out_fraction:g} of {len(designs)} designs is "
                 f"{out.sum()}, too few to judge by: at least {FEWEST_DESIGNS} are needed"
             )
 
-    def _begin_epoch(self) -> int:
-        # Not the trainer's epoch: that counts the idle ones too, of which a run that goes on from
-        # another's oracle has one more.
-        self.num_epochs += 1
-        return self.num_epochs - 1
-
     def _fingerprint(self) -> str:
         if self._digest is None:
             digest = hashlib.sha256()
             held_out = self.held_out_designs, self.held_out_properties
-            noise = *(self.noise or ()), *(self.held_out_noise or ())
+            noise = *(self.noise or ()), *(self.problem.evidence.noise or ())
             for tensor in (self.designs, self.properties, self.base_weights, *held_out, *noise):
                 digest.update(tensor.contiguous().numpy().data)
             self._digest = digest.hexdigest()
@@ -375,29 +326,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     def _device(self) -> torch.device:
         return self._trainer().strategy.root_device
 
-    def _on_device(self) -> WeightedDesigns:
-        if self._table is None:
-
-            def moved(tensor: Tensor) -> Tensor:
-                # A copy even on the CPU: the weights are updated in place.
-                return tensor.to(self._device(), torch.float32, copy=True)
-
-            self._table = WeightedDesigns(
-                moved(self.designs),
-                moved(self.properties),
-                moved(self.weights),
-                None if self.noise is None else self.noise.map(moved),
-            )
-        return self._table
-
-    def _rows(self) -> tuple[Tensor, Tensor]:
-        if self._split is None:
-            num_members = getattr(self._trainer().lightning_module, "num_members", 1)
-            train, validation = split_rows(
-                len(self.designs), num_members, self.validation_fraction, self.num_fits
-            )
-            self._split = train.to(self._device()), validation.to(self._device())
-        return self._split
+    def _placed(self) -> Fits:
+        num_members = getattr(self._trainer().lightning_module, "num_members", 1)
+        self.fits.place(self._device(), num_members)
+        return self.fits
 
     def _evaluated(self, source: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: source().to(self._device())

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
-from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse_columns
 from lightning_mbo.tabular.column_roles import Roles

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_mbo.data.label_noise import LabelNoise
 from lightning_mbo.distributed import rank, shard, world_size
+from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.random import keyed_generator
 
 

@@ -41,8 +41,9 @@ def in_user_units(data: DesignDataModule, figures: dict[str, Tensor]) -> pd.Data
         figures: By name: `oracle_mean` and others.
     """
     columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
-    columns["oracle_mean"] *= data.sign
-    if data.sign < 0:
+    sought = data.problem.property
+    columns["oracle_mean"] = sought.measured(columns["oracle_mean"])
+    if sought.sign < 0:
         columns = columns.rename(
             columns={"probability_above_threshold": "probability_below_threshold"}
         )
@@ -63,6 +64,6 @@ def predictions_of(oracle: Oracle, data: CSV, table: pd.DataFrame) -> pd.DataFra
     Raises:
         DataError: If the table is none of such designs.
     """
-    prediction, _ = oracle.predict(data.encode(table))
-    figures = {"oracle_mean": prediction.loc, "oracle_std": prediction.scale}
+    prediction = oracle.predict(data.encode(table))
+    figures = {"oracle_mean": prediction.mean, "oracle_std": prediction.std}
     return in_user_units(data, figures).set_axis(table.index)

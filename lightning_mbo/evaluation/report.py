@@ -21,7 +21,7 @@ from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evaluation import report_figures as figures
 from lightning_mbo.evaluation.tables import decimals_for
 from lightning_mbo.evaluation.verdict import judge, verdict
-from lightning_mbo.importance.conformal import (
+from lightning_mbo.evidence.conformal import (
     as_promising,
     conformal_quantile,
     normal_coverage,
@@ -95,7 +95,7 @@ def render(evidence: Evidence) -> str:
         num_designs=len(data.designs),
         num_candidates=len(evidence.candidates),
         best_measured=_best_measured(data),
-        smaller_is_better=data.sign < 0,
+        smaller_is_better=data.problem.property.sign < 0,
         chosen=evidence.chosen,
         select=evidence.select,
         choices=_choices(evidence),
@@ -157,7 +157,7 @@ def _of_chosen(evidence: Evidence) -> dict[str, float]:
 
 
 def _best_measured(data: DesignDataModule) -> float:
-    return data.sign * torch.cat([data.properties, data.held_out_properties]).max().item()
+    return data.problem.property.measured(data.problem.properties.max().item())
 
 
 def _distances(evidence: Evidence) -> tuple[Tensor, float]:
@@ -179,8 +179,8 @@ def _held_out(evidence: Evidence) -> dict[str, Any] | None:
     if not evidence.held_out:
         return None
     residuals = evidence.residuals
-    measured = data.sign * data.held_out_properties.numpy()
-    mean = data.sign * evidence.held_out["mean"].numpy()
+    measured = data.problem.property.measured(data.held_out_properties.numpy())
+    mean = data.problem.property.measured(evidence.held_out["mean"].numpy())
     rows = _spread(len(measured), _MOST_DRAWN // 2).numpy()
     margin = normal_quantile() * evidence.held_out["std"].numpy()
     return {
@@ -200,7 +200,7 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
     data, designs = evidence.data, evidence.candidates[:NUM_LISTED]
     shown = {name: values[:NUM_LISTED].numpy() for name, values in evidence.figures.items()}
     columns = {
-        "predicted": _numbers(data.sign * shown["oracle_mean"]),
+        "predicted": _numbers(data.problem.property.measured(shown["oracle_mean"])),
         "± std": _numbers(shown["oracle_std"]),
     }
     if "lower_90" in shown:
@@ -251,7 +251,7 @@ def _promise(evidence: Evidence) -> dict[str, Any] | None:
     }
     return {
         "passed": int(as_promising(evidence.held_out["mean"], means).sum()),
-        "least": evidence.data.sign * means.min().item(),
+        "least": evidence.data.problem.property.measured(means.min().item()),
         "finite": finite,
     }
 

@@ -1,6 +1,13 @@
 """Importance weights: density ratios, flattened, normalised, and how many points they leave."""
 
-from lightning_mbo.importance.ratios import Preimages, log_density_ratios, preimages_of
+from lightning_mbo.importance.autofocus import Autofocus
+from lightning_mbo.importance.ratios import (
+    DensityRatio,
+    ExactRatio,
+    Preimages,
+    log_density_ratios,
+    preimages_of,
+)
 from lightning_mbo.importance.weights import (
     effective_sample_size,
     importance_weights,
@@ -10,6 +17,9 @@ from lightning_mbo.importance.weights import (
 )
 
 __all__ = [
+    "Autofocus",
+    "DensityRatio",
+    "ExactRatio",
     "Preimages",
     "effective_sample_size",
     "importance_weights",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal, SearchModel
 from lightning_mbo.sequences import one_hot
 from lightning_mbo.space import Cells, DesignSpace
@@ -35,9 +38,67 @@ class Preimages(NamedTuple):
     drawn: Tensor
     log_proposal: Tensor
 
-    def to(self, device: torch.device) -> Preimages:
+    def to(self, device: torch.device | str) -> Preimages:
         """The same on a device."""
         return Preimages(*(tensor.to(device) for tensor in self))
+
+
+class DensityRatio(ABC):
+    """log p_θ - log p_0 of designs, nats, float64."""
+
+    @abstractmethod
+    def of_training(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
+        """Of the problem's training designs, shape ``(n,)``."""
+
+    @abstractmethod
+    def of_held_out(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
+        """Of the problem's held-out designs, shape ``(h,)``."""
+
+    @abstractmethod
+    def of_designs(
+        self, designs: Tensor, search_model: SearchModel, training_distribution: SearchModel
+    ) -> Tensor:
+        """Of designs ``(m, *design_shape)`` that nobody has drawn, shape ``(m,)``."""
+
+
+class ExactRatio(DensityRatio):
+    """By the exact densities of what the models draw, of all that becomes a design."""
+
+    def __init__(self, problem: DesignProblem, device: torch.device | str = "cpu") -> None:
+        """Draw what the rows of the table may have been made of.
+
+        Args:
+            problem: Whose rows.
+            device: Of the models.
+        """
+        self._problem = problem
+        self._training = self._preimages(problem.training.designs, 0).to(device)
+        self._held_out = self._preimages(problem.evidence.designs, 1).to(device)
+
+    def of_training(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
+        """Of the problem's training designs, shape ``(n,)``."""
+        return log_density_ratios(search_model, training_distribution, self._training)
+
+    def of_held_out(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
+        """Of the problem's held-out designs, shape ``(h,)``."""
+        return log_density_ratios(search_model, training_distribution, self._held_out)
+
+    def of_designs(
+        self, designs: Tensor, search_model: SearchModel, training_distribution: SearchModel
+    ) -> Tensor:
+        """Of designs ``(m, *design_shape)`` that nobody has drawn, shape ``(m,)``."""
+        preimages = self._preimages(designs.cpu(), 2).to(designs.device)
+        return log_density_ratios(search_model, training_distribution, preimages)
+
+    def _preimages(self, designs: Tensor, number: int) -> Preimages:
+        problem = self._problem
+        return preimages_of(
+            designs,
+            problem.cells_of(designs),
+            problem.space,
+            problem.training.designs,
+            keyed_generator("preimages", number),
+        )
 
 
 def log_density_ratios(

@@ -8,10 +8,13 @@ from lightning_mbo.oracles.adversaries import (
 )
 from lightning_mbo.oracles.ascent import ascend, ascent_path
 from lightning_mbo.oracles.base import Oracle
+from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.conservative import ConservativeObjectiveModel
+from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.oracles.convolutional_ensemble import ConvolutionalEnsemble
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.kernel_ridge import KernelRidge
 from lightning_mbo.oracles.objectives import (
     EnsembleObjective,
@@ -26,11 +29,14 @@ __all__ = [
     "Adversarial",
     "Adversary",
     "BatchAscent",
+    "ClosedFormOracle",
     "ConservativeObjectiveModel",
+    "Convergence",
     "ConvolutionalEnsemble",
     "DeepEnsemble",
     "DifferentiableOracle",
     "EnsembleObjective",
+    "GradientOracle",
     "KernelRidge",
     "LowerConfidenceBound",
     "Mean",

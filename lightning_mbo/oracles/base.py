@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.data.label_noise import LabelNoise, negative_log_likelihoods
-from lightning_mbo.data.loading import DesignBatch
-from lightning_mbo.distributed import all_reduce_sum, world_size
+from lightning_mbo.data.fits import Fits
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.oracles.restorable import RestorableModule
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import Prediction
+from lightning_mbo.space import DesignSpace
 
 _CHUNK_SIZE = 8192
 
@@ -22,13 +23,14 @@ class Oracle(RestorableModule, ABC):
     """A model p_β(y|x) of the property, an equally weighted mixture of k members' normals.
 
     It is trained on weighted points and knows nothing of search models or algorithms. Calling it
-    on designs gives a `torch.distributions.Normal` in the property's own units. The network is
-    built when the design problem is known: by the trainer, or by `build`.
+    on designs gives a `torch.distributions.Normal` in the property's own units. It is built when
+    the design problem is known: by the trainer, or by `prepare`.
 
     Attributes:
         num_members: k.
         validation_losses: Each member's weighted validation loss after the last epoch, ``(k,)``.
         frozen: Members that are not trained any further in this fit, bool, ``(k,)``.
+        fit_is_finished: Whether a fit ends with its first epoch, whatever the members' losses do.
     """
 
     # Lightning skips hooks that are no functions; calling the empty ones costs a tenth of a step.
@@ -39,7 +41,7 @@ class Oracle(RestorableModule, ABC):
     on_before_optimizer_step = None  # type: ignore[assignment]
     on_train_batch_end = None  # type: ignore[assignment]
 
-    learning_rate: float
+    fit_is_finished = False
     property_mean: Tensor
     property_std: Tensor
     frozen: Tensor
@@ -62,13 +64,10 @@ class Oracle(RestorableModule, ABC):
         self.register_buffer("property_std", torch.ones((), dtype=torch.float32))
         self.register_buffer("frozen", torch.zeros(num_members, dtype=torch.bool), persistent=False)
         self.validation_losses = torch.full((num_members,), torch.inf)
-        self._sums: dict[str, Tensor] = {}
-        self._step_sums: dict[str, Tensor] = {}
-        self._num_steps = 0
 
     @abstractmethod
-    def build(self, design_shape: torch.Size) -> None:
-        """Create and initialise the parameters for designs of this shape."""
+    def build(self, space: DesignSpace) -> None:
+        """Create and initialise the parameters for designs of this space."""
 
     @abstractmethod
     def member_outputs(self, designs: Tensor) -> Normal:
@@ -82,29 +81,21 @@ class Oracle(RestorableModule, ABC):
             Normal of batch shape ``(k, b)``, float32.
         """
 
-    def point_losses(self, batch: DesignBatch) -> Tensor:
-        """The loss of each point before weighting, shape ``(k, b)``: negative log-likelihood.
+    @abstractmethod
+    def fit(self, fits: Fits, convergence: Convergence | None = None) -> None:
+        """Make a whole fit, where one is wanted, without a trainer.
 
-        Of the label, with the noise that is known of it: see `LabelNoise`.
+        On this oracle's device, in one process, with the bits that a trainer of one gives; nothing
+        is logged, and no checkpoint is written.
 
-        Reference: Lakshminarayanan, Pritzel and Blundell, NeurIPS 2017, equation 1.
+        Args:
+            fits: What is wanted; the fit is ended there.
+            convergence: When a gradient oracle's fit ends; default: by the rule's own defaults.
         """
-        targets = self.standardized(batch.properties)
-        outputs = self.member_outputs(batch.designs)
-        return negative_log_likelihoods(outputs, targets, self.standardized_noise(batch))
 
     def standardized(self, properties: Tensor) -> Tensor:
         """Properties as the network knows them, with mean 0 and standard deviation 1."""
         return (properties - self.property_mean) / self.property_std
-
-    def standardized_noise(self, batch: DesignBatch) -> LabelNoise | None:
-        """The noise of a batch's labels, of the standardised property."""
-        noise = batch.noise
-        return None if noise is None else noise.map(lambda values: values / self.property_std)
-
-    def member_losses(self, batch: DesignBatch) -> Tensor:
-        """Each member's weighted loss of a batch, shape ``(k,)``: every point by its own weight."""
-        return (batch.weights * self.point_losses(batch)).sum(1) / batch.size
 
     def member_predictions(self, designs: Tensor) -> Normal:
         """Each member's view in the property's units, batch shape ``(k, b)``."""
@@ -123,16 +114,8 @@ class Oracle(RestorableModule, ABC):
         return mixture(self.member_predictions(designs))
 
     @torch.no_grad()
-    def predict(self, designs: Tensor) -> tuple[Normal, Tensor]:
-        """Judge many designs, in chunks, without gradients.
-
-        Args:
-            designs: Shape ``(m, *design_shape)``.
-
-        Returns:
-            The oracle's Normal, batch shape ``(m,)``, and the standard deviation of the members'
-            means, shape ``(m,)``; both float64, in the property's units.
-        """
+    def predict(self, designs: Tensor) -> Prediction:
+        """Judge many designs ``(m, *design_shape)``, in chunks, without gradients."""
         was_training = self.training
         self.eval()
         members = [
@@ -143,114 +126,45 @@ class Oracle(RestorableModule, ABC):
         means = torch.cat([m.loc for m in members], dim=1).double()
         stds = torch.cat([m.scale for m in members], dim=1).double()
         prediction = mixture(Normal(means, stds, validate_args=False))
-        return prediction, means.std(dim=0, correction=0)
+        return Prediction(prediction.loc, prediction.scale, means.std(dim=0, correction=0))
+
+    def prepare(self, problem: DesignProblem) -> None:
+        """Build for a problem and learn what is the same in all fits, once."""
+        if self._built_for is not None:
+            return
+        self.build(problem.space)
+        built = self.state_dict().keys()
+        self.start(problem)
+        self._built_for = problem.space
+        self._learnt_buffers = sorted(self.state_dict().keys() - built)
 
     def configure_model(self) -> None:
         """Build the network for the trainer's design problem, once; without a trainer nothing."""
-        if self._trainer is None:  # in `load_from_checkpoint`, where the checkpoint knows the shape
+        if self._trainer is None:  # in `load_from_checkpoint`, where the checkpoint knows the space
             return
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is None:
             raise ConfigurationError("the oracle needs fit(model, datamodule=a DesignDataModule)")
-        if self._built_for is not None:
-            return
-        self.build(datamodule.design_shape)
-        built = self.state_dict().keys()
-        self.start(datamodule.designs, datamodule.properties)
-        self._built_for = datamodule.design_shape
-        self._learnt_buffers = sorted(self.state_dict().keys() - built)
+        self.prepare(datamodule.problem.training)
 
-    def start(self, designs: Tensor, properties: Tensor) -> None:
+    def start(self, problem: DesignProblem) -> None:
         """Learn what is the same in all fits. Called once, after `build`.
 
         By default, the mean and the standard deviation that the property is standardised by.
 
         Args:
-            designs: The training designs, shape ``(n, *design_shape)``, float64.
-            properties: Their labels, shape ``(n,)``, float64.
+            problem: Of the training designs.
         """
-        self.property_mean.fill_(properties.mean())
-        self.property_std.fill_(properties.std(correction=0))
+        self.property_mean.fill_(problem.properties.mean())
+        self.property_std.fill_(problem.properties.std(correction=0))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over all members at once; a fresh state starts every fit."""
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
-
-    def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
-        """One optimiser step on each minibatch, for all members at once.
-
-        The loader hands over several minibatches together, hence the manual optimisation.
-        """
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
-        for minibatch in batch:
-            losses = self.member_losses(minibatch)
-            optimizer.zero_grad()
-            # The members' losses have no parameter in common, nor do their gradients.
-            self.manual_backward(losses.sum())
-            optimizer.step()
-            self.record("training_loss", losses)
-        self._num_steps += len(batch)
-
-    def record(self, name: str, values: Tensor) -> None:
-        """Note a figure ``(k,)`` of a training step; the epoch's mean is logged as `oracle/...`."""
-        _add(self._step_sums, name, values.detach())
-
-    def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
-        """Accumulate the members' weighted losses."""
-        self.add_validation_losses(self.point_losses(batch), batch.weights)
-
-    def add_validation_losses(self, losses: Tensor, weights: Tensor) -> None:
-        """Accumulate the points' losses ``(k, b)`` by their weights ``(k, b)``."""
-        _add(self._sums, "loss", (weights * losses).sum(1))
-        _add(self._sums, "weight", weights.sum(1))
-
-    def epoch_figures(self) -> dict[str, Tensor]:
-        """Further figures ``(k,)`` of an epoch that has been validated, by name.
-
-        They are logged, and their means can be monitored, as `oracle/...`.
-        """
-        return {}
-
-    def on_validation_epoch_end(self) -> None:
-        """Each member's validation loss over all processes; log the figures of those not frozen."""
-        loss, weight = (all_reduce_sum(self._sums.pop(name)) for name in ("loss", "weight"))
-        # A member whose validation points all weigh nothing has no loss: it counts as converged.
-        self.validation_losses = loss / weight
-        metrics = {"validation_loss": self.validation_losses, **self.epoch_figures()}
-        for name, values in metrics.items():
-            # For callbacks that monitor: the members' mean.
-            self.log(f"oracle/{name}", values.mean(), logger=False, sync_dist=True)
-        for name, total in self._step_sums.items():
-            metrics[name] = all_reduce_sum(total) / (self._num_steps * world_size())
-        self._step_sums, self._num_steps = {}, 0
-        frozen = self.frozen.tolist()
-        named = {
-            f"oracle/{name}/member_{j}": value
-            for name, values in metrics.items()
-            for j, value in enumerate(values.tolist())
-            if not frozen[j]
-        }
-        if self.trainer.state.fn == "validate":
-            self.log_dict(named, sync_dist=True)
-        if self.trainer.sanity_checking:
-            return
-        for logger in self.trainer.loggers:
-            logger.log_metrics(named, step=self.global_step)
-
-    def test_step(  # type: ignore[override]
-        self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0
-    ) -> Normal:
+    def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Prediction:  # type: ignore[override]
         """The oracle's view of designs ``(b, *design_shape)``, to be scored."""
-        return self.predict(batch)[0]
-
-    def predict_step(self, batch: Tensor, batch_idx: int) -> tuple[Normal, Tensor]:
-        """The oracle's view of designs ``(b, *design_shape)``, and the members' disagreement."""
         return self.predict(batch)
 
-
-def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
-    sums[name] = sums[name] + value if name in sums else value
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Prediction:
+        """The oracle's view of designs ``(b, *design_shape)``."""
+        return self.predict(batch)
 
 
 def mixture(members: Normal) -> Normal:

@@ -15,6 +15,7 @@ from lightning_mbo.oracles.adversaries import Adversary, BatchAscent
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation
+from lightning_mbo.space import DesignSpace
 
 
 class ConservativeObjectiveModel(RegressionEnsemble):
@@ -73,9 +74,9 @@ class ConservativeObjectiveModel(RegressionEnsemble):
             torch.full((num_members,), math.log(alpha), dtype=torch.float32)
         )
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Create the network and what its adversary keeps."""
-        super().build(design_shape)
+        super().build(space)
         self.adversary.build(self.num_members, self.representation.num_inputs)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
+from lightning_mbo.space import DesignSpace
 
 
 class ConvolutionalEnsemble(RegressionEnsemble):
@@ -50,19 +51,19 @@ class ConvolutionalEnsemble(RegressionEnsemble):
         self.window = window
         self.num_channels = num_channels
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Create the stacked network for sequences of shape ``(l, v)``.
 
         Raises:
             ConfigurationError: If designs are no sequences.
         """
-        if len(design_shape) != 2:
+        if len(space.shape) != 2:
             raise ConfigurationError(
                 "ConvolutionalEnsemble needs sequences, and these designs are of shape "
-                f"{tuple(design_shape)}: give --model DeepEnsemble"
+                f"{tuple(space.shape)}: give --model DeepEnsemble"
             )
-        self.representation.build(design_shape)
-        self.network = StackedCNN(design_shape, self.window, self.num_channels, self.num_members)
+        self.representation.build(space.shape)
+        self.network = StackedCNN(space.shape, self.window, self.num_channels, self.num_members)
 
 
 class StackedCNN(nn.Module):

@@ -13,13 +13,15 @@ from torch.nn import functional
 
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.representations import Representation
 from lightning_mbo.random import keyed_generator
+from lightning_mbo.space import DesignSpace
 
 _SMALLEST_VARIANCE = 1e-6
 
 
-class DeepEnsemble(DifferentiableOracle):
+class DeepEnsemble(DifferentiableOracle, GradientOracle):
     """Deep ensemble: each member predicts a mean and a variance.
 
     The members differ in their initialisation, in the order of their batches and in their split
@@ -49,9 +51,9 @@ class DeepEnsemble(DifferentiableOracle):
         self.hidden_sizes = tuple(hidden_sizes)
         self.learning_rate = positive_rate(learning_rate)
 
-    def build(self, design_shape: torch.Size) -> None:
-        """Create the stacked network for designs of this shape."""
-        super().build(design_shape)
+    def build(self, space: DesignSpace) -> None:
+        """Create the stacked network for designs of this space."""
+        super().build(space)
         sizes = (self.representation.num_inputs, *self.hidden_sizes, 2)
         self.network = StackedMLP(sizes, self.num_members)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.representations import Representation, Unchanged
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.space import DesignSpace
 
 
 class DifferentiableOracle(Oracle, ABC):
@@ -44,11 +45,11 @@ class DifferentiableOracle(Oracle, ABC):
         """Each member's view of designs, on the standardised property, batch shape ``(k, b)``."""
         return self.input_outputs(self.representation.encode(designs))
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Build the representation; subclasses go on with the network."""
-        self.representation.build(design_shape)
+        self.representation.build(space.shape)
 
-    def start(self, designs: Tensor, properties: Tensor) -> None:
+    def start(self, problem: DesignProblem) -> None:
         """Learn the scales of the property and of the inputs."""
-        super().start(designs, properties)
-        self.representation.fit(designs)
+        super().start(problem)
+        self.representation.fit(problem.designs)

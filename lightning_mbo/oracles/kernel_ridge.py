@@ -6,25 +6,24 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.data.label_noise import SMALLEST_BESIDE_ERRORS, LabelNoise, noise_share
-from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.oracles.base import Oracle
-from lightning_mbo.random import keyed_generator
+from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, noise_share
+from lightning_mbo.oracles.closed_form import ClosedFormOracle
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.space import DesignSpace
 
 _SMALLEST_VARIANCE = 1e-6
 _ROUNDS = 4
 """Fits, each with what the one before makes the labels' errors count for."""
 
 
-class KernelRidge(Oracle):
+class KernelRidge(ClosedFormOracle):
     """Kernel ridge regression with an RBF kernel, fitted in closed form to all weighted designs.
 
     The mean minimises Σ w_i (y_i - μ(x_i))² + λ‖μ‖²; far from all designs it goes to zero. The
     variance is the same everywhere: the squared error under the weights, cross-validated. A label
     with an error of its own weighs its `noise_share` beside one without, and the errors' variance
-    is not part of the oracle's. A fit needs one epoch (`convergence.max_epochs` 1): further ones
-    repeat it. Its memory grows with the square of the number of designs.
+    is not part of the oracle's. Its memory grows with the square of the number of designs.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, sections 5.1 and S3; Sugiyama, Krauledat
     and Müller, "Covariate shift adaptation by importance weighted cross validation", JMLR 2007.
@@ -57,16 +56,17 @@ class KernelRidge(Oracle):
         self.num_folds = num_folds
         self.double()
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Note how many dimensions a design has."""
-        self._design_dim = len(design_shape)
+        self._design_dim = len(space.shape)
 
-    def start(self, designs: Tensor, properties: Tensor) -> None:
+    def start(self, problem: DesignProblem) -> None:
         """Keep the designs, to which the kernel refers; the property stays in its own units.
 
         Raises:
             ConfigurationError: If there are fewer designs than folds.
         """
+        designs = problem.designs
         if len(designs) < self.num_folds:
             raise ConfigurationError(
                 f"model.num_folds is {self.num_folds}, more than there are designs: "
@@ -74,7 +74,7 @@ class KernelRidge(Oracle):
             )
         self.register_buffer("designs", designs.double().flatten(1))
         self.register_buffer("coefficients", designs.new_zeros(len(designs), dtype=torch.float64))
-        self.register_buffer("variance", properties.double().var(correction=0))
+        self.register_buffer("variance", problem.properties.double().var(correction=0))
 
     def member_outputs(self, designs: Tensor) -> Normal:
         """The mean and the variance, batch shape ``(1, b)``, in the property's units."""
@@ -82,21 +82,15 @@ class KernelRidge(Oracle):
         mean = torch.atleast_2d(rbf_kernel(flat, self.designs, self.gamma) @ self.coefficients)
         return Normal(mean, self.variance.sqrt().expand_as(mean), validate_args=False)
 
-    def fit(
-        self,
-        properties: Tensor,
-        weights: Tensor,
-        generator: torch.Generator,
-        noise: LabelNoise | None = None,
-    ) -> None:
-        """Fit to the designs.
+    def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
+        """Fit to the weighted designs, which are those that it was started with.
 
         Args:
-            properties: Shape ``(n,)``.
+            problem: Of the training designs.
             weights: Shape ``(n,)``, not negative, not all zero.
             generator: Draws the folds.
-            noise: Of the properties, or None.
         """
+        properties, noise = problem.properties, problem.noise
         properties, weights = properties.to(self.designs), weights.to(self.designs)
         kernel = rbf_kernel(self.designs, self.designs, self.gamma)
         folds = balanced_folds(weights, self.num_folds, generator)
@@ -125,42 +119,11 @@ class KernelRidge(Oracle):
         self.coefficients.copy_(coefficients[0])
         return (properties - coefficients[1:] @ kernel).square()
 
-    def configure_model(self) -> None:
-        """Keep the trainer's designs.
-
-        Raises:
-            ConfigurationError: If there are several processes.
-        """
-        if self._trainer is not None and self.trainer.world_size > 1:
-            raise ConfigurationError(
-                "KernelRidge is fitted in closed form by one process: give --trainer.devices 1"
-            )
-        super().configure_model()
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
-        """None: nothing is learnt by gradients."""
-        return []
-
-    def on_train_epoch_start(self) -> None:
-        """Fit, where a fit is wanted."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if data.fitting:
-            generator = keyed_generator("folds", data.num_fits)
-            self.fit(data.properties, data.weights, generator, data.noise)
-
-    def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
-        """Nothing: the epoch began with the fit."""
-
-    def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
-        """Nothing: the fit was validated on its folds."""
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the held-out designs' mean negative log-likelihood."""
+    def validation_loss(self) -> Tensor:
+        """The held-out designs' mean negative log-likelihood, over the folds."""
         # Of a normal whose variance is their mean squared error, which makes it the entropy.
-        self.validation_losses = Normal(0.0, self.variance.sqrt()).entropy()[None]
-        # Within a fit, there are no optimiser steps for a logger to draw it over.
-        logger = None if self.trainer.state.fn == "validate" else False
-        self.log("oracle/validation_loss", self.validation_losses[0], logger=logger)
+        entropy: Tensor = Normal(0.0, self.variance.sqrt()).entropy()
+        return entropy
 
 
 def rbf_kernel(left: Tensor, right: Tensor, gamma: float) -> Tensor:

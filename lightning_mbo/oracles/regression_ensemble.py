@@ -12,18 +12,20 @@ from torch.distributions import Normal
 from torch.nn import functional
 from torchmetrics import MetricCollection
 
-from lightning_mbo.data.label_noise import SMALLEST_BESIDE_ERRORS, LabelNoise, noise_share
 from lightning_mbo.data.loading import DesignBatch
+from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, LabelNoise, noise_share
 from lightning_mbo.metrics import TopDrift, TopOverlap, rank_correlation
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.representations import Representation
+from lightning_mbo.space import DesignSpace
 
 _SMALLEST_VARIANCE = 1e-6
 
 
-class RegressionEnsemble(DifferentiableOracle):
+class RegressionEnsemble(DifferentiableOracle, GradientOracle):
     """Networks trained by squared error, each on its own split, as gradient ascent uses them.
 
     As a distribution, a member's view of any design is a normal whose variance is the weighted
@@ -63,9 +65,9 @@ class RegressionEnsemble(DifferentiableOracle):
         self.register_buffer("residual_variance", torch.ones(num_members, dtype=torch.float32))
         self._held_out = nn.ModuleList(_held_out_metrics() for _ in range(num_members))
 
-    def build(self, design_shape: torch.Size) -> None:
-        """Create the stacked network for designs of this shape."""
-        super().build(design_shape)
+    def build(self, space: DesignSpace) -> None:
+        """Create the stacked network for designs of this space."""
+        super().build(space)
         self.network = StackedMLP(
             (self.representation.num_inputs, *self.hidden_sizes, 1),
             self.num_members,
@@ -115,12 +117,13 @@ class RegressionEnsemble(DifferentiableOracle):
         for metrics, *member in zip(self._metrics(), means, batch.properties, strict=True):
             metrics.update(*member)
 
-    def on_validation_epoch_end(self) -> None:
+    def end_validation(self) -> dict[str, Tensor]:
         """Take the held-out errors for the variance."""
-        super().on_validation_epoch_end()
+        figures = super().end_validation()
         # A member whose held-out points all weigh nothing keeps the variance that it has.
         errors = self.validation_losses
         self.residual_variance.copy_(torch.where(errors.isfinite(), errors, self.residual_variance))
+        return figures
 
     def epoch_figures(self) -> dict[str, Tensor]:
         """Rank correlation, top overlap and top drift on the held-out points."""

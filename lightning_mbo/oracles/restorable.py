@@ -13,21 +13,22 @@ from torch import Tensor
 from lightning_mbo.checkpoints import read_checkpoint
 from lightning_mbo.errors import CheckpointError
 from lightning_mbo.oracles.arguments import arguments_of, remade
+from lightning_mbo.space import DesignSpace
 
 
 class RestorableModule(pl.LightningModule, ABC):
-    """A module whose checkpoints hold what it was made of: arguments, and the designs' shape."""
+    """A module whose checkpoints hold what it was made of: arguments, and the designs' space."""
 
     def __init__(self) -> None:
         """Not built yet."""
         super().__init__()
-        self._built_for: torch.Size | None = None
+        self._built_for: DesignSpace | None = None
         # Names of those that it has only learnt from the training designs.
         self._learnt_buffers: list[str] = []
 
     @abstractmethod
-    def build(self, design_shape: torch.Size) -> None:
-        """Create and initialise the parameters for designs of this shape."""
+    def build(self, space: DesignSpace) -> None:
+        """Create and initialise the parameters for designs of this space."""
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -86,7 +87,8 @@ class RestorableModule(pl.LightningModule, ABC):
         checkpoint["oracle"] = {
             "arguments": arguments,
             "unknown": unknown,
-            "design_shape": list(self._built_for),
+            "design_shape": list(self._built_for.shape),
+            "groups": list(self._built_for.groups),
             "learnt_buffers": self._learnt_buffers,
         }
 
@@ -108,7 +110,7 @@ class RestorableModule(pl.LightningModule, ABC):
                 )
 
     def _build_as_saved(self, saved: dict[str, Any], state: dict[str, Tensor]) -> None:
-        self._built_for = torch.Size(saved["design_shape"])
+        self._built_for = DesignSpace(torch.Size(saved["design_shape"]), tuple(saved["groups"]))
         self._learnt_buffers = saved["learnt_buffers"]
         self.build(self._built_for)
         for name in self._learnt_buffers:

@@ -24,10 +24,29 @@ class SearchModel(nn.Module, ABC):
     Attributes:
         models_numbers: Whether designs may have numbers.
         models_categories: Whether they may have categories or letters.
+        learns_ranks: Whether an update goes by the order of the weights alone.
+        has_nodes: Whether it is updated by the weights of its `nodes` in place of samples'.
+        remedy: What to do where designs are of another kind.
     """
 
     models_numbers: ClassVar[bool] = True
     models_categories: ClassVar[bool] = False
+    learns_ranks: ClassVar[bool] = False
+    has_nodes: ClassVar[bool] = False
+    remedy: ClassVar[str] = "give another --search.search_model"
+
+    @property
+    def nodes(self) -> Tensor:
+        """The draws whose weights an update needs, shape ``(m, *design_shape)``."""
+        raise NotImplementedError(f"{type(self).__name__} learns from samples")
+
+    def reweigh(self, log_weights: Tensor) -> bool:
+        """Learn from the nodes' weights ``(m,)``, in logarithms; False if all of them are zero."""
+        raise NotImplementedError(f"{type(self).__name__} learns from samples")
+
+    def expectation(self, values: Tensor) -> Tensor:
+        """∫ p_θ(x) v(x) dx of values at the nodes ``(m,)``: a scalar."""
+        raise NotImplementedError(f"{type(self).__name__} has no nodes")
 
     @abstractmethod
     def build(self, space: DesignSpace) -> None:

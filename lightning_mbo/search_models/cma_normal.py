@@ -43,6 +43,8 @@ class CMANormal(SearchModel):
     Reference: Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772.
     """
 
+    learns_ranks = True
+    remedy = "give another --search.algorithm than CMAES"
     mean: Tensor
     step_size: Tensor
     covariance: Tensor
@@ -74,7 +76,7 @@ class CMANormal(SearchModel):
         Raises:
             ConfigurationError: If designs are not of numbers alone.
         """
-        d = number_count(space, self, "give another --search.algorithm than CMAES")
+        d = number_count(space, self, self.remedy)
         for name, value in {
             "mean": torch.zeros(d),
             "step_size": torch.ones(()),

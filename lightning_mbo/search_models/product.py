@@ -10,16 +10,8 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.categorical import Categorical
-from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
-from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.space import DesignSpace
-
-_ALONE = {
-    CMANormal: "give another --search.algorithm than CMAES",
-    Quadrature: "leave --search.search_model out",
-}
-"""What learns from the ranking of whole designs, or at nodes of its own, and what to do instead."""
 
 
 class Product(SearchModel):
@@ -46,12 +38,12 @@ class Product(SearchModel):
         super().__init__()
         self.numbers = MultivariateNormal() if numbers is None else numbers
         self.categories = Categorical() if categories is None else categories
-        for model, fix in _ALONE.items():
-            if isinstance(self.numbers, model):
-                raise ConfigurationError(
-                    f"{model.__name__} needs designs of numbers alone, and does not go together "
-                    f"with a model of categories: {fix}"
-                )
+        if self.numbers.learns_ranks or self.numbers.has_nodes:
+            # It learns from whole designs: from their order, or at nodes of its own.
+            raise ConfigurationError(
+                f"{type(self.numbers).__name__} needs designs of numbers alone, and does not go "
+                f"together with a model of categories: {self.numbers.remedy}"
+            )
         if not (self.numbers.models_numbers and self.categories.models_categories):
             raise ConfigurationError(
                 f"{type(self.numbers).__name__} cannot model numbers, or "

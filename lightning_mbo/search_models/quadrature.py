@@ -25,6 +25,8 @@ class Quadrature(SearchModel):
     Reference: Fannjiang and Listgarten, NeurIPS 2020, sections 5.1 and S3.
     """
 
+    has_nodes = True
+    remedy = "leave --search.search_model out"
     grid: Tensor
     widths: Tensor
     log_density: Tensor

@@ -146,7 +146,7 @@ def test_a_run_ends_as_if_nothing_had_happened(name: str) -> None:
     for number in itertools.count():
         again = [*words, f"--trainer.default_root_dir=chain{number}", "--ckpt_path=last"]
         folder = Path(f"chain{number}") / name / "version_0"
-        has_report = True
+        may_lack_report = False
         # The seconds that a chain's processes may take grow: it comes to an end.
         for share in itertools.count(1):
             if left == 0:
@@ -157,15 +157,15 @@ def test_a_run_ends_as_if_nothing_had_happened(name: str) -> None:
             status, output = ended_at_random(again, kind, moment)
             check(status, output, kind)
             left -= 1
+            # On a full disk the candidates are what counts.
+            may_lack_report |= "goes on without report.html" in output
             if status == 0:
-                # On a full disk the candidates are what counts.
-                has_report = "goes on without report.html" not in output
                 break
             if kind != "SIGKILL":
                 assert not list(folder.rglob("*.partial"))
         for file in ("candidates.csv", "trajectory.csv"):
             assert (folder / file).read_bytes() == (whole / file).read_bytes()
-        assert (folder / "report.html").exists() == has_report
+        assert (folder / "report.html").exists() or may_lack_report
         assert not list(folder.rglob("*.partial"))
         if left == 0:
             break

@@ -9,7 +9,7 @@ from scipy import stats
 from torch.distributions import Normal
 
 from lightning_mbo.data import LabelNoise
-from lightning_mbo.data.label_noise import negative_log_likelihoods, noise_share, of_labels
+from lightning_mbo.label_noise import negative_log_likelihoods, noise_share, of_labels
 
 
 def test_an_error_adds_to_the_variance() -> None:

@@ -1,0 +1,76 @@
+"""Oracles that are fitted in one call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.data.fits import Fits
+from lightning_mbo.data.loading import DesignBatch
+from lightning_mbo.distributed import from_rank_zero, rank, world_size
+from lightning_mbo.oracles.base import Oracle
+from lightning_mbo.oracles.convergence import Convergence
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.random import keyed_generator
+
+
+class ClosedFormOracle(Oracle, ABC):
+    """An oracle without epochs: a fit is one call, at the start of an epoch that trains nothing.
+
+    Of several processes the first fits, and the others receive what it has found.
+    """
+
+    fit_is_finished = True
+
+    @abstractmethod
+    def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
+        """Fit the parameters and buffers.
+
+        Args:
+            problem: Of the training designs, on the CPU.
+            weights: Of the designs, shape ``(n,)``, not negative, not all zero.
+            generator: Of the CPU, for folds and the like.
+        """
+
+    @abstractmethod
+    def validation_loss(self) -> Tensor:
+        """What the last fit says of designs that it has not seen, a scalar: less is better."""
+
+    def fit(self, fits: Fits, convergence: Convergence | None = None) -> None:
+        """Make a whole fit, which no rule of convergence has a part in."""
+        if fits.fitting:
+            self._solve(fits)
+            self.validation_losses = self.validation_loss()[None]
+            fits.end()
+
+    def _solve(self, fits: Fits) -> None:
+        if rank() == 0:
+            self.solve(fits.problem, fits.weights, keyed_generator("folds", fits.num_fits))
+        if world_size() > 1:
+            for tensor in self.state_dict().values():
+                tensor.copy_(from_rank_zero(tensor))
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """None: nothing is learnt by gradients."""
+        return []
+
+    def on_train_epoch_start(self) -> None:
+        """Fit, where a fit is wanted."""
+        fits = self.trainer.datamodule.fits  # type: ignore[attr-defined]
+        if fits.fitting:
+            self._solve(fits)
+
+    def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
+        """Nothing: the epoch began with the fit."""
+
+    def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
+        """Nothing: the fit was validated when it was made."""
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss."""
+        self.validation_losses = self.validation_loss()[None]
+        # Within a fit, there are no optimiser steps for a logger to draw it over.
+        logger = None if self.trainer.state.fn == "validate" else False
+        self.log("oracle/validation_loss", self.validation_losses[0], logger=logger)

@@ -1,0 +1,137 @@
+"""What is to be designed: a table, what its entries mean, and what a design may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_mbo.designs import Distances, euclidean
+from lightning_mbo.label_noise import LabelNoise, of_labels
+from lightning_mbo.samples import Prediction
+from lightning_mbo.space import Cells, DesignSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GroundTruth = Callable[[Tensor], Tensor]
+Numbers = TypeVar("Numbers", float, Tensor, np.ndarray[Any, Any], "pd.Series[float]")
+
+
+@dataclass(frozen=True)
+class Property:
+    """What is sought after.
+
+    Attributes:
+        name: What is maximised, with its unit.
+        measured_name: What the user measures, which the property is `sign` times.
+        sign: 1, or -1 where the user wants what is measured to be small.
+    """
+
+    name: str = "property"
+    measured_name: str = "property"
+    sign: int = 1
+
+    def measured(self, values: Numbers) -> Numbers:
+        """Values of the property as the user measures them."""
+        return self.sign * values
+
+
+@dataclass(frozen=True, eq=False)
+class DesignProblem:
+    """A table of designs and their labels, and what is known of designs; nothing of how to search.
+
+    Attributes:
+        designs: Of all rows, shape ``(n, *design_shape)``, float64.
+        properties: Their labels, shape ``(n,)``, float64.
+        base_weights: What each counts before any importance weight, shape ``(n,)``, positive.
+        space: What the entries of a design mean.
+        held_out: Which rows no oracle and no search model is fitted to, bool, shape ``(n,)``.
+        noise: Of the labels, shapes ``(n,)``; None where nothing is known of any.
+        groups: Equal integers, shape ``(n,)``, for rows that are the same thing although their
+            designs differ; None where there are none.
+        property: What is maximised.
+        nearest_allowed: From draws ``(m, *design_shape)`` to the nearest designs that can be made.
+        feasible: Which of designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``; None
+            where all do.
+        cells: Which draws become each of designs ``(m, *design_shape)``; None: the design itself.
+        distances: How far designs lie from others.
+        ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
+            None where nobody knows it. Only metrics may read it.
+    """
+
+    designs: Tensor
+    properties: Tensor
+    base_weights: Tensor
+    space: DesignSpace
+    held_out: Tensor
+    noise: LabelNoise | None = None
+    groups: Tensor | None = None
+    property: Property = Property()
+    nearest_allowed: Callable[[Tensor], Tensor] = lambda designs: designs
+    feasible: Callable[[Tensor], Tensor] | None = None
+    cells: Callable[[Tensor], Cells] | None = None
+    distances: Distances = euclidean
+    ground_truth: GroundTruth | None = None
+
+    @classmethod
+    def of_table(cls, designs: Tensor, properties: Tensor) -> Self:
+        """The problem of designs and labels, of which nothing else is known."""
+        return cls(
+            designs,
+            properties,
+            base_weights=torch.ones_like(properties),
+            space=DesignSpace.of_shape(designs.shape[1:]),
+            held_out=torch.zeros_like(properties, dtype=torch.bool),
+        )
+
+    def of_rows(self, rows: Tensor) -> DesignProblem:
+        """The same problem with some of the rows, a mask ``(n,)`` or row numbers."""
+        return replace(
+            self,
+            designs=self.designs[rows],
+            properties=self.properties[rows],
+            base_weights=self.base_weights[rows],
+            held_out=self.held_out[rows],
+            noise=None if self.noise is None else self.noise.map(lambda of_all: of_all[rows]),
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+    def holding_out(self, rows: Tensor) -> DesignProblem:
+        """The same problem with these rows held out, and no others: a mask ``(n,)``."""
+        return replace(self, held_out=rows)
+
+    @cached_property
+    def training(self) -> DesignProblem:
+        """The rows that are not held out."""
+        return self.of_rows(~self.held_out)
+
+    @cached_property
+    def evidence(self) -> DesignProblem:
+        """The rows that are held out, to judge by."""
+        return self.of_rows(self.held_out)
+
+    def is_feasible(self, designs: Tensor) -> Tensor:
+        """Which of designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``."""
+        if self.feasible is None:
+            return torch.ones(len(designs), dtype=torch.bool, device=designs.device)
+        return self.feasible(designs)
+
+    def cells_of(self, designs: Tensor) -> Cells:
+        """Which draws become each of designs ``(m, *design_shape)``."""
+        return Cells.of_points(designs, self.space) if self.cells is None else self.cells(designs)
+
+    def label_prediction(self, prediction: Prediction) -> Prediction:
+        """What a prediction of all rows ``(n,)`` says of their labels, whose own errors add to it.
+
+        An error is no part of what more data would remove.
+        """
+        if self.noise is None:
+            return prediction
+        with_errors = of_labels(prediction.normal, self.noise.errors.to(prediction.mean))
+        return replace(prediction, std=with_errors.scale)

@@ -1,0 +1,129 @@
+"""What a search has come to, and what the oracle says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+if TYPE_CHECKING:
+    from lightning_mbo.search_models import SearchModel
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an oracle says of designs, in the property's units, float64.
+
+    Attributes:
+        mean: Shape ``(m,)``.
+        std: The standard deviation of the property, shape ``(m,)``.
+        epistemic_std: The part of it that more data would remove, of an ensemble the standard
+            deviation of the members' means, shape ``(m,)``; not greater than `std`.
+    """
+
+    mean: Tensor
+    std: Tensor
+    epistemic_std: Tensor
+
+    @property
+    def normal(self) -> Normal:
+        """The normal distribution of this mean and standard deviation."""
+        return Normal(self.mean, self.std, validate_args=False)
+
+    def __len__(self) -> int:
+        """How many designs it is of."""
+        return len(self.mean)
+
+    def __getitem__(self, rows: Tensor | slice) -> Prediction:
+        """That of some of the designs."""
+        return Prediction(self.mean[rows], self.std[rows], self.epistemic_std[rows])
+
+    def to(self, device: torch.device | str) -> Prediction:
+        """The same on a device."""
+        return Prediction(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
+        """That of all designs of several predictions, in their order."""
+        return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+
+@dataclass(frozen=True)
+class JudgedDesigns:
+    """Designs that a search has come to, and what the oracle says of them.
+
+    Attributes:
+        designs: Shape ``(m, *design_shape)``, float64.
+        prediction: What the oracle says of them.
+        drawn: What the designs were made of, shape ``(m, *design_shape)``, float64: a draw z
+            becomes the nearest design x that can be made, in bounds, a whole number, a fixed value.
+    """
+
+    designs: Tensor
+    prediction: Prediction
+    drawn: Tensor
+
+    def with_further(self, others: JudgedDesigns) -> JudgedDesigns:
+        """These designs, then others."""
+        return JudgedDesigns(
+            torch.cat([self.designs, others.designs]),
+            Prediction.joined([self.prediction, others.prediction]),
+            torch.cat([self.drawn, others.drawn]),
+        )
+
+
+@dataclass(frozen=True)
+class Samples(JudgedDesigns):
+    """Designs made of what a search model drew in one design iteration, and its densities.
+
+    The oracle judges x; densities are of z, whose distribution is known.
+
+    Attributes:
+        log_prob: log p_θ(z) under the search model they come from, shape ``(m,)``, nats.
+        log_prob_training: log p_0(z) under the training distribution, shape ``(m,)``, nats.
+    """
+
+    log_prob: Tensor
+    log_prob_training: Tensor
+
+
+@dataclass
+class DesignIteration:
+    """One step of a search, and the evidence of it, which is gathered once.
+
+    Attributes:
+        number: t, from 0.
+        samples: What the search has come to and what the oracle says of it.
+        threshold: γ_t, in the property's units.
+        candidate_threshold: The least oracle mean of a candidate.
+        search_model: The updated search model, p_θ; None for a search without densities.
+        training_distribution: p_0; None likewise.
+        log_ratios: log p_θ - log p_0 of the training designs, shape ``(n,)``; None likewise.
+        sampled_log_ratios: The same with the search model that the samples came from.
+        held_out_log_ratios: That of the held-out designs, shape ``(h,)``; None likewise.
+        held_out: What the oracle says of the held-out designs; None where there are none.
+        metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
+        is_best: Whether the rule of choice prefers it to all before; set before it is announced.
+    """
+
+    number: int
+    samples: JudgedDesigns
+    threshold: float
+    candidate_threshold: float
+    search_model: SearchModel | None = None
+    training_distribution: SearchModel | None = None
+    log_ratios: Tensor | None = None
+    sampled_log_ratios: Tensor | None = None
+    held_out_log_ratios: Tensor | None = None
+    held_out: Prediction | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    is_best: bool = False
+
+    @property
+    def candidates(self) -> Tensor:
+        """Which samples are at or above the candidates' threshold, bool, shape ``(m,)``."""
+        return self.samples.prediction.mean >= self.candidate_threshold

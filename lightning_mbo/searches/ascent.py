@@ -1,0 +1,252 @@
+"""Search by gradient ascent on the oracle."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.importance import ExactRatio
+from lightning_mbo.oracles import (
+    DifferentiableOracle,
+    EnsembleObjective,
+    Mean,
+    Oracle,
+    ascent_path,
+)
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import DesignIteration, JudgedDesigns
+from lightning_mbo.search_models import Draws, SearchModel, fit_to_particles, search_model_for
+from lightning_mbo.searches.base import Search
+
+_PERCENTILE = 0.8
+_FURTHER_STARTS = 128
+"""At least so many go on together, where candidates are too few."""
+
+
+class AscentSearch(Search):
+    """Climbs the oracle from the best training designs; where they come to are the candidates.
+
+    A design iteration is a segment of the ascent, which goes on where the one before ended. The
+    ascent goes through the oracle's inputs, in which it is differentiable, and designs are decoded
+    from them: the nearest that can be made, and of those the feasible ones.
+
+    With densities, an oracle can be refitted between two segments with the weights of a density
+    around the decoded particles (`fit_to_particles`); the particles stay where they are.
+
+    Reference: Trabucco, Kumar, Geng and Levine, ICML 2021, section 4.3; Fannjiang and Listgarten,
+    NeurIPS 2020, section 4, for autofocusing beyond searches that have a search model.
+
+    Attributes:
+        with_densities: Whether it is to have densities; set before it is started.
+        particles: Where the last segment ended, shape ``(m, inputs)``; None before the first.
+        path: The inputs before the last segment and after each of its steps, shape
+            ``(steps + 1, m, inputs)``.
+    """
+
+    candidate_quantile = 0.0
+    baseline_name = "starting designs"
+    path: Tensor
+
+    def __init__(
+        self,
+        num_steps: int = 50,
+        step_size: float = 0.05,
+        num_starts: int = 128,
+        objective: EnsembleObjective | None = None,
+    ) -> None:
+        """Set up the ascent.
+
+        Args:
+            num_steps: Steps of a design iteration, T.
+            step_size: s; a step is s √(number of inputs) times the gradient of the standardised
+                property.
+            num_starts: How many of the best training designs to start from, m; and how many
+                candidates are wanted, if the table has so many.
+            objective: What to climb; default: the members' mean.
+
+        Raises:
+            ConfigurationError: If the step size is not positive.
+        """
+        super().__init__()
+        if not 0 < step_size < float("inf"):
+            raise ConfigurationError(f"search.step_size must be positive, not {step_size}")
+        self.num_steps = num_steps
+        self.step_size = step_size
+        self.num_starts = num_starts
+        self.objective = Mean() if objective is None else objective
+        self.with_densities = False
+        self.particles: Tensor | None = None
+        # In tuples: both follow from the problem and the particles, and are no part of the state.
+        self._training_distribution: tuple[SearchModel, ...] = ()
+        self._densities: tuple[SearchModel, SearchModel] | None = None
+
+    def start(self, problem: DesignProblem, device: torch.device | str = "cpu") -> None:
+        """Choose where to start.
+
+        Raises:
+            DataError: If no training design is feasible.
+        """
+        self._problem = problem
+        training = problem.training
+        ranking = training.properties.argsort(descending=True, stable=True)
+        self._ranking = ranking[problem.is_feasible(training.designs)[ranking]]
+        if len(self._ranking) == 0:
+            raise DataError(
+                "no training design meets data.constraints, and the ascent needs one to start "
+                "from: relax them"
+            )
+        self.num_wanted = min(self.num_starts, len(self._ranking))
+        if self.with_densities:
+            model = search_model_for(problem.space)
+            model.build(problem.space)
+            model.fit(training.designs, torch.ones_like(training.properties))
+            self._training_distribution = (model.requires_grad_(False).to(device),)
+            self.ratio = ExactRatio(problem, device)
+
+    def advance(self, oracle: Oracle) -> DesignIteration | None:
+        """Climb one segment further."""
+        oracle = climbable(oracle)
+        # Particles that a checkpoint holds are the CPU's.
+        start = (
+            self._encoded(oracle, self.num_starts)
+            if self.particles is None
+            else self.particles.to(oracle.device)
+        )
+        self.path = torch.stack([start, *self._climb(oracle, start, self.num_steps)])
+        self.particles = self.path[-1]
+        drawn, designs, share = self._feasible(oracle, self.particles)
+        if len(designs) == 0:
+            return None
+        samples = JudgedDesigns(designs, oracle.predict(designs), drawn)
+        self._densities = self._fitted_densities(drawn)
+        density, training_distribution = self._densities or (None, None)
+        log_ratios = held_out_log_ratios = None
+        if self._densities is not None and self.ratio is not None:
+            log_ratios = self.ratio.of_training(*self._densities)
+            held_out_log_ratios = self.ratio.of_held_out(*self._densities)
+        score = samples.prediction.mean.nanquantile(_PERCENTILE).item()
+        threshold = self.threshold.item()
+        evidence = self._problem.evidence.designs
+        constrained = self._problem.feasible is not None
+        return DesignIteration(
+            number=self.num_done,
+            samples=samples,
+            threshold=threshold,
+            candidate_threshold=-float("inf"),
+            search_model=density,
+            training_distribution=training_distribution,
+            log_ratios=log_ratios,
+            sampled_log_ratios=log_ratios,
+            held_out_log_ratios=held_out_log_ratios,
+            held_out=oracle.predict(evidence) if len(evidence) else None,
+            metrics={
+                "oracle_p80": score,
+                "threshold": threshold,
+                "ensemble_disagreement": samples.prediction.epistemic_std.mean().item(),
+                **({"acceptance_rate": share} if constrained else {}),
+            },
+        )
+
+    def last_samples(self, oracle: Oracle) -> Tensor:
+        """Where the particles are, decoded, ``(m, *design_shape)``; at first, where they start."""
+        if self.particles is None:
+            return self._starts(self.num_starts)
+        return self._feasible(climbable(oracle), self.particles).designs
+
+    def more_samples(self, oracle: Oracle, num_samples: int) -> Draws:
+        """Where as long an ascent leads from the best training designs."""
+        oracle = climbable(oracle)
+        start = self._encoded(oracle, num_samples)
+        path = [start, *self._climb(oracle, start, self.num_done * self.num_steps)]
+        return self._feasible(oracle, path[-1])
+
+    def further_samples(self, oracle: Oracle) -> Iterator[Draws]:
+        """Where as long an ascent on the present oracle leads from the next best training designs.
+
+        Many at a time, until there is no training design left.
+        """
+        oracle = climbable(oracle)
+        for rows in self._ranking[self.num_starts :].split(max(self.num_starts, _FURTHER_STARTS)):
+            designs = self._problem.training.designs[rows].to(oracle.device, torch.float32)
+            start = oracle.representation.encode(designs)
+            path = self._climb(oracle, start, self.num_done * self.num_steps)
+            yield self._feasible(oracle, path[-1])
+
+    def baseline(self) -> Tensor:
+        """The designs that it starts from."""
+        return self._starts(self.num_starts)
+
+    @property
+    def threshold(self) -> Tensor:
+        """The greatest training label."""
+        return self._problem.training.properties.max()
+
+    @property
+    def densities(self) -> tuple[SearchModel, SearchModel] | None:
+        """That around the particles and the training distribution, where it has densities."""
+        return self._densities
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """How far the search has come, and where its particles are."""
+        return {**super().get_extra_state(), "particles": self.particles}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on from where the particles were."""
+        super().set_extra_state(state)
+        self.particles = state["particles"]
+
+    def _fitted_densities(self, particles: Tensor) -> tuple[SearchModel, SearchModel] | None:
+        """p_θ, fitted afresh to feasible particles, and p_0, if they are wanted."""
+        if not self._training_distribution:
+            return None
+        training_distribution = self._training_distribution[0]
+        model = copy.deepcopy(training_distribution)
+        designs = self._problem.training.designs.to(particles.device)
+        fit_to_particles(model, particles, designs, self._problem.space)
+        return model, training_distribution
+
+    def _starts(self, number: int) -> Tensor:
+        return self._problem.training.designs[self._ranking[:number]]
+
+    def _encoded(self, oracle: DifferentiableOracle, number: int) -> Tensor:
+        designs = self._starts(number).to(oracle.device, torch.float32)
+        return oracle.representation.encode(designs)
+
+    def _feasible(self, oracle: DifferentiableOracle, inputs: Tensor) -> Draws:
+        """What particles ``(m, inputs)`` stand for, and the designs that can be made of it."""
+        drawn = oracle.representation.decode(inputs.to(oracle.device)).double()
+        designs = self._problem.nearest_allowed(drawn)
+        held = self._problem.is_feasible(designs)
+        return Draws(drawn[held], designs[held], held.double().mean().item())
+
+    def _climb(self, oracle: DifferentiableOracle, inputs: Tensor, num_steps: int) -> list[Tensor]:
+        was_training = oracle.training
+        oracle.eval()
+        path = ascent_path(
+            lambda inputs: self.objective(oracle.input_outputs(inputs)),
+            inputs.to(oracle.device),
+            num_steps,
+            self.step_size,
+        )
+        steps = list(path)
+        oracle.train(was_training)
+        return steps
+
+
+def climbable(oracle: object) -> DifferentiableOracle:
+    """An oracle that has a gradient.
+
+    Raises:
+        ConfigurationError: If it has none.
+    """
+    if not isinstance(oracle, DifferentiableOracle):
+        raise ConfigurationError(
+            "search: GradientAscent needs an oracle with a gradient, such as DeepEnsemble, "
+            f"RegressionEnsemble or ConservativeObjectiveModel; {type(oracle).__name__} has none"
+        )
+    return oracle

@@ -1,0 +1,141 @@
+"""What all searches share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_mbo.errors import DataError
+from lightning_mbo.importance.ratios import DensityRatio
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import DesignIteration
+from lightning_mbo.search_models import Draws, SearchModel
+from lightning_mbo.tabular.pool import Pool
+
+_NONE_FEASIBLE = "next to none of the designs that the search comes to meets data.constraints"
+
+
+class Search(nn.Module, ABC):
+    """A search for better designs by what an oracle says of them, one iteration at a time.
+
+    It needs no trainer: `start` it with a problem, and have it `iterate` whenever an oracle has
+    been fitted. All that the next iteration depends on is in its `state_dict`.
+
+    Attributes:
+        num_done: Design iterations so far.
+        exhausted: Whether there is nothing to go on from.
+        num_wanted: How many candidates are expected of it, or None for whatever it finds.
+        candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
+        baseline_name: What `baseline` gives.
+        ratio: log p_θ - log p_0 of rows of the table; None for a search without densities.
+    """
+
+    num_wanted: int | None = None
+    candidate_quantile: float
+    baseline_name: str
+
+    def __init__(self) -> None:
+        """Start with nothing done."""
+        super().__init__()
+        self.num_done = 0
+        self.exhausted = False
+        self.ratio: DensityRatio | None = None
+
+    @abstractmethod
+    def start(self, problem: DesignProblem, device: torch.device | str = "cpu") -> None:
+        """Learn what the search begins with. Called once, before all else.
+
+        Args:
+            problem: What is to be designed.
+            device: Where the search goes on: the oracle's.
+        """
+
+    @abstractmethod
+    def advance(self, oracle: Oracle) -> DesignIteration | None:
+        """Make the next design iteration, number `num_done`; None where no design is feasible."""
+
+    @abstractmethod
+    def last_samples(self, oracle: Oracle) -> Tensor:
+        """The samples of the last design iteration again, ``(m, *design_shape)``."""
+
+    @abstractmethod
+    def more_samples(self, oracle: Oracle, num_samples: int) -> Draws:
+        """Further designs of the same kind, and what they were made of, as many at most."""
+
+    @abstractmethod
+    def baseline(self) -> Tensor:
+        """What the search is to be better than, designs ``(m, *design_shape)``."""
+
+    @property
+    @abstractmethod
+    def threshold(self) -> Tensor:
+        """γ of the last design iteration, a scalar in the property's units."""
+
+    def further_samples(self, oracle: Oracle) -> Iterator[Draws]:
+        """More designs of the last iteration, while candidates are too few, in several lots.
+
+        By default none: what the search has found is what there is to choose from.
+        """
+        return iter(())
+
+    @property
+    def pool(self) -> Pool | None:
+        """The list of designs that is searched; None where designs are made."""
+        return None
+
+    @property
+    def densities(self) -> tuple[SearchModel, SearchModel] | None:
+        """p_θ of the last design iteration and p_0; None for a search without densities."""
+        return None
+
+    def iterate(self, oracle: Oracle) -> DesignIteration | None:
+        """Make the next design iteration, with its evidence; None where no design is feasible.
+
+        Raises:
+            DataError: If none has been feasible from the beginning.
+        """
+        iteration = self.advance(oracle)
+        if iteration is None:
+            self._end_without_designs()
+            return None
+        self.num_done += 1
+        if self.exhausted:
+            rank_zero_warn(
+                f"the search ends after design iteration {iteration.number}: no sample has a "
+                "finite weight. What was found until then is kept"
+            )
+        return iteration
+
+    def log_densities(self, drawn: Tensor) -> dict[str, Tensor]:
+        """Named log-densities of draws ``(m, *design_shape)``, ``(m,)`` each; or none."""
+        if self.densities is None:
+            return {}
+        search_model, training_distribution = self.densities
+        return {
+            "log_prob_search_model": search_model.log_prob(drawn),
+            "log_prob_training_distribution": training_distribution.log_prob(drawn),
+        }
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """How far the search has come; subclasses add what is in no buffer."""
+        return {"num_done": self.num_done, "exhausted": self.exhausted}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on after the last complete design iteration."""
+        self.num_done = state["num_done"]
+        self.exhausted = state["exhausted"]
+
+    def _end_without_designs(self) -> None:
+        if self.num_done == 0:
+            raise DataError(f"{_NONE_FEASIBLE}: check them, or relax them")
+        self.exhausted = True
+        rank_zero_warn(
+            f"the search ends after design iteration {self.num_done - 1}: {_NONE_FEASIBLE}. What "
+            "was found until then is kept"
+        )
