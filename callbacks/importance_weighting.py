@@ -56,7 +56,7 @@ class ImportanceWeighting(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Weigh the training designs, and ask for a refit."""
-        data = design_data(trainer)
-        weights = self.rule.weigh(iteration, data.base_weights)
+        fits = design_data(trainer).fits
+        weights = self.rule.weigh(iteration, fits.problem.base_weights)
         if weights is not None:
-            data.fits.begin(weights)
+            fits.begin(weights)

@@ -36,10 +36,16 @@ _MODULES = {
     "lightning_mbo.oracles": (
         "ConservativeObjectiveModel",
         "ConvolutionalEnsemble",
+        "ClosedFormOracle",
         "DeepEnsemble",
+        "GradientOracle",
         "Oracle",
         "RegressionEnsemble",
     ),
+    "lightning_mbo.problem": ("DesignProblem",),
+    "lightning_mbo.samples": ("Prediction", "Samples"),
+    "lightning_mbo.searches": ("AscentSearch", "SamplingSearch", "Search", "design"),
+    "lightning_mbo.space": ("DesignSpace",),
     "lightning_mbo.search_models": (
         "CMANormal",
         "Categorical",

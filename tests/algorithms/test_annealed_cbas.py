@@ -8,9 +8,10 @@ import torch
 from scipy import stats
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import AnnealedCbAS, CbAS, Samples
+from lightning_mbo.algorithms import AnnealedCbAS, CbAS
 from lightning_mbo.algorithms.base import Algorithm
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.samples import Samples
 from lightning_mbo.search_models import Quadrature
 from lightning_mbo.space import DesignSpace
 

@@ -8,8 +8,9 @@ import scipy.stats
 import torch
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import CbAS, Samples
+from lightning_mbo.algorithms import CbAS
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.samples import Samples
 
 
 def samples(means: list[float] | np.ndarray, std: float = 1.0) -> Samples:
@@ -27,7 +28,7 @@ def samples(means: list[float] | np.ndarray, std: float = 1.0) -> Samples:
 
 def expected(given: Samples, threshold: float) -> np.ndarray:
     ratio = given.log_prob_training.numpy() - given.log_prob.numpy()
-    mean, std = given.prediction.loc.numpy(), given.prediction.scale.numpy()
+    mean, std = given.prediction.mean.numpy(), given.prediction.std.numpy()
     return ratio + scipy.stats.norm.logsf(threshold, loc=mean, scale=std)
 
 

@@ -8,9 +8,10 @@ import scipy.stats
 import torch
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import CEMPI, CMAES, FB, RWR, Algorithm, DbAS, Samples
+from lightning_mbo.algorithms import CEMPI, CMAES, FB, RWR, Algorithm, DbAS
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
+from lightning_mbo.samples import Samples
 
 M, N = 200, 50
 RNG = np.random.default_rng(0)
@@ -82,7 +83,7 @@ def test_cma_es_ranks_by_the_probability_of_improvement() -> None:
 def test_cma_es_ranks_where_improvement_is_next_to_impossible() -> None:
     means = np.linspace(-1e6, LABELS.max() - 1e3, M)
     given = samples(means)
-    given.prediction.scale.fill_(1.0)
+    given.prediction.std.fill_(1.0)
     weights = normalized_weights(started(CMAES()).log_weights(given))
     np.testing.assert_allclose(weights.numpy(), np.arange(1, M + 1) / M, rtol=1e-12)
 
@@ -90,8 +91,8 @@ def test_cma_es_ranks_where_improvement_is_next_to_impossible() -> None:
 @pytest.mark.parametrize("num_unusable", [1, 50, M])
 def test_cma_es_ignores_means_that_are_no_number(num_unusable: int) -> None:
     given = samples(np.linspace(-5.0, 5.0, M))
-    given.prediction.scale.fill_(1.0)
-    given.prediction.loc[:num_unusable] = np.nan
+    given.prediction.std.fill_(1.0)
+    given.prediction.mean[:num_unusable] = np.nan
     weights = normalized_weights(started(CMAES()).log_weights(given)).numpy()
     num_ranks = M - num_unusable
     assert (weights[:num_unusable] == 0).all()
@@ -100,7 +101,7 @@ def test_cma_es_ignores_means_that_are_no_number(num_unusable: int) -> None:
 
 def test_cma_es_gives_equal_samples_one_rank() -> None:
     given = samples(np.array([1.0, 2.0, 2.0, 3.0]))
-    given.prediction.scale.fill_(1.0)
+    given.prediction.std.fill_(1.0)
     ranks = started(CMAES()).log_weights(given).exp()
     np.testing.assert_allclose(ranks.numpy(), [1, 3, 3, 4])
 

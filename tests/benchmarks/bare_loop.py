@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.nn import functional
 
-from lightning_mbo.algorithms import CbAS, Samples
+from lightning_mbo.algorithms import CbAS
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.data.loading import split_rows
 from lightning_mbo.importance import importance_weights, normalized_weights
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.random import keyed_generator
+from lightning_mbo.samples import Prediction, Samples
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
 
@@ -91,13 +92,11 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
         stds = torch.cat([p[1] for p in parts], 1).sqrt() * spread
         means, stds = means.double(), stds.double()
         variance = stds.square().mean(0) + means.var(0, correction=0)
-        prediction = Normal(means.mean(0), variance.sqrt(), validate_args=False)
         weights = normalized_weights(
             algorithm.log_weights(
                 Samples(
                     samples,
-                    prediction,
-                    means.std(0, correction=0),
+                    Prediction(means.mean(0), variance.sqrt(), means.std(0, correction=0)),
                     samples,
                     search.log_prob(samples),
                     training.log_prob(samples),
@@ -105,7 +104,7 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
             )
         )
         search.fit(samples, weights)
-        oracle_p80.append(prediction.loc.quantile(0.8).item())
+        oracle_p80.append(means.mean(0).quantile(0.8).item())
         ratios = search.log_prob(designs) - reference
         table = table[0], table[1], importance_weights(ratios, ALPHA).float()
     return Outcome(oracle_p80, epoch)

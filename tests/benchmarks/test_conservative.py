@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_mbo.data import DesignBatch
 from lightning_mbo.oracles import BatchAscent, ConservativeObjectiveModel
+from lightning_mbo.space import DesignSpace
 
 INPUTS, HIDDEN, BATCH, STEPS, ROUNDS = 24, 2048, 128, 50, 3
 
@@ -49,7 +50,7 @@ def test_products(benchmark) -> None:
 
 def test_training_step(benchmark) -> None:
     oracle = ConservativeObjectiveModel(hidden_sizes=(HIDDEN, HIDDEN), adversary=BatchAscent(STEPS))
-    oracle.build(torch.Size([INPUTS]))
+    oracle.build(DesignSpace.of_shape(torch.Size([INPUTS])))
     optimizer = oracle.configure_optimizers()
     designs, properties = torch.randn(1, BATCH, INPUTS), torch.randn(1, BATCH)
     batch = DesignBatch(designs, properties, torch.ones(1, BATCH), BATCH)

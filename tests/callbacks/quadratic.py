@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms import Algorithm, CbAS, Samples
+from lightning_mbo.algorithms import Algorithm, CbAS
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.oracles import DeepEnsemble, Oracle
+from lightning_mbo.oracles import DeepEnsemble, GradientOracle, Oracle
+from lightning_mbo.samples import Prediction, Samples
 from lightning_mbo.search_models import MultivariateNormal, SearchModel
+from lightning_mbo.space import DesignSpace
 
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 
@@ -65,7 +67,7 @@ class Indifferent(Algorithm):
         return torch.full_like(samples.log_prob, value)
 
 
-class ScriptedOracle(Oracle):
+class ScriptedOracle(GradientOracle):
     """Has the validation losses of a table ``[fit][epoch][member]``; its parameters move."""
 
     learning_rate = 0.1
@@ -75,18 +77,19 @@ class ScriptedOracle(Oracle):
         self.losses = losses
         self.present = (-1, -1)
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         self.offsets = torch.nn.Parameter(torch.zeros(self.num_members, 1))
 
     def member_outputs(self, designs: Tensor) -> Normal:
         means = 3.0 + self.offsets + 0 * designs.sum(-1)
         return Normal(means, torch.ones_like(means), validate_args=False)
 
-    def on_validation_epoch_end(self) -> None:
-        fit = self.trainer.datamodule.num_fits - 1
+    def end_validation(self) -> dict[str, Tensor]:
+        fit = self.trainer.datamodule.fits.num_fits - 1
         epoch = self.present[1] + 1 if self.present[0] == fit else 0
         self.present = fit, epoch
         self.validation_losses = torch.tensor(self.losses[fit][epoch])
+        return {"validation_loss": self.validation_losses}
 
 
 class PromisingOracle(ScriptedOracle):
@@ -96,9 +99,9 @@ class PromisingOracle(ScriptedOracle):
         super().__init__([[[1.0]] * 3] * 10)
         self.promises = iter(promises)
 
-    def predict(self, designs: Tensor) -> tuple[Normal, Tensor]:
+    def predict(self, designs: Tensor) -> Prediction:
         means = torch.full((len(designs),), next(self.promises), dtype=torch.float64)
-        return Normal(means, torch.ones_like(means), validate_args=False), 0 * means
+        return Prediction(means, torch.ones_like(means), 0 * means)
 
 
 class Recorder(callbacks.DesignCallback):
@@ -121,11 +124,11 @@ class Recorder(callbacks.DesignCallback):
         search = find(trainer, callbacks.SearchModelUpdate)
         self.iterations.append(iteration)
         self.search_models.append(copy.deepcopy(iteration.search_model))
-        self.sampled_models.append(copy.deepcopy(search.sampled_model))
-        self.last_samples.append(search.last_samples())
+        self.sampled_models.append(copy.deepcopy(search.search.sampled_model))
+        self.last_samples.append(search.search.last_samples(oracle))
         self.oracles.append(copy.deepcopy(oracle.state_dict()))
         self.weights.append(trainer.datamodule.weights.clone())
-        self.fits.append(trainer.datamodule.num_fits)
+        self.fits.append(trainer.datamodule.fits.num_fits)
 
     def numpy(self, t: int) -> tuple[NDArray[np.float64], ...]:
         """Samples, oracle means and standard deviations, log p_θ and log p_0 of an iteration."""
@@ -134,8 +137,8 @@ class Recorder(callbacks.DesignCallback):
             tensor.numpy()
             for tensor in (
                 samples.designs,
-                samples.prediction.loc,
-                samples.prediction.scale,
+                samples.prediction.mean,
+                samples.prediction.std,
                 samples.log_prob,
                 samples.log_prob_training,
             )

@@ -77,7 +77,7 @@ def test_samples_can_be_made(autofocused: bool, tmp_path: Path) -> None:
     recorder = Recorder()
     trainer = fit(tmp_path, search(), recorder, autofocused=autofocused)
     data, used = trainer.datamodule, find(trainer, callbacks.SearchModelUpdate)
-    assert isinstance(used.search_model, Product)
+    assert isinstance(used.search.search_model, Product)
     for t, iteration in enumerate(recorder.iterations):
         samples = iteration.samples
         assert len(samples.designs) == NUM_SAMPLES
@@ -91,7 +91,9 @@ def test_samples_can_be_made(autofocused: bool, tmp_path: Path) -> None:
         assert rate == pytest.approx(expected, abs=0.13)
         assert 0 < rate < 1
     assert torch.equal(recorder.last_samples[-1], recorder.iterations[-1].samples.designs)
-    assert torch.equal(used.last_samples(), recorder.iterations[-1].samples.designs)
+    assert torch.equal(
+        used.search.last_samples(trainer.lightning_module), recorder.iterations[-1].samples.designs
+    )
     candidates = pd.read_csv(tmp_path / "candidates.csv")
     assert (candidates["degrees"] <= 1).all()
     assert not ((candidates["solvent"] == "A") & (candidates["vessel"] == "X")).any()
@@ -181,7 +183,7 @@ def test_where_nothing_can_be_made_any_more_the_search_ends(tmp_path: Path) -> N
     assert find(trainer, callbacks.SearchModelUpdate).finished
     assert len(pd.read_csv(tmp_path / "candidates.csv")) == 4
     with pytest.raises(DataError, match=r"none meets data\.constraints: relax"):
-        find(trainer, callbacks.SearchModelUpdate).last_samples()
+        find(trainer, callbacks.SearchModelUpdate).search.last_samples(trainer.lightning_module)
 
 
 @pytest.mark.parametrize(
@@ -190,14 +192,14 @@ def test_where_nothing_can_be_made_any_more_the_search_ends(tmp_path: Path) -> N
 )
 def test_the_search_model_is_chosen(given: SearchModel | None, part: str, tmp_path: Path) -> None:
     trainer = fit(tmp_path, search(num_iterations=1, search_model=given))
-    model = find(trainer, callbacks.SearchModelUpdate).search_model
+    model = find(trainer, callbacks.SearchModelUpdate).search.search_model
     assert isinstance(model, Product)
     assert given is None or getattr(model, part) is given
 
 
 def test_cma_es_takes_its_own_model_and_numbers_alone(tmp_path: Path) -> None:
     used = callbacks.SearchModelUpdate(CMAES(), num_samples=20, num_iterations=1)
-    assert isinstance(used.given_search_model, CMANormal)
+    assert isinstance(used.search._given[0], CMANormal)
     with pytest.raises(ConfigurationError, match="CMANormal needs designs of numbers alone"):
         fit(tmp_path, used)
 
@@ -215,9 +217,9 @@ def test_a_density_on_a_grid_keeps_to_the_constraints(tmp_path: Path) -> None:
     trainer = trainer_with(tmp_path, used, recorder, callbacks.OracleConvergence(max_epochs=1))
     trainer.fit(KernelRidge(), datamodule=Low())
     assert all((i.samples.designs <= 4).all() for i in recorder.iterations)
-    beyond = used.search_model.nodes[:, 0] > 4
-    assert used.search_model.log_density[beyond].exp().max() < 1e-200
-    assert used.search_model.log_density[~beyond].exp().max() > 0.1
+    beyond = used.search.search_model.nodes[:, 0] > 4
+    assert used.search.search_model.log_density[beyond].exp().max() < 1e-200
+    assert used.search.search_model.log_density[~beyond].exp().max() > 0.1
 
 
 def ascent(**options: Any) -> Any:
@@ -227,12 +229,12 @@ def ascent(**options: Any) -> Any:
 def test_an_ascent_keeps_to_what_can_be_made(tmp_path: Path) -> None:
     used = ascent()
     trainer = fit(tmp_path, used, autofocused=False)
-    data, samples = trainer.datamodule, used.last_samples()
+    data, samples = trainer.datamodule, used.search.last_samples(trainer.lightning_module)
     assert can_be_made(samples, data)
-    assert can_be_made(used.more_samples(50).designs, data)
+    assert can_be_made(used.search.more_samples(trainer.lightning_module, 50).designs, data)
     # What is not feasible climbs on, and is not counted.
-    assert len(used.particles) == 30 > len(samples) > 0
-    means = used._oracle.predict(samples)[0].loc.numpy()
+    assert len(used.search.particles) == 30 > len(samples) > 0
+    means = trainer.lightning_module.predict(samples).mean.numpy()
     trajectory = pd.read_csv(tmp_path / "trajectory.csv")
     assert trajectory["oracle_p80"][0] == pytest.approx(np.quantile(means, 0.8), rel=1e-5)
     assert trajectory["acceptance_rate"][0] == pytest.approx(len(samples) / 30)

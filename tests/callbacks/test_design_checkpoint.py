@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from lightning_mbo.space import DesignSpace
 from tests.callbacks.quadratic import (
     Indifferent,
     PromisingOracle,
@@ -18,7 +19,6 @@ from tests.callbacks.quadratic import (
     Recorder,
     callbacks,
     ensemble,
-    equal_states,
     find,
     run,
     search_update,
@@ -32,11 +32,19 @@ def load(folder: Path, name: str) -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
 
 
+def num_done_in(checkpoint: dict[str, Any]) -> int:
+    return checkpoint["callbacks"]["SearchModelUpdate"]["search"]["_extra_state"]["num_done"]
+
+
 def assert_is_of_iteration(checkpoint: dict[str, Any], recorder: Recorder, t: int) -> None:
-    search = checkpoint["callbacks"]["SearchModelUpdate"]
-    assert search["num_done"] == t + 1
-    assert equal_states(search["search_model"], recorder.search_models[t].state_dict())
-    assert equal_states(search["sampled_model"], recorder.sampled_models[t].state_dict())
+    search = checkpoint["callbacks"]["SearchModelUpdate"]["search"]
+    assert search["_extra_state"]["num_done"] == t + 1
+    for part, models in (
+        ("search_model", recorder.search_models),
+        ("sampled_model", recorder.sampled_models),
+    ):
+        for name, value in models[t].state_dict().items():
+            assert torch.equal(search[f"{part}.{name}"], value)
     for name, value in recorder.oracles[t].items():
         assert torch.equal(checkpoint["state_dict"][name], value)
     assert torch.equal(checkpoint["Quadratic"]["weights"], recorder.weights[t])
@@ -71,7 +79,7 @@ def test_best_and_last(promises: list[float], mode: str, best: int, tmp_path: Pa
     assert checkpoints.best_model_path == str(folder / "best.ckpt")
     if mode == "max":
         # The three that choose agree.
-        assert find(trainer, callbacks.SearchModelUpdate).best_iteration == best
+        assert find(trainer, callbacks.SearchModelUpdate).selector.best_iteration == best
         assert find(trainer, callbacks.CandidateWriter).iteration == best
 
 
@@ -84,10 +92,10 @@ def test_best_of_an_autofocused_ensemble(tmp_path: Path) -> None:
     assert checkpoints.best_model_score.item() == pytest.approx(promises[best], rel=1e-6)
     # It restores the oracle that made the promise, in its units, though later fits changed it.
     oracle = ensemble()
-    oracle.build(torch.Size([2]))
+    oracle.build(DesignSpace.of_shape(torch.Size([2])))
     oracle.load_state_dict(load(tmp_path, "best")["state_dict"])
     samples = recorder.iterations[best].samples
-    assert torch.equal(oracle.predict(samples.designs)[0].loc, samples.prediction.loc)
+    assert torch.equal(oracle.predict(samples.designs).mean, samples.prediction.mean)
 
 
 def test_another_figure(tmp_path: Path) -> None:
@@ -108,13 +116,13 @@ def test_last_is_of_the_epoch_before(tmp_path: Path) -> None:
         def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
             if trainer.current_epoch:
                 last = load(tmp_path, "last")
-                search = last["callbacks"]["SearchModelUpdate"]
-                seen.append((last["epoch"], search["num_done"]))
-                assert (tmp_path / "checkpoints" / "best.ckpt").exists() is (search["num_done"] > 0)
+                num_done = num_done_in(last)
+                seen.append((last["epoch"], num_done))
+                assert (tmp_path / "checkpoints" / "best.ckpt").exists() is (num_done > 0)
 
     run(tmp_path, callbacks.Trajectory(), callbacks.DesignCheckpoint(), Reader(), max_epochs=2)
     assert seen == [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2)]
-    assert load(tmp_path, "last")["callbacks"]["SearchModelUpdate"]["num_done"] == 3
+    assert num_done_in(load(tmp_path, "last")) == 3
 
 
 def test_a_promise_that_is_no_number_is_not_best(tmp_path: Path) -> None:
@@ -138,7 +146,7 @@ def test_first_promise_that_is_no_number(tmp_path: Path) -> None:
         algorithm=Indifferent(),
         max_epochs=1,
     )
-    assert find(trainer, callbacks.SearchModelUpdate).best_iteration == 1
+    assert find(trainer, callbacks.SearchModelUpdate).selector.best_iteration == 1
     assert_is_of_iteration(load(tmp_path, "best"), recorder, 1)
 
 

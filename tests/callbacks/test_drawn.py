@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CMAES, FB, RWR, Algorithm, CbAS
 from lightning_mbo.data import CSV, DesignDataModule, Superconductor
+from lightning_mbo.samples import Prediction
 from lightning_mbo.search_models import CMANormal
 from tests.callbacks.quadratic import ScriptedOracle, callbacks, trainer_with
 
@@ -32,9 +32,9 @@ class Ignorant(ScriptedOracle):
 class Arbitrary(Ignorant):
     """Says anything of a design."""
 
-    def predict(self, designs: Tensor) -> tuple[Normal, Tensor]:
+    def predict(self, designs: Tensor) -> Prediction:
         means = torch.rand(len(designs), dtype=torch.float64)
-        return Normal(means, torch.ones_like(means), validate_args=False), 0 * means
+        return Prediction(means, torch.ones_like(means), 0 * means)
 
 
 def table(seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:

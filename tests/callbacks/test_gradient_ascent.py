@@ -19,7 +19,13 @@ from torch.nn import functional
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.oracles import DifferentiableOracle, LowerConfidenceBound, SmoothedLogits
+from lightning_mbo.oracles import (
+    DifferentiableOracle,
+    GradientOracle,
+    LowerConfidenceBound,
+    SmoothedLogits,
+)
+from lightning_mbo.space import DesignSpace
 from tests.callbacks.quadratic import (
     NUM_DESIGNS,
     Quadratic,
@@ -42,7 +48,7 @@ pytestmark = [
 RATE = 0.05 * math.sqrt(2)
 
 
-class Bowls(DifferentiableOracle):
+class Bowls(DifferentiableOracle, GradientOracle):
     """Members that see one bowl each, on the standardised property; training changes nothing."""
 
     learning_rate = 0.0
@@ -50,8 +56,8 @@ class Bowls(DifferentiableOracle):
     def __init__(self) -> None:
         super().__init__(num_members=3)
 
-    def build(self, design_shape: torch.Size) -> None:
-        super().build(design_shape)
+    def build(self, space: DesignSpace) -> None:
+        super().build(space)
         self.offsets = torch.nn.Parameter(torch.zeros(3, 1))
 
     def input_outputs(self, inputs: Tensor) -> Normal:
@@ -89,14 +95,19 @@ def test_goes_where_the_closed_form_says(num_iterations: int, tmp_path: Path) ->
     record, writer = callbacks.AscentTrajectory(), callbacks.CandidateWriter()
     trainer = ascend(tmp_path, search, record, callbacks.Trajectory(), writer)
     assert search.finished
-    assert search.num_done == num_iterations
+    assert search.search.num_done == num_iterations
     num_steps = 4 * num_iterations
     expected = climbed(starts(7), num_steps)
-    torch.testing.assert_close(search.last_samples(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        search.search.last_samples(trainer.lightning_module), expected, rtol=1e-5, atol=1e-5
+    )
     # As long an ascent from as many designs leads to the same place.
-    torch.testing.assert_close(search.more_samples(7).designs, search.last_samples())
-    assert len(search.more_samples(11).designs) == 11
-    assert len(search.more_samples(1000).designs) == NUM_DESIGNS
+    torch.testing.assert_close(
+        search.search.more_samples(trainer.lightning_module, 7).designs,
+        search.search.last_samples(trainer.lightning_module),
+    )
+    assert len(search.search.more_samples(trainer.lightning_module, 11).designs) == 11
+    assert len(search.search.more_samples(trainer.lightning_module, 1000).designs) == NUM_DESIGNS
     mean, std = (getattr(trainer.lightning_module, f"property_{f}").item() for f in ("mean", "std"))
     rows = read_table(tmp_path / "ascent.csv")
     assert rows["step"].tolist() == list(range(num_steps + 1))
@@ -121,8 +132,8 @@ def test_climbs_what_it_is_told(tmp_path: Path) -> None:
     ends = []
     for objective in (None, LowerConfidenceBound(0.0), LowerConfidenceBound(0.1)):
         search = callbacks.GradientAscent(200, 0.02, num_starts=5, objective=objective)
-        ascend(tmp_path, search)
-        ends.append(search.last_samples())
+        trainer = ascend(tmp_path, search)
+        ends.append(search.search.last_samples(trainer.lightning_module))
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-4)
     # Each has climbed higher on its own objective.
     views = [-(end - CENTRES.double()[:, None]).square().sum(-1) for end in ends]
@@ -159,7 +170,7 @@ def test_goes_on_from_the_saved_state(tmp_path: Path) -> None:
     last = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
     again = trainer_with(tmp_path, second, callbacks.OracleConvergence(max_epochs=1), records[2])
     again.fit(Bowls(), datamodule=Quadratic(), ckpt_path=last)
-    assert torch.equal(second.last_samples(), whole.last_samples())
+    assert torch.equal(second.search.particles, whole.search.particles)
     assert records[2].rows == records[0].rows
     assert records[1].rows == records[0].rows[:4]
 
@@ -182,7 +193,7 @@ class Words(DesignDataModule):
         return pd.DataFrame({"word": ["".join("ABC"[i] for i in word) for word in letters]})
 
 
-class CountOfBs(DifferentiableOracle):
+class CountOfBs(DifferentiableOracle, GradientOracle):
     """Adds the logits of B."""
 
     learning_rate = 0.0
@@ -190,8 +201,8 @@ class CountOfBs(DifferentiableOracle):
     def __init__(self) -> None:
         super().__init__(representation=SmoothedLogits())
 
-    def build(self, design_shape: torch.Size) -> None:
-        super().build(design_shape)
+    def build(self, space: DesignSpace) -> None:
+        super().build(space)
         self.offset = torch.nn.Parameter(torch.zeros(1, 1))
 
     def input_outputs(self, inputs: Tensor) -> Normal:
@@ -203,8 +214,8 @@ def test_sequences_are_read_back_and_each_is_written_once(tmp_path: Path) -> Non
     search = callbacks.GradientAscent(10, 1.0, num_starts=9)
     writer = callbacks.CandidateWriter(keep_known=True)
     with pytest.warns(UserWarning, match="leads to 1 different designs .* where 9 are wanted"):
-        ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
-    samples = search.last_samples()
+        trainer = ascend(tmp_path, search, writer, oracle=CountOfBs(), data=Words())
+    samples = search.search.last_samples(trainer.lightning_module)
     assert samples.shape == (9, 3, 3)
     assert (samples[..., 1] == 1).all()
     candidates = pd.read_csv(tmp_path / "candidates.csv")
@@ -235,7 +246,9 @@ def test_as_many_new_designs_as_are_wanted(number: int | None, tmp_path: Path) -
     writer = callbacks.CandidateWriter(number)
     trainer = ascend(tmp_path, search, writer, oracle=FirstIsB(), data=SomeWords())
     known = set(trainer.datamodule.to_user_units(trainer.datamodule.designs)["word"])
-    ends = trainer.datamodule.to_user_units(search.last_samples())["word"]
+    ends = trainer.datamodule.to_user_units(search.search.last_samples(trainer.lightning_module))[
+        "word"
+    ]
     assert len(set(ends) - known) < (number or 4)
     candidates = pd.read_csv(tmp_path / "candidates.csv")
     assert len(candidates) == (number or 4)
@@ -243,7 +256,7 @@ def test_as_many_new_designs_as_are_wanted(number: int | None, tmp_path: Path) -
     assert not set(candidates["word"]) & known
     assert candidates["oracle_mean"].is_monotonic_decreasing
     # What is recorded and scored is the search's own particles.
-    assert len(search.last_samples()) == 4
+    assert len(search.search.last_samples(trainer.lightning_module)) == 4
 
 
 def test_of_sequences_the_oracle_is_asked_on_the_way_and_of_the_nearest(tmp_path: Path) -> None:
@@ -277,7 +290,7 @@ def test_predict(tmp_path: Path) -> None:
 def test_scores(tmp_path: Path) -> None:
     search = callbacks.GradientAscent(4, num_starts=7)
     trainer = ascend(tmp_path, search, callbacks.Scoring(), callbacks.DesignCheckpoint())
-    expected = height(search.last_samples())
+    expected = height(search.search.last_samples(trainer.lightning_module))
     trainer.test(ckpt_path="best", datamodule=trainer.datamodule, verbose=False)
     scores = pd.read_csv(tmp_path / "scores.csv", index_col=0)
     assert scores.index.tolist() == ["search", "starting designs"]
@@ -300,7 +313,7 @@ class Refits(callbacks.DesignCallback):
         self.weights: list[Tensor] = []
 
     def on_search_model_update(self, trainer: pl.Trainer, oracle: Any, iteration: Any) -> None:
-        self.paths.append(find(trainer, callbacks.GradientAscent).path)
+        self.paths.append(find(trainer, callbacks.GradientAscent).search.path)
         self.models.append((iteration.search_model, iteration.training_distribution))
         self.weights.append(trainer.datamodule.weights.clone())
 
@@ -310,7 +323,7 @@ def test_autofocused_by_a_density_around_the_particles(tmp_path: Path) -> None:
     weighting, refits = callbacks.ImportanceWeighting(0.3), Refits()
     trainer = ascend(tmp_path, search, weighting, refits)
     data = trainer.datamodule
-    assert data.num_fits == 1 + 3
+    assert data.fits.num_fits == 1 + 3
     designs = data.designs.numpy()
     for path, weights in zip(refits.paths, refits.weights, strict=True):
         particles = path[-1].double().numpy()
@@ -363,12 +376,12 @@ def test_one_segment_cannot_be_autofocused(tmp_path: Path) -> None:
 class Undirected(callbacks.GradientAscent):
     """An ascent that knows no densities."""
 
-    def _density(self) -> None:
-        return None
+    def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
+        callbacks.search.SearchCallback.setup(self, trainer, oracle, stage)
 
 
 def test_a_search_without_densities_cannot_be_autofocused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="densities of a search model, and Undirected has"):
+    with pytest.raises(ConfigurationError, match="and this search has none"):
         ascend(tmp_path, Undirected(2, num_iterations=2), callbacks.ImportanceWeighting())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +21,13 @@ from lightning_mbo.batch import diverse_batch
 from lightning_mbo.data import CSV, DesignDataModule, LabelNoise
 from lightning_mbo.designs import euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError
-from lightning_mbo.evaluation.held_out import held_out_figures, weighted_log_likelihood
-from lightning_mbo.oracles import Oracle
+from lightning_mbo.evidence.held_out import held_out_figures, weighted_log_likelihood
+from lightning_mbo.evidence.intervals import intervals
+from lightning_mbo.oracles import GradientOracle
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import Prediction
 from lightning_mbo.search_models import MultivariateNormal
+from lightning_mbo.space import DesignSpace
 from tests.callbacks.quadratic import (
     NUM_SAMPLES,
     OFFSET,
@@ -38,8 +41,6 @@ from tests.callbacks.quadratic import (
     run,
     trainer_with,
 )
-
-intervals: Any = importlib.import_module("lightning_mbo.callbacks.held_out").intervals
 
 pytestmark = pytest.mark.usefixtures("_blank_pictures")
 
@@ -72,15 +73,15 @@ class Witness(callbacks.DesignCallback):
 
     def on_search_model_update(self, trainer: Any, oracle: Any, iteration: Any) -> None:
         data = trainer.datamodule
-        prediction, _ = oracle.predict(data.held_out_designs)
-        sampled = find(trainer, callbacks.SearchModelUpdate).sampled_model
+        prediction = oracle.predict(data.held_out_designs)
+        sampled = find(trainer, callbacks.SearchModelUpdate).search.sampled_model
         densities = [
             stats.multivariate_normal(model.mean.numpy(), model.covariance.numpy())
             for model in (sampled, iteration.training_distribution)
         ]
         points = data.held_out_designs.numpy()
         log_ratios = densities[0].logpdf(points) - densities[1].logpdf(points)
-        self.seen.append((prediction.loc.numpy(), prediction.scale.numpy(), log_ratios))
+        self.seen.append((prediction.mean.numpy(), prediction.std.numpy(), log_ratios))
         if iteration.is_best:
             self.best.append(iteration.number)
 
@@ -112,10 +113,6 @@ def fitted(
     )
     trainer.fit(ensemble(), datamodule=kind(**data))
     return trainer, witness
-
-
-def spread(prediction: Normal) -> tuple[Tensor, Tensor]:
-    return prediction.loc, prediction.scale
 
 
 def weighted(values: Any, log_ratios: Any) -> float:
@@ -188,7 +185,7 @@ def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> N
     used = callbacks.CandidateWriter(), callbacks.Report()
     trainer, witness = fitted(tmp_path, *used, select=select, kind=Measured)
     data, rows = trainer.datamodule, read_table(tmp_path / "trajectory.csv")
-    labels, errors = data.held_out_properties.numpy(), data.held_out_noise.errors.numpy()
+    labels, errors = data.held_out_properties.numpy(), data.problem.evidence.noise.errors.numpy()
     stds = [np.sqrt(std**2 + errors**2) for _, std, _ in witness.seen]
     scores = []
     for t, (mean, _, log_ratios) in enumerate(witness.seen):
@@ -198,16 +195,16 @@ def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> N
         assert rows["held_out_weighted_log_likelihood"][t] == pytest.approx(scores[-1])
     if select == "held_out_likelihood":
         found = find(trainer, callbacks.SearchModelUpdate)
-        assert found.best_score == pytest.approx(max(scores), rel=1e-5)
+        assert found.selector.best_score == pytest.approx(max(scores), rel=1e-5)
     chosen = find(trainer, callbacks.CandidateWriter).iteration
     report = find(trainer, callbacks.Report)
     np.testing.assert_allclose(report.held_out["std"], stds[chosen])
     # Of a design that promises so little all held-out ones are as promising.
-    poor = Normal(torch.tensor([-1e3]).double(), torch.tensor([2.0]).double())
-    oracle = trainer.lightning_module
-    mean, std = (value.numpy() for value in spread(oracle.predict(data.held_out_designs)[0]))
+    poor = Prediction(*torch.tensor([[-1e3], [2.0], [1.0]]).double())
+    held_out = trainer.lightning_module.predict(data.held_out_designs)
+    mean, std = held_out.mean.numpy(), held_out.std.numpy()
     quantile = np.sort(np.abs(labels - mean) / np.hypot(std, errors))[28 - 1]  # ⌈0.9 · 31⌉ of 30
-    upper = callbacks.held_out.intervals(data, oracle, poor, None, None)["upper_90"]
+    upper = intervals(data.problem, poor, held_out, None, None)["upper_90"]
     assert upper.item() == pytest.approx(-1e3 + 2 * quantile)
 
 
@@ -255,19 +252,23 @@ def likes_no_shift(prediction: Normal, properties: Tensor, log_ratios: Tensor) -
 def test_the_rule_chooses(
     select: str, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("search", "held_out"):
-        name = f"lightning_mbo.callbacks.{module}.weighted_log_likelihood"
-        monkeypatch.setattr(name, likes_no_shift)
+    for module in ("evidence.selection", "callbacks.held_out"):
+        monkeypatch.setattr(f"lightning_mbo.{module}.weighted_log_likelihood", likes_no_shift)
     used = callbacks.CandidateWriter(), callbacks.DesignCheckpoint()
     trainer, witness = fitted(tmp_path, *used, select=select)
     rows = read_table(tmp_path / "trajectory.csv")
     names = {"promise": "oracle_p80", "held_out_likelihood": "held_out_weighted_log_likelihood"}
     assert rows[names[select]].argmax() == best
-    assert find(trainer, callbacks.SearchModelUpdate).best_iteration == best == witness.best[-1]
+    assert (
+        find(trainer, callbacks.SearchModelUpdate).selector.best_iteration
+        == best
+        == witness.best[-1]
+    )
     assert find(trainer, callbacks.CandidateWriter).iteration == best
     saved = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     state = saved["callbacks"]["SearchModelUpdate"]
-    assert state["num_done"] - 1 == state["best_iteration"] == best
+    assert state["search"]["_extra_state"]["num_done"] - 1 == best
+    assert state["selector"]["best_iteration"] == best
 
 
 def test_a_rule_needs_what_it_goes_by(tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_a_rule_needs_what_it_goes_by(tmp_path: Path) -> None:
         search(select="luck")
     other = search("held_out_likelihood")
     with pytest.raises(CheckpointError, match=r"chosen by promise: give --search.select promise"):
-        other.load_state_dict({"select": "promise"})
+        other.load_state_dict({"selector": {"rule": "promise"}})
 
 
 def check_intervals(table: pd.DataFrame, data: Split, seen: Any) -> None:
@@ -326,10 +327,10 @@ def test_too_few_as_promising_promise_nothing(tmp_path: Path) -> None:
         assert (table[f"upper_{name}"] == np.inf).all()
 
 
-class Rippled(Oracle):
+class Rippled(GradientOracle):
     """Σx/√d and a ripple in each direction, too fine to be seen: errors of standard deviation 1."""
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Nothing is learnt."""
 
     def member_outputs(self, designs: Tensor) -> Normal:
@@ -372,19 +373,19 @@ def chosen_coverage(
 
     p_0 = Normal(torch.zeros(5).double(), torch.ones(5).double())
     p_theta = Normal(torch.full((5,), 0.22).double(), torch.full((5,), 0.7).double())
-    oracle, data = Rippled(), Split()
-    held_out, data.held_out_properties = drawn(num_held_out, p_0)
-    data.held_out_designs = held_out
+    oracle = Rippled()
+    problem = DesignProblem.of_table(*drawn(num_held_out, p_0))
+    problem = problem.holding_out(torch.ones(num_held_out, dtype=torch.bool))
+    held_out = problem.designs
     found = {}
     for name, model in (("90", p_0), ("90_shifted", p_theta)):
         designs, properties = drawn(500, model)
-        prediction, _ = oracle.predict(designs)
-        chosen = choose(designs, prediction.loc)
+        prediction = oracle.predict(designs)
+        chosen = choose(designs, prediction.mean)
         shares = []
         for handed_out, rows in ((chosen, slice(None)), (torch.arange(500), chosen)):
-            means = Normal(prediction.loc[handed_out], prediction.scale[handed_out])
             ratios = log_ratios(held_out), log_ratios(designs[handed_out])
-            ends = intervals(data, oracle, means, *ratios)
+            ends = intervals(problem, prediction[handed_out], oracle.predict(held_out), *ratios)
             lower, upper = (ends[f"{end}_{name}"][rows] for end in ("lower", "upper"))
             holds = (lower <= properties[chosen]) & (properties[chosen] <= upper)
             shares += [holds.double().mean().item(), lower.isfinite().double().mean().item()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 from torch import Tensor
 
+from lightning_mbo.data.fits import Fits
 from lightning_mbo.errors import ConfigurationError
 from tests.callbacks.quadratic import (
     NUM_DESIGNS,
@@ -64,7 +66,7 @@ def test_the_fit_sees_the_weights(tmp_path: Path) -> None:
             self.batches: dict[int, Any] = {}
 
         def on_validation_batch_start(self, trainer, oracle, batch, *args) -> None:
-            self.batches[trainer.datamodule.num_fits] = batch
+            self.batches[trainer.datamodule.fits.num_fits] = batch
 
     seen = Seen()
     trainer, recorder = run(tmp_path, seen)
@@ -109,7 +111,7 @@ def test_off_leaves_the_oracle_alone(tmp_path: Path) -> None:
 def data() -> Quadratic:
     problem = Quadratic()
     problem.setup("fit")
-    problem.end_fit()
+    problem.fits.end()
     return problem
 
 
@@ -137,8 +139,8 @@ def test_floor(floor: float, refitted: bool, data: Quadratic) -> None:
         with pytest.warns(UserWarning, match=r"iteration 7: .* count for 15 of 60, less than auto"):
             metrics = announce(weighting, data, half(-1000.0), number=7)
     assert metrics == {"effective_sample_size": 15.0, "oracle_refitted": float(refitted)}
-    assert data.fitting is refitted
-    assert data.num_fits == 1 + refitted
+    assert data.fits.fitting is refitted
+    assert data.fits.num_fits == 1 + refitted
     expected = [4.0] * 15 + [0.0] * 45 if refitted else [1.0] * 60
     assert data.weights.tolist() == expected
 
@@ -156,7 +158,7 @@ def test_a_later_iteration_refits_again(data: Quadratic) -> None:
     with pytest.warns(UserWarning, match="left as it is"):
         announce(weighting, data, half(-1000.0))
     announce(weighting, data, half(-0.1), number=1)
-    assert data.num_fits == 2
+    assert data.fits.num_fits == 2
     assert data.weights.sum().item() == pytest.approx(NUM_DESIGNS)
 
 
@@ -165,7 +167,7 @@ def test_no_finite_weight(low: float, data: Quadratic) -> None:
     with pytest.warns(UserWarning, match="iteration 3: no training design has a finite weight"):
         metrics = announce(weighting_with(0.2), data, torch.full((NUM_DESIGNS,), low), number=3)
     assert metrics == {"effective_sample_size": 0.0, "oracle_refitted": 0.0}
-    assert not data.fitting
+    assert not data.fits.fitting
     assert (data.weights == 1).all()
 
 
@@ -195,10 +197,14 @@ def test_auto_keeps_the_effective_sample_size(share: float, data: Quadratic) -> 
     np.testing.assert_allclose(data.weights.numpy(), weights / weights.mean(), rtol=1e-6)
 
 
+def weigh_anew(data: Quadratic, base_weights: torch.Tensor) -> None:
+    data.fits = Fits(replace(data.problem.training, base_weights=base_weights))
+
+
 @pytest.mark.parametrize("alpha", ["auto", 0.3])
 def test_n_e_is_that_of_what_is_fitted(alpha: Any, data: Quadratic) -> None:
     base = torch.from_numpy(np.random.default_rng(0).gamma(0.5, size=NUM_DESIGNS))
-    data.base_weights = base / base.mean()
+    weigh_anew(data, base / base.mean())
     weighting = weighting_with(alpha, min_effective_sample_size=0.75)
     metrics = announce(weighting, data, half(-5.0))
     weights = data.weights.numpy()
@@ -216,7 +222,7 @@ def test_n_e_is_that_of_what_is_fitted(alpha: Any, data: Quadratic) -> None:
 
 def test_the_floor_is_a_share_of_what_the_designs_count_for(data: Quadratic) -> None:
     # All but 20 designs count for next to nothing, 15 of them where the search is.
-    data.base_weights = torch.where(torch.arange(NUM_DESIGNS) < 20, 3.0, 1e-12).double()
+    weigh_anew(data, torch.where(torch.arange(NUM_DESIGNS) < 20, 3.0, 1e-12).double())
     weighting = weighting_with(1.0, min_effective_sample_size=0.7)
     assert announce(weighting, data, half(-1000.0))["oracle_refitted"] == 1
     weighting = weighting_with(1.0, min_effective_sample_size=0.8)
@@ -246,8 +252,8 @@ def test_auto_goes_no_further_than_1(data: Quadratic) -> None:
 )
 def test_on_or_off(options: dict[str, Any], enabled: bool, alpha: float | str) -> None:
     weighting = weighting_with(**options)
-    assert weighting.enabled is enabled
-    assert weighting.alpha == alpha
+    assert weighting.rule.enabled is enabled
+    assert weighting.rule.alpha == alpha
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Probe(callbacks.DesignCallback):
         self.frozen_at_end.append(oracle.frozen.tolist())
         self.validated.append(torch.cat([b.designs for b in data.val_dataloader()], dim=1))
         if len(self.fit_ends) < self.num_fits:
-            data.begin_fit()
+            data.fits.begin()
         else:
             trainer.should_stop = True
 

@@ -17,7 +17,8 @@ from torch.distributions import Normal
 from lightning_mbo.batch import diverse_batch
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import CheckpointError, ConfigurationError
-from lightning_mbo.oracles import Oracle
+from lightning_mbo.oracles import GradientOracle
+from lightning_mbo.space import DesignSpace
 from tests.callbacks.quadratic import Quadratic, callbacks, find, trainer_with
 
 pytestmark = [
@@ -28,7 +29,7 @@ pytestmark = [
 NUM_MEASURED, NUM_LISTED = 60, 30
 
 
-class Bowl(Oracle):
+class Bowl(GradientOracle):
     """Knows the property, and is not sure of it; training moves nothing that counts."""
 
     learning_rate = 0.0
@@ -36,7 +37,7 @@ class Bowl(Oracle):
     def __init__(self) -> None:
         super().__init__(num_members=2)
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         self.offsets = torch.nn.Parameter(torch.zeros(2, 1))
 
     def member_outputs(self, designs: Tensor) -> Normal:
@@ -106,11 +107,15 @@ def test_the_list_is_ranked_with_its_own_columns(tmp_path: Path) -> None:
     # The figures of a search without densities.
     assert list(found)[:3] == ["oracle_mean", "oracle_std", "probability_above_threshold"]
     assert list(found)[3:5] == ["nearest_row", "nearest_y"]
-    search = find(trainer, callbacks.PoolSearch)
-    assert search.num_done == search.num_iterations == 1
+    assert find(trainer, callbacks.PoolSearch).num_iterations == 1
+    search = find(trainer, callbacks.PoolSearch).search
+    assert search.num_done == 1
     assert search.densities is None
-    assert torch.equal(search.last_samples(), search.pool.designs)
-    assert torch.equal(search.more_samples(7).designs, search.pool.designs[:7])
+    assert torch.equal(search.last_samples(trainer.lightning_module), search.pool.designs)
+    assert torch.equal(
+        search.more_samples(trainer.lightning_module, 7).designs,
+        search.pool.designs[:7],
+    )
 
 
 def test_a_batch_of_the_list(tmp_path: Path) -> None:
@@ -118,7 +123,7 @@ def test_a_batch_of_the_list(tmp_path: Path) -> None:
     found = callbacks.candidates_of(trainer)
     problem = trainer.datamodule
     designs = problem.encode(pool().iloc[:NUM_LISTED])
-    means = trainer.lightning_module.predict(designs)[0].loc
+    means = trainer.lightning_module.predict(designs).mean
     rows = diverse_batch(designs, means, problem.distances, 6)
     assert set(found["number"]) == {f"N{i:02d}" for i in rows.tolist()}
     assert found["number"].tolist() != [f"N{i:02d}" for i in expected_order(pool())[:6]]
@@ -175,7 +180,7 @@ def test_the_list_is_scored_where_there_is_a_truth(tmp_path: Path) -> None:
     trainer.test(trainer.lightning_module, datamodule=trainer.datamodule)
     scores = pd.read_csv(tmp_path / "scores.csv", index_col=0)
     assert scores.index.tolist() == ["search", "training designs"]
-    best = search.pool.designs.sum(1).max().item()
+    best = search.search.pool.designs.sum(1).max().item()
     assert scores.loc["search", "max"] == pytest.approx(best)
 
 
@@ -190,7 +195,7 @@ def test_another_list_is_refused(tmp_path: Path) -> None:
     search.setup(trainer, trainer.lightning_module, "predict")
     search.load_state_dict(state)
     with pytest.raises(CheckpointError, match="another list of designs than these 34"):
-        search.last_samples()
+        search.search.last_samples(trainer.lightning_module)
 
 
 def test_autofocus_is_refused(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_checkpoint_says_which_iteration(tmp_path: Path) -> None:
     saved = trainer.checkpoint_callback.best_model_path
     state = torch.load(saved, weights_only=True)["callbacks"]["SearchModelUpdate"]
     scores = trainer.test(ckpt_path="best", datamodule=trainer.datamodule, verbose=False)[0]
-    best = state["best_iteration"]
+    best = state["selector"]["best_iteration"]
     metrics = recorder.iterations[best].metrics
     assert scores["test/median"] == pytest.approx(
         metrics["candidate_ground_truth_median"], rel=1e-5
@@ -190,7 +190,7 @@ def test_another_ground_truth_changes_nothing_but_the_scores(
         assert not np.isclose(rows[scored], other_rows[scored]).any()
     for a, b in zip(first.iterations, second.iterations, strict=True):
         assert torch.equal(a.samples.designs, b.samples.designs)
-        assert torch.equal(a.samples.prediction.loc, b.samples.prediction.loc)
+        assert torch.equal(a.samples.prediction.mean, b.samples.prediction.mean)
     best = [
         torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
         for folder in (one, two)

@@ -19,6 +19,7 @@ from lightning_mbo.data import Toy
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import KernelRidge
 from lightning_mbo.search_models import CMANormal, MultivariateNormal, Quadrature
+from lightning_mbo.space import DesignSpace
 from tests.callbacks.quadratic import (
     NUM_SAMPLES,
     Indifferent,
@@ -51,10 +52,10 @@ class Herald(callbacks.DesignCallback):
         return self.name
 
     def on_oracle_fit_end(self, trainer: pl.Trainer, oracle: Any) -> None:
-        self.heard.append((self.name, "fitted", trainer.datamodule.fitting))
+        self.heard.append((self.name, "fitted", trainer.datamodule.fits.fitting))
 
     def on_search_model_update(self, trainer: pl.Trainer, oracle: Any, iteration: Any) -> None:
-        self.heard.append((self.name, iteration.number, trainer.datamodule.fitting))
+        self.heard.append((self.name, iteration.number, trainer.datamodule.fits.fitting))
 
 
 def test_order_of_announcements(tmp_path: Path) -> None:
@@ -158,12 +159,12 @@ def test_the_oracle_is_asked_of_the_samples(tmp_path: Path) -> None:
             members = oracle.member_predictions(iteration.samples.designs.float())
         means, variances = members.loc.double().numpy(), members.variance.double().numpy()
         prediction = iteration.samples.prediction
-        np.testing.assert_allclose(prediction.loc.numpy(), means.mean(0), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(prediction.mean.numpy(), means.mean(0), rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(
-            prediction.scale.numpy(), np.sqrt(variances.mean(0) + means.var(0)), rtol=1e-5
+            prediction.std.numpy(), np.sqrt(variances.mean(0) + means.var(0)), rtol=1e-5
         )
         np.testing.assert_allclose(
-            iteration.samples.disagreement.numpy(), means.std(0), rtol=1e-4, atol=1e-5
+            prediction.epistemic_std.numpy(), means.std(0), rtol=1e-4, atol=1e-5
         )
 
 
@@ -175,7 +176,7 @@ def test_stops_after_the_last_iteration(num_iterations: int, enabled: bool, tmp_
     assert [iteration.number for iteration in recorder.iterations] == list(range(num_iterations))
     search = search_of(trainer)
     assert search.finished
-    assert search.num_done == num_iterations
+    assert search.search.num_done == num_iterations
     assert trainer.current_epoch == (3 * num_iterations if enabled else 3 + num_iterations - 1)
 
 
@@ -191,11 +192,13 @@ def test_ends_when_no_sample_has_a_finite_weight(value: float, until: int, tmp_p
     search = search_of(trainer)
     assert search.finished
     # The last model that could be fitted is kept; so are the best samples, also of the last draw.
-    assert equal_states(search.search_model.state_dict(), search.sampled_model.state_dict())
+    assert equal_states(
+        search.search.search_model.state_dict(), search.search.sampled_model.state_dict()
+    )
     if until:
         kept = recorder.search_models[until - 1]
-        assert equal_states(search.search_model.state_dict(), kept.state_dict())
-    assert torch.isfinite(search.search_model.covariance).all()
+        assert equal_states(search.search.search_model.state_dict(), kept.state_dict())
+    assert torch.isfinite(search.search.search_model.covariance).all()
     assert len((tmp_path / "candidates.csv").read_text().splitlines()) == NUM_SAMPLES // 5 + 1
 
 
@@ -231,8 +234,8 @@ def test_best_iteration(
     trainer, recorder = run(tmp_path, oracle=oracle, algorithm=Indifferent(), max_epochs=1)
     assert [iteration.is_best for iteration in recorder.iterations] == is_best
     search = search_of(trainer)
-    assert search.best_iteration == best
-    assert search.best_score == pytest.approx(promises[best], rel=1e-7)
+    assert search.selector.best_iteration == best
+    assert search.selector.best_score == pytest.approx(promises[best], rel=1e-7)
 
 
 def trajectory(folder: Path, seed: int, disturb: bool = False) -> list[torch.Tensor]:
@@ -241,7 +244,7 @@ def trajectory(folder: Path, seed: int, disturb: bool = False) -> list[torch.Ten
         torch.rand(7)
         np.random.rand(7)  # noqa: NPY002
     _, recorder = run(folder)
-    tensors = [iteration.samples.prediction.loc for iteration in recorder.iterations]
+    tensors = [iteration.samples.prediction.mean for iteration in recorder.iterations]
     return [*tensors, *recorder.last_samples, *recorder.weights]
 
 
@@ -259,9 +262,9 @@ def test_samples_are_drawn_again(tmp_path: Path) -> None:
     drawn = [iteration.samples.designs for iteration in recorder.iterations]
     # The recorder asks within the iteration, before the next; the search afterwards.
     assert torch.equal(recorder.last_samples[2], drawn[2])
-    assert torch.equal(search_of(trainer).last_samples(), drawn[2])
+    assert torch.equal(search_of(trainer).search.last_samples(trainer.lightning_module), drawn[2])
     assert not torch.equal(drawn[1], drawn[2])
-    more = search_of(trainer).more_samples(50).designs
+    more = search_of(trainer).search.more_samples(trainer.lightning_module, 50).designs
     assert more.shape == (50, 2)
     assert not torch.isin(more, drawn[2]).any()
 
@@ -273,8 +276,10 @@ def test_samples_are_drawn_again_from_the_saved_state(tmp_path: Path) -> None:
     other = trainer_with(tmp_path, search, max_epochs=1)
     other.fit(ScriptedOracle([[[1.0]]]), datamodule=Quadratic())
     search.load_state_dict(state)
-    assert torch.equal(search.last_samples(), recorder.iterations[1].samples.designs)
-    assert search.num_done == 2
+    assert torch.equal(
+        search.search.last_samples(trainer.lightning_module), recorder.iterations[1].samples.designs
+    )
+    assert search.search.num_done == 2
     assert not search.finished
 
 
@@ -282,8 +287,13 @@ def test_evaluation_by_the_same_trainer_keeps_the_search_model(tmp_path: Path) -
     trainer, recorder = run(tmp_path)
     trainer.validate(trainer.lightning_module, datamodule=trainer.datamodule, verbose=False)
     search = search_of(trainer)
-    assert equal_states(search.search_model.state_dict(), recorder.search_models[-1].state_dict())
-    assert torch.equal(search.last_samples(), recorder.iterations[-1].samples.designs)
+    assert equal_states(
+        search.search.search_model.state_dict(), recorder.search_models[-1].state_dict()
+    )
+    assert torch.equal(
+        search.search.last_samples(trainer.lightning_module),
+        recorder.iterations[-1].samples.designs,
+    )
 
 
 @pytest.mark.parametrize("counts", [{"num_samples": 1}, {"num_iterations": 0}])
@@ -332,8 +342,8 @@ def test_a_density_on_a_grid_is_updated_at_its_nodes(tmp_path: Path) -> None:
         recorder.iterations, recorder.search_models, recorder.oracles, strict=True
     ):
         oracle = KernelRidge()
-        oracle.build(torch.Size([1]))
-        oracle.start(data.designs, data.properties)
+        oracle.build(DesignSpace.of_shape(torch.Size([1])))
+        oracle.start(data.problem.training)
         oracle.load_state_dict(state)
         prediction = oracle(torch.from_numpy(nodes)[:, None])
         mean, std = prediction.loc.numpy(), prediction.scale.numpy()
@@ -349,9 +359,12 @@ def test_a_density_on_a_grid_is_updated_at_its_nodes(tmp_path: Path) -> None:
         assert iteration.samples.designs.shape == (30, 1)
         assert not np.isin(iteration.samples.designs.numpy(), nodes).any()
         assert iteration.candidate_threshold == pytest.approx(
-            np.quantile(iteration.samples.prediction.loc.numpy(), 0.8)
+            np.quantile(iteration.samples.prediction.mean.numpy(), 0.8)
         )
-    assert torch.equal(search.last_samples(), recorder.iterations[-1].samples.designs)
+    assert torch.equal(
+        search.search.last_samples(trainer.lightning_module),
+        recorder.iterations[-1].samples.designs,
+    )
 
 
 def test_the_number_of_draws_does_not_matter_on_a_grid(tmp_path: Path) -> None:

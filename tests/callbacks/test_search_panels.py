@@ -16,6 +16,7 @@ from lightning_mbo.data import Toy
 from lightning_mbo.evaluation.panels import Panel, Problem
 from lightning_mbo.oracles import KernelRidge
 from lightning_mbo.search_models import Quadrature
+from lightning_mbo.space import DesignSpace
 from tests.callbacks.quadratic import Quadratic, Recorder, callbacks, run, trainer_with
 
 NUM_ITERATIONS = 6
@@ -78,8 +79,8 @@ def test_panels_of_an_autofocused_run(
         assert panel.threshold == recorder.iterations[num_done - 1].threshold
         # The oracle of that iteration, and the weights of its fit.
         oracle = KernelRidge()
-        oracle.build(torch.Size([1]))
-        oracle.start(trainer.datamodule.designs, trainer.datamodule.properties)
+        oracle.build(DesignSpace.of_shape(torch.Size([1])))
+        oracle.start(trainer.datamodule.problem.training)
         oracle.load_state_dict(recorder.oracles[num_done - 1])
         prediction = oracle(model.nodes)
         assert torch.equal(panel.mean, prediction.loc)

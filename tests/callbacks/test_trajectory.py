@@ -72,12 +72,13 @@ def test_rows_are_the_iterations(known: bool, tmp_path: Path) -> None:
     for t, row in rows.iterrows():
         designs, means, _, log_prob, log_prob_training = recorder.numpy(t)
         p80 = np.quantile(means, 0.8)
+        disagreement = recorder.iterations[t].samples.prediction.epistemic_std
         expected = {
             "oracle_p80": p80,
             "threshold": max(np.quantile(recorder.numpy(s)[1], 0.9) for s in range(t + 1)),
             "search_model_entropy": -log_prob.mean(),
             "kl_from_training": (log_prob - log_prob_training).mean(),
-            "ensemble_disagreement": recorder.iterations[t].samples.disagreement.numpy().mean(),
+            "ensemble_disagreement": disagreement.numpy().mean(),
             "search_effective_sample_size": search_sizes[t],
             "effective_sample_size": recorder.weights[t].sum().item() ** 2
             / recorder.weights[t].square().sum().item(),

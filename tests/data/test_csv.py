@@ -310,22 +310,22 @@ def test_importance_weights_multiply_the_base_weights() -> None:
     base = np.linspace(1, 2, 30) / 1.5
     np.testing.assert_allclose(data.weights, base)
     importance = torch.rand(30, dtype=torch.float64)
-    data.begin_fit(importance)
+    data.fits.begin(importance)
     product = base * importance.numpy()
     np.testing.assert_allclose(data.weights, product / product.mean() * importance.mean().item())
     before = data.weights.clone()
-    data.begin_fit()
+    data.fits.begin()
     assert torch.equal(data.weights, before)
     resumed = loaded(frame, weight_column="w")
     resumed.load_state_dict(data.state_dict())
     assert torch.equal(resumed.weights, before)
-    assert resumed.num_fits == data.num_fits
+    assert resumed.fits.num_fits == data.fits.num_fits
 
 
 def test_without_base_weights_nothing_is_rounded() -> None:
     data = loaded(table())
     importance = torch.rand(30, dtype=torch.float64)
-    data.begin_fit(importance)
+    data.fits.begin(importance)
     assert torch.equal(data.weights, importance)
 
 

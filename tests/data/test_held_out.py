@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Normal
 
 from lightning_mbo.data import CSV, DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
 from lightning_mbo.data.loading import held_out_rows, joined_groups
 from lightning_mbo.designs import are_among
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+from lightning_mbo.samples import Prediction
 
 
 def loaded(data: DesignDataModule) -> DesignDataModule:
@@ -189,16 +189,18 @@ def test_labels_have_their_errors_on_both_sides() -> None:
     data = loaded(CSV(frame, "y", error_column="sd", held_out_fraction=0.5))
     for designs, noise in (
         (data.designs, data.noise),
-        (data.held_out_designs, data.held_out_noise),
+        (data.held_out_designs, data.problem.evidence.noise),
     ):
         assert noise is not None
         np.testing.assert_allclose(noise.errors, data.to_user_units(designs)["x"] + 1)
-    assert data.held_out_noise is not None
-    prediction = Normal(torch.zeros(30).double(), torch.full((30,), 5.0).double())
-    expected = (25 + data.held_out_noise.errors**2).sqrt()
-    torch.testing.assert_close(data.label_distribution(prediction).scale, expected)
+    evidence = data.problem.evidence
+    assert evidence.noise is not None
+    zero = torch.zeros(30).double()
+    prediction = Prediction(zero, zero + 5, zero)
+    expected = (25 + evidence.noise.errors**2).sqrt()
+    torch.testing.assert_close(evidence.label_prediction(prediction).std, expected)
     plain = loaded(CSV(frame[["x", "y"]], "y", held_out_fraction=0.5))
-    assert plain.label_distribution(prediction) is prediction
+    assert plain.problem.evidence.label_prediction(prediction) is prediction
 
 
 def test_other_errors_are_another_table() -> None:

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_mbo.algorithms import JudgedDesigns, Samples
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.importance import (
     effective_sample_size,
@@ -27,6 +26,7 @@ from lightning_mbo.importance import (
     normalized_weights,
 )
 from lightning_mbo.oracles import DifferentiableOracle, Oracle, ascend
+from lightning_mbo.samples import JudgedDesigns, Samples
 from lightning_mbo.search_models import Quadrature
 from tests.devices.one_device import META, DeviceError, OneDevice, meta_generator
 from tests.devices.shipped import RUNS, Unstarted, options_of
@@ -50,7 +50,7 @@ def test_all_of_a_run_is_on_its_device(config: str, small_run: list[str], tmp_pa
     trainer.strategy.connect(oracle)
     data.trainer = oracle.trainer = trainer
     data.setup("fit")
-    search = next(c for c in trainer.callbacks if isinstance(c, callbacks.Search))
+    search = next(c for c in trainer.callbacks if isinstance(c, callbacks.SearchCallback))
     search.setup(trainer, oracle, "fit")
     with OneDevice():
         with trainer.init_module():  # as Lightning builds a model
@@ -61,7 +61,7 @@ def test_all_of_a_run_is_on_its_device(config: str, small_run: list[str], tmp_pa
             judged = climb(search, oracle, data)
         else:
             judged = e_step(search, oracle, data)
-    assert judged.designs.device == judged.prediction.loc.device == META
+    assert judged.designs.device == judged.prediction.mean.device == META
 
 
 @pytest.mark.parametrize(

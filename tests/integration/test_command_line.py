@@ -406,7 +406,7 @@ def test_a_callback_of_the_users_own(
         "    def __init__(self, factor: float = 1.0):\n"
         "        self.factor = factor\n"
         "    def on_search_model_update(self, trainer, oracle, iteration):\n"
-        "        spread = iteration.samples.prediction.loc.std().item()\n"
+        "        spread = iteration.samples.prediction.mean.std().item()\n"
         "        iteration.metrics['spread'] = self.factor * spread\n"
     )
     monkeypatch.syspath_prepend(tmp_path)

@@ -21,6 +21,7 @@ from lightning_mbo.oracles import (
     ascend,
     ascent_path,
 )
+from lightning_mbo.space import DesignSpace
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 
@@ -99,7 +100,7 @@ def test_one_graph_at_a_time() -> None:
 )
 def test_a_step_is_the_finite_difference(kind: type[DifferentiableOracle], objective) -> None:
     oracle = kind(3, (8, 8))
-    oracle.build(torch.Size([3]))
+    oracle.build(DesignSpace.of_shape(torch.Size([3])))
     start = torch.randn(5, 3)
     (end,) = ascent_path(lambda x: objective(oracle.input_outputs(x)), start, 1, 1.0)
     step = (end - start).double() / math.sqrt(3)
@@ -120,7 +121,7 @@ def test_a_step_is_the_finite_difference(kind: type[DifferentiableOracle], objec
 
 def test_parameters_get_no_gradient() -> None:
     oracle = RegressionEnsemble(2, (4,))
-    oracle.build(torch.Size([3]))
+    oracle.build(DesignSpace.of_shape(torch.Size([3])))
     ascend(oracle.values, torch.randn(2, 6, 3), 3, 0.1)
     assert all(parameter.grad is None for parameter in oracle.parameters())
 

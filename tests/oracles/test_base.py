@@ -10,16 +10,17 @@ from torch.distributions import Normal
 
 from lightning_mbo.data import DesignBatch, LabelNoise
 from lightning_mbo.errors import CheckpointError, ConfigurationError
-from lightning_mbo.oracles import Oracle, base
+from lightning_mbo.oracles import GradientOracle, base
 from lightning_mbo.oracles.base import mixture
+from lightning_mbo.space import DesignSpace
 
 
-class LinearOracle(Oracle):
+class LinearOracle(GradientOracle):
     """Members that see the sum of a design's entries, times 1, 2, 3, ...; deviation 0.5."""
 
     learning_rate = 0.1
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         self.slopes = torch.nn.Parameter(torch.arange(1.0, self.num_members + 1)[:, None])
 
     def member_outputs(self, designs: Tensor) -> Normal:
@@ -29,7 +30,7 @@ class LinearOracle(Oracle):
 
 def linear_oracle(num_members: int = 3) -> LinearOracle:
     oracle = LinearOracle(num_members)
-    oracle.build(torch.Size([2]))
+    oracle.build(DesignSpace.of_shape(torch.Size([2])))
     oracle.property_mean.fill_(10.0)
     oracle.property_std.fill_(4.0)
     return oracle
@@ -78,12 +79,12 @@ def test_predict(chunk_size: int, training: bool, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(base, "_CHUNK_SIZE", chunk_size)
     oracle = linear_oracle().train(training)
     designs = torch.tensor([[1.0, 1.0], [0.0, 0.0], [3.0, -1.0]], dtype=torch.float64)
-    prediction, disagreement = oracle.predict(designs)
-    assert prediction.loc.dtype == disagreement.dtype == torch.float64
-    assert not prediction.loc.requires_grad
-    np.testing.assert_allclose(prediction.loc.numpy(), [26.0, 10.0, 26.0])
+    prediction = oracle.predict(designs)
+    assert prediction.mean.dtype == prediction.epistemic_std.dtype == torch.float64
+    assert not prediction.mean.requires_grad
+    np.testing.assert_allclose(prediction.mean.numpy(), [26.0, 10.0, 26.0])
     np.testing.assert_allclose(
-        disagreement.numpy(), [8.0 * np.sqrt(2 / 3), 0.0, 8 * np.sqrt(2 / 3)]
+        prediction.epistemic_std.numpy(), [8.0 * np.sqrt(2 / 3), 0.0, 8 * np.sqrt(2 / 3)]
     )
     assert oracle.training is training
 

@@ -19,6 +19,7 @@ from lightning_mbo.oracles import (
     ConservativeObjectiveModel,
     PersistentParticles,
 )
+from lightning_mbo.space import DesignSpace
 
 
 def built(
@@ -27,7 +28,7 @@ def built(
     oracle = ConservativeObjectiveModel(
         num_members, (7, 6), adversary=adversary or BatchAscent(3, 0.2), **options
     )
-    oracle.build(torch.Size([4]))
+    oracle.build(DesignSpace.of_shape(torch.Size([4])))
     oracle.property_mean.fill_(3.0)
     oracle.property_std.fill_(2.0)
     return oracle
@@ -291,7 +292,7 @@ def test_persistent_particles_hold_the_end_of_the_ascent_down() -> None:
         overestimation_limit=0.5,
         adversary=PersistentParticles(64, 2, 10, 0.05),
     )
-    oracle.build(torch.Size([4]))
+    oracle.build(DesignSpace.of_shape(torch.Size([4])))
     optimizer = oracle.configure_optimizers()
     generator = torch.Generator().manual_seed(1)
     designs = torch.randn(512, 4, generator=generator)

@@ -9,13 +9,14 @@ from torch.nn import functional
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import ConvolutionalEnsemble
+from lightning_mbo.space import DesignSpace
 
 SHAPE = torch.Size([7, 4])
 
 
 def built(**options: int) -> ConvolutionalEnsemble:
     oracle = ConvolutionalEnsemble(num_members=2, num_channels=8, **options)
-    oracle.build(SHAPE)
+    oracle.build(DesignSpace.of_shape(SHAPE))
     return oracle
 
 
@@ -71,7 +72,7 @@ def test_has_a_gradient_in_its_inputs() -> None:
 
 def test_refuses_vectors() -> None:
     with pytest.raises(ConfigurationError, match="sequences"):
-        ConvolutionalEnsemble().build(torch.Size([5]))
+        ConvolutionalEnsemble().build(DesignSpace.of_shape(torch.Size([5])))
 
 
 @pytest.mark.parametrize("wrong", ["window", "num_channels"])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_mbo.data import DesignBatch
 from lightning_mbo.oracles import DeepEnsemble
+from lightning_mbo.space import DesignSpace
 
 SIZES = [(), (5,), (6, 4, 3)]
 
@@ -19,7 +20,7 @@ def built(
     num_members: int = 3, hidden_sizes: tuple[int, ...] = (6, 4, 3), shape: tuple[int, ...] = (4,)
 ) -> DeepEnsemble:
     oracle = DeepEnsemble(num_members, hidden_sizes)
-    oracle.build(torch.Size(shape))
+    oracle.build(DesignSpace.of_shape(torch.Size(shape)))
     oracle.property_mean.fill_(3.0)
     oracle.property_std.fill_(2.0)
     return oracle

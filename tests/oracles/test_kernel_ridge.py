@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.data import LabelNoise
+from lightning_mbo.data.fits import Fits
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import KernelRidge
 from lightning_mbo.oracles.kernel_ridge import (
@@ -20,6 +20,7 @@ from lightning_mbo.oracles.kernel_ridge import (
     rbf_kernel,
     weighted_error,
 )
+from lightning_mbo.problem import DesignProblem
 
 Array = NDArray[np.float64]
 
@@ -40,10 +41,11 @@ def fitted(
     **options: float,
 ) -> KernelRidge:
     oracle = KernelRidge(**options)  # type: ignore[arg-type]
-    oracle.build(torch.Size(designs.shape[1:]))
-    oracle.start(torch.from_numpy(designs), torch.from_numpy(properties))
+    problem = DesignProblem.of_table(torch.from_numpy(designs), torch.from_numpy(properties))
+    problem = replace(problem, noise=noise)
+    oracle.prepare(problem)
     generator = torch.Generator().manual_seed(seed)
-    oracle.fit(torch.from_numpy(properties), torch.from_numpy(weights), generator, noise)
+    oracle.solve(problem, torch.from_numpy(weights), generator)
     return oracle
 
 
@@ -214,9 +216,9 @@ def test_near_designs_are_told_apart(offset: float) -> None:
 def test_predict_keeps_double_precision() -> None:
     designs, properties, weights = table()
     oracle = fitted(designs, properties, weights)
-    prediction, disagreement = oracle.predict(torch.from_numpy(designs))
-    np.testing.assert_array_equal(prediction.loc.numpy(), means(oracle, designs))
-    assert not disagreement.any()
+    prediction = oracle.predict(torch.from_numpy(designs))
+    np.testing.assert_array_equal(prediction.mean.numpy(), means(oracle, designs))
+    assert not prediction.epistemic_std.any()
 
 
 def test_far_from_all_designs_the_mean_is_zero() -> None:
@@ -266,10 +268,17 @@ def test_more_folds_than_designs() -> None:
         fitted(*table(n=10), num_folds=11)
 
 
-def test_several_processes_are_refused(tmp_path: Path) -> None:
-    oracle = KernelRidge()
-    oracle.trainer = pl.Trainer(
-        accelerator="cpu", devices=2, strategy="ddp", logger=False, default_root_dir=tmp_path
-    )
-    with pytest.raises(ConfigurationError, match=r"--trainer\.devices 1"):
-        oracle.configure_model()
+def test_one_fit_is_made_where_one_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    designs, properties, _ = map(torch.from_numpy, table())
+    oracle, fits = KernelRidge(), Fits(DesignProblem.of_table(designs, properties))
+    oracle.prepare(fits.problem)
+    calls: list[int] = []
+    solve = oracle.solve
+    monkeypatch.setattr(oracle, "solve", lambda *args: (calls.append(fits.num_fits), solve(*args)))
+    oracle.fit(fits)
+    assert calls == []
+    fits.begin()
+    oracle.fit(fits)
+    oracle.fit(fits)
+    assert calls == [1]
+    assert oracle.validation_losses.isfinite().all()

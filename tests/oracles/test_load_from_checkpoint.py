@@ -20,18 +20,21 @@ from lightning_mbo.oracles import (
     ConservativeObjectiveModel,
     ConvolutionalEnsemble,
     DeepEnsemble,
+    GradientOracle,
     KernelRidge,
     Oracle,
     PersistentParticles,
     RegressionEnsemble,
     SmoothedLogits,
 )
+from lightning_mbo.samples import Prediction
+from lightning_mbo.space import DesignSpace
 from tests.test_readme import blocks, section
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
 
-class Level(Oracle):
+class Level(GradientOracle):
     """A user's own, with arguments that are kept, passed on, and lost."""
 
     learning_rate = 0.1
@@ -40,7 +43,7 @@ class Level(Oracle):
         super().__init__(**kwargs)
         self.levels = levels
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         self.offset = nn.Parameter(torch.zeros(self.num_members, 1))
 
     def member_outputs(self, designs: Tensor) -> Normal:
@@ -48,7 +51,7 @@ class Level(Oracle):
         return Normal(mean, torch.ones_like(mean), validate_args=False)
 
 
-def fitted(oracle: Oracle, data: DesignDataModule, folder: Path) -> tuple[Path, Normal]:
+def fitted(oracle: Oracle, data: DesignDataModule, folder: Path) -> tuple[Path, Prediction]:
     """A checkpoint of a short run, and what its oracle says of the first designs."""
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -62,7 +65,7 @@ def fitted(oracle: Oracle, data: DesignDataModule, folder: Path) -> tuple[Path, 
     )
     trainer.fit(oracle, datamodule=data)
     trainer.save_checkpoint(folder / "oracle.ckpt")
-    return folder / "oracle.ckpt", oracle.predict(data.designs[:20])[0]
+    return folder / "oracle.ckpt", oracle.predict(data.designs[:20])
 
 
 ORACLES = {
@@ -97,10 +100,10 @@ def test_it_predicts_what_it_did_in_the_run(kind: str, tmp_path: Path) -> None:
     oracle, data = make(), load()
     path, expected = fitted(oracle, data, tmp_path)
     found = type(oracle).load_from_checkpoint(path)
-    prediction, _ = found.predict(data.designs[:20])
-    assert torch.equal(prediction.loc, expected.loc)
-    assert torch.equal(prediction.scale, expected.scale)
-    assert prediction.loc.std() > 0
+    prediction = found.predict(data.designs[:20])
+    assert torch.equal(prediction.mean, expected.mean)
+    assert torch.equal(prediction.std, expected.std)
+    assert prediction.mean.std() > 0
     for name, value in vars(oracle).items():
         if isinstance(value, (int, float, tuple)) and not name.startswith("_"):
             assert getattr(found, name) == value, name
@@ -112,12 +115,12 @@ def test_what_is_read_back_can_be_fitted_further(tmp_path: Path) -> None:
     oracle = DeepEnsemble.load_from_checkpoint(path)
     _, after = fitted(oracle, Quadratic(), tmp_path)
     again = DeepEnsemble.load_from_checkpoint(tmp_path / "oracle.ckpt")
-    assert torch.equal(again.predict(data.designs[:20])[0].loc, after.loc)
-    assert not torch.equal(after.loc, before.loc)
+    assert torch.equal(again.predict(data.designs[:20]).mean, after.mean)
+    assert not torch.equal(after.mean, before.mean)
 
 
 def test_the_readmes_own_oracle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = next(b for b in blocks("python", section("Adding your own")) if "(Oracle)" in b)
+    code = next(b for b in blocks("python", section("Adding your own")) if "(GradientOracle)" in b)
     (tmp_path / "my_oracle.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     try:
@@ -128,7 +131,7 @@ def test_the_readmes_own_oracle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     finally:
         sys.modules.pop("my_oracle", None)
     assert (found.num_members, found.learning_rate) == (4, 0.02)
-    assert torch.equal(found.predict(data.designs[:20])[0].loc, expected.loc)
+    assert torch.equal(found.predict(data.designs[:20]).mean, expected.mean)
 
 
 def test_what_the_checkpoint_does_not_know_is_asked_for(tmp_path: Path) -> None:
@@ -137,9 +140,9 @@ def test_what_the_checkpoint_does_not_know_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"does not know what lost .*path, lost=\.\.\."):
         Level.load_from_checkpoint(path)
     found = Level.load_from_checkpoint(path, lost=3)
-    assert torch.equal(found.predict(data.designs[:20])[0].loc, expected.loc)
+    assert torch.equal(found.predict(data.designs[:20]).mean, expected.mean)
     other = Level.load_from_checkpoint(path, lost=3, levels=(0.0,))
-    assert not torch.equal(other.predict(data.designs[:20])[0].loc, expected.loc)
+    assert not torch.equal(other.predict(data.designs[:20]).mean, expected.mean)
 
 
 @pytest.mark.parametrize(

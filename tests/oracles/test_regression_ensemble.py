@@ -9,13 +9,14 @@ import torch
 from lightning_mbo.data import DesignBatch, LabelNoise
 from lightning_mbo.oracles import ConservativeObjectiveModel, RegressionEnsemble
 from lightning_mbo.oracles.adversaries import BatchAscent
+from lightning_mbo.space import DesignSpace
 
 MEAN, STD = 3.0, 2.0
 
 
 def built(kind: type[RegressionEnsemble] = RegressionEnsemble) -> RegressionEnsemble:
     oracle = kind(2, hidden_sizes=(6,))
-    oracle.build(torch.Size([4]))
+    oracle.build(DesignSpace.of_shape(torch.Size([4])))
     oracle.property_mean.fill_(MEAN)
     oracle.property_std.fill_(STD)
     oracle.residual_variance.copy_(torch.tensor([0.5, 0.001]))

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.importance.conformal import (
+from lightning_mbo.evidence.conformal import (
     as_promising,
     conformal_quantile,
     normal_coverage,

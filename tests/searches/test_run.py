@@ -1,0 +1,147 @@
+"""A run without a trainer ends with the bits of one with a trainer, whatever it is made of."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from lightning_mbo.algorithms import CEMPI, CMAES, FB, RWR, AnnealedCbAS, CbAS, DbAS
+from lightning_mbo.data import CSV, DesignDataModule
+from lightning_mbo.importance import Autofocus
+from lightning_mbo.oracles import (
+    ConservativeObjectiveModel,
+    Convergence,
+    DeepEnsemble,
+    KernelRidge,
+    Oracle,
+    PersistentParticles,
+    RegressionEnsemble,
+)
+from lightning_mbo.samples import DesignIteration
+from lightning_mbo.searches import AscentSearch, SamplingSearch, Search, design
+
+callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
+
+ORACLES: dict[str, Callable[[], Oracle]] = {
+    "deep": lambda: DeepEnsemble(2, (8,), learning_rate=0.02),
+    "regression": lambda: RegressionEnsemble(2, (8,)),
+    "coms": lambda: ConservativeObjectiveModel(
+        hidden_sizes=(8,), adversary=PersistentParticles(16, 2, num_steps=6)
+    ),
+    "kernel ridge": lambda: KernelRidge(gamma=0.5),
+}
+ALGORITHMS = {kind.__name__: kind for kind in (CbAS, AnnealedCbAS, DbAS, RWR, FB, CEMPI, CMAES)}
+SEARCHES: dict[str, Callable[[], Search]] = {
+    name: lambda kind=kind: SamplingSearch(kind(), num_samples=60)  # type: ignore[misc]
+    for name, kind in ALGORITHMS.items()
+} | {"ascent": lambda: AscentSearch(num_steps=3, num_starts=9)}
+TABLES: dict[str, dict[str, Any]] = {
+    "numbers": {},
+    "mixed": {"columns": {"count": {"step": 1}}},
+    "constrained": {"constraints": ["a + b <= 4"], "maximize": False, "weight_column": "w"},
+}
+
+
+def table(kind: str) -> CSV:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.normal(size=(60, 2)), columns=["a", "b"])
+    if kind == "mixed":
+        frame["count"] = draw.integers(0, 9, 60)
+        frame["solvent"] = draw.choice(["DMF", "THF", "MeOH"], 60)
+    if kind == "constrained":
+        frame["w"] = draw.gamma(2.0, size=60)
+    frame["y"] = frame["a"] - frame["b"] ** 2 + 0.1 * draw.normal(size=60)
+    return CSV(frame, "y", batch_size=20, held_out_fraction=0.2, **TABLES[kind])
+
+
+class Keeper(callbacks.DesignCallback):
+    """Keeps the figures of each iteration."""
+
+    def __init__(self) -> None:
+        self.kept: list[list[torch.Tensor]] = []
+
+    def on_search_model_update(self, trainer: Any, oracle: Any, iteration: Any) -> None:
+        self.kept.append(figures(iteration))
+
+
+def figures(iteration: DesignIteration) -> list[torch.Tensor]:
+    samples, held_out = iteration.samples, iteration.held_out
+    assert held_out is not None
+    tensors = [samples.designs, samples.prediction.mean, samples.prediction.std, held_out.mean]
+    ratios = (iteration.log_ratios, iteration.sampled_log_ratios, iteration.held_out_log_ratios)
+    return [tensor.clone() for tensor in (*tensors, *ratios) if tensor is not None]
+
+
+def without_trainer(data: DesignDataModule, oracle: Oracle, search: Search) -> list[Any]:
+    autofocus = None
+    if not (isinstance(search, AscentSearch) and not search.with_densities):
+        autofocus = Autofocus(0.3)
+    found = design(
+        data.problem,
+        oracle,
+        search,
+        num_iterations=3,
+        autofocus=autofocus,
+        convergence=Convergence(max_epochs=3),
+        batch_size=data.batch_size,
+    )
+    return [figures(iteration) for iteration in found]
+
+
+def with_trainer(data: DesignDataModule, oracle: Oracle, search: Search, folder: Path) -> list[Any]:
+    if isinstance(search, SamplingSearch):
+        driver = callbacks.SearchModelUpdate(search.algorithm, num_samples=60, num_iterations=3)
+    else:
+        driver = callbacks.GradientAscent(3, num_starts=9, num_iterations=3)
+    keeper = Keeper()
+    used: list[Callback] = [
+        driver,
+        callbacks.ImportanceWeighting(0.3),
+        callbacks.OracleConvergence(max_epochs=3),
+        keeper,
+    ]
+    trainer = pl.Trainer(
+        default_root_dir=folder,
+        accelerator="cpu",
+        logger=False,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=used,
+    )
+    trainer.fit(oracle, datamodule=data)
+    return keeper.kept
+
+
+@pytest.mark.filterwarnings("ignore:.*count for", "ignore:the search ends after")
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_a_trainer_makes_no_difference(oracle: str, search: str, kind: str, tmp_path: Path) -> None:
+    if (oracle, search) == ("kernel ridge", "ascent"):
+        pytest.skip("it says nothing of gradients")
+    if (search, kind) == ("CMAES", "mixed"):
+        pytest.skip("it searches among numbers alone")
+    data = table(kind)
+    data.setup("fit")
+    searches = SEARCHES[search](), SEARCHES[search]()
+    if isinstance(searches[0], AscentSearch):
+        searches[0].with_densities = True
+    plain = without_trainer(data, ORACLES[oracle](), searches[0])
+    driven = with_trainer(table(kind), ORACLES[oracle](), searches[1], tmp_path)
+    # With so few samples none passes the threshold of FB.
+    assert len(plain) == len(driven) == (1 if search == "FB" and len(plain) == 1 else 3)
+    for one, other in zip(plain, driven, strict=True):
+        assert len(one) == len(other)
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
