@@ -17,7 +17,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
-from lightning_mbo.config_files import read_config
+from lightning_mbo.config_files import check_command, read_config
 from lightning_mbo.console import LOST, quieten, say, spare_output
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.endings import SIGNALS, HearSignals, is_loss_of_process, last_words
@@ -110,22 +110,24 @@ def _execute(args: list[str]) -> None:
 class ConfigFile(ActionConfigFile):
     """A config by path or, where there is no such file, by the name of a shipped one."""
 
+    of_benchmark = False
+
     def __call__(
         self, parser: Any, cfg: Any, values: Any, option_string: str | None = None
     ) -> None:
         """Apply the file."""
         path = _found_config(values)
-        read_config(path)
+        check_command(read_config(path), values, benchmark=self.of_benchmark)
         self.apply_config(parser, cfg, self.dest, path)
 
 
 def _found_config(name: str) -> str:
     if Path(name).is_file():
         return name
-    if (_CONFIGS / name).is_file() and Path(name).name == name:
-        return str(_CONFIGS / name)
-    shipped = sorted(path.name for path in _CONFIGS.glob("*.yaml"))
-    near = difflib.get_close_matches(name, shipped, n=3, cutoff=0.4) or shipped
+    shipped = {path.name: str(path) for path in _CONFIGS.rglob("*.yaml")}
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name, shipped, n=3, cutoff=0.4) or sorted(shipped)
     raise ConfigurationError(
         f"there is no config {name}, neither as a file nor among the shipped ones. Did you mean "
         f"{' or '.join(near)}?"

@@ -26,6 +26,12 @@ from lightning_mbo.files import write_text
 from lightning_mbo.locks import FolderLock
 
 
+class BenchmarkFile(ConfigFile):
+    """The config of a benchmark."""
+
+    of_benchmark = True
+
+
 def benchmark_parser() -> ArgumentParser:
     """The parser of the benchmark's own options."""
     parser = Parser(
@@ -36,7 +42,7 @@ def benchmark_parser() -> ArgumentParser:
     parser.add_argument(
         "-c",
         "--config",
-        action=ConfigFile,
+        action=BenchmarkFile,
         help="A config file, or the name of a shipped one, for instance table1.yaml.",
     )
     parser.add_class_arguments(Benchmark)
