@@ -18,12 +18,12 @@ from lightning_mbo.benchmark.progress import BenchmarkProgress
 from lightning_mbo.benchmark.report import write_report
 from lightning_mbo.benchmark.results import Results
 from lightning_mbo.benchmark.worker import Outcome, execute
-from lightning_mbo.cli import ConfigFile, Parser
 from lightning_mbo.console import say
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import write_text
 from lightning_mbo.locks import FolderLock
+from lightning_mbo.parsing import ConfigFile, Parser
 
 
 class BenchmarkFile(ConfigFile):

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 import lightning_mbo.data
-from lightning_mbo.cli import MBOCommandLine
+from lightning_mbo.command_line import MBOCommandLine
 from lightning_mbo.runs import leave_run_folder
 
 CONFIGS = Path(lightning_mbo.data.__file__).parents[2] / "configs"
