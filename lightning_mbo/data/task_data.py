@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from torch import Tensor
 
 from lightning_mbo import tasks
@@ -13,6 +12,9 @@ from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.space import Cells, DesignSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class TaskData(DesignDataModule):

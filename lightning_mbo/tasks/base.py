@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tasks.codecs import Codec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ROUNDING = 1e-9
 """How far above its lower bound a standardised number still lies on it."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Codec(ABC):
@@ -38,6 +41,8 @@ class Numbers(Codec):
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """Columns of numbers."""
+        import pandas as pd
+
         return pd.DataFrame(designs.numpy(), columns=self.names)
 
     def from_user_units(self, table: pd.DataFrame) -> Tensor:
@@ -80,6 +85,8 @@ class Letters(Codec):
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """A column `sequence` of words."""
+        import pandas as pd
+
         return pd.DataFrame({"sequence": letters(designs, self.alphabet)})
 
     def from_user_units(self, table: pd.DataFrame) -> Tensor:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,7 +17,6 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
-from lightning_mbo.tabular.reading import varying
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.boosted_trees import BoostedTrees
 from lightning_mbo.tasks.codecs import Standardized
@@ -28,6 +26,9 @@ from lightning_mbo.tasks.superconductor_table import (
     SuperconductorTable,
     read_superconductors,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEWEST_MATERIALS = 10
 """With fewer there is nothing to fit the ground truth to and to judge it by."""
@@ -203,6 +204,8 @@ class Materials(NamedTuple):
         Raises:
             DataError: If there is too little to learn from.
         """
+        from lightning_mbo.tabular.reading import varying
+
         names, values = table.represented(representation)
         if len(values) < FEWEST_MATERIALS:
             raise DataError(
@@ -260,6 +263,8 @@ class Materials(NamedTuple):
 
     def _nearest(self, visible: NDArray[np.bool_]) -> Callable[[Tensor], pd.DataFrame] | None:
         """Which visible material has the most similar design, where the table has formulas."""
+        import pandas as pd
+
         if self.formulas is None:
             return None
         known = torch.from_numpy(self.designs[visible])

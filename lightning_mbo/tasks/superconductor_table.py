@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import DataError
-from lightning_mbo.tabular.reading import numbers, read_csv
 from lightning_mbo.tasks import materials
 
 TARGET = "critical_temp"
@@ -65,6 +64,8 @@ def read_superconductors(path: Path | None) -> SuperconductorTable:
     Raises:
         DataError: If it is none, or an entry cannot be used.
     """
+    from lightning_mbo.tabular.reading import numbers, read_csv
+
     if path is None:
         subset = files("lightning_mbo.tasks") / "tables" / "superconductor_subset.csv.gz"
         with as_file(subset) as shipped:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,9 +17,11 @@ from lightning_mbo.designs import hamming, nearest
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot, tokens
 from lightning_mbo.space import DesignSpace
-from lightning_mbo.tabular.reading import numbers, read_csv
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.codecs import Letters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALPHABET = "ACGT"
 """The complement of letter number t is letter number 3 - t."""
@@ -103,6 +104,8 @@ def _nearest_known(designs: Tensor, known: Tensor, labels: Tensor) -> pd.DataFra
 
     Held-out ones are known too.
     """
+    import pandas as pd
+
     _, rows = nearest(designs, known, hamming)
     return pd.DataFrame(
         {
@@ -144,6 +147,8 @@ def read_landscape(path: Path) -> Landscape:
     Raises:
         DataError: If it is none, or an entry cannot be used.
     """
+    from lightning_mbo.tabular.reading import numbers, read_csv
+
     table = read_csv(path, separator="\t", option="data.landscape")
     if SCORE not in table.columns[2:]:
         raise DataError(
@@ -184,6 +189,8 @@ def _sequences(column: pd.Series[str], path: Path) -> NDArray[np.int64]:
 
 
 def _check_complete(strands: NDArray[np.int64], path: Path) -> None:
+    import pandas as pd
+
     num_rows, length = strands.shape
     num_palindromes = 4 ** (length // 2) if length % 2 == 0 else 0
     expected = (4**length + num_palindromes) // 2
