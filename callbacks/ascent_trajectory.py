@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -18,6 +17,9 @@ from lightning_mbo.samples import DesignIteration
 from .base import DesignCallback, callback_of, design_data
 from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class AscentTrajectory(DesignCallback):
@@ -70,6 +72,8 @@ class AscentTrajectory(DesignCallback):
 
     def table(self) -> pd.DataFrame:
         """One row a step; the first is where the ascent starts."""
+        import pandas as pd
+
         return pd.DataFrame(self.rows).astype({"step": int})
 
     def state_dict(self) -> dict[str, Any]:

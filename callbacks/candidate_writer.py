@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
@@ -25,10 +24,14 @@ from lightning_mbo.samples import DesignIteration, JudgedDesigns, Prediction, Sa
 from lightning_mbo.search_models import Draws
 from lightning_mbo.searches import Search
 from lightning_mbo.spreadsheets import csv_text
-from lightning_mbo.tabular.pool import Pool
 
 from .base import DesignCallback, callback_of, design_data
 from .search import search_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightning_mbo.tabular.pool import Pool
 
 _NUM_PREDICTED = 100
 _SAMPLES_PER_CANDIDATE = 20

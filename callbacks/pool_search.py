@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytorch_lightning as pl
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.searches import ListSearch
-from lightning_mbo.tabular.pool import Pool
 
 from .base import callback_of, design_data
 from .importance_weighting import ImportanceWeighting
 from .search import SearchCallback
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightning_mbo.tabular.pool import Pool
 
 
 class PoolSearch(SearchCallback):

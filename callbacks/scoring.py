@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pytorch_lightning as pl
 import torch
 from rich.console import Console
@@ -19,6 +20,9 @@ from lightning_mbo.samples import DesignIteration, Prediction
 
 from .base import DesignCallback, design_data
 from .search import search_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Scoring(DesignCallback):
@@ -79,6 +83,8 @@ class Scoring(DesignCallback):
 
     def on_test_epoch_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Log, print and write the scores."""
+        import pandas as pd
+
         console = Console()
         data = design_data(trainer)
         if data.ground_truth is None:

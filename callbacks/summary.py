@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytorch_lightning as pl
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,6 +20,9 @@ from lightning_mbo.files import run_folder, writes_files
 from .base import DesignCallback, callback_of, design_data
 from .candidate_writer import CandidateWriter
 from .search import SearchCallback, search_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NUM_SHOWN = 5
 _WIDTH = 120
@@ -81,6 +84,8 @@ class Summary(DesignCallback):
         self, data: DesignDataModule, search: SearchCallback, writer: CandidateWriter
     ) -> int:
         """Print the best, and count the columns for which there was no room."""
+        import pandas as pd
+
         assert writer.designs is not None
         total, designs = len(writer.designs), writer.designs[:_NUM_SHOWN]
         pool = search.search.pool
@@ -140,6 +145,8 @@ def best_label(data: DesignDataModule) -> float:
 
 def _texts(known: pd.DataFrame) -> pd.DataFrame:
     # By columns: a row of numbers and integers would be one of numbers.
+    import pandas as pd
+
     texts = {
         name: ["" if pd.isna(entry) else shown_number(entry) for entry in column]
         for name, column in known.items()

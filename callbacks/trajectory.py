@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -15,6 +14,9 @@ from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callbacks_of, design_data
 from .importance_weighting import ImportanceWeighting
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHARTS = {
     "design": {
@@ -91,6 +93,8 @@ class Trajectory(DesignCallback):
 
     def table(self) -> pd.DataFrame:
         """One row a design iteration."""
+        import pandas as pd
+
         return pd.DataFrame(self.rows)
 
     def state_dict(self) -> dict[str, Any]:

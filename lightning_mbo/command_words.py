@@ -1,9 +1,18 @@
-"""What the words of a command line say, before they are parsed."""
+"""The words of a command line, before they are parsed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+
+COMMANDS = {
+    "fit": "Search for better designs: a new run, or on from a checkpoint.",
+    "validate": "Each ensemble member's weighted validation loss.",
+    "test": "Score a run's samples by the ground truth, where there is one.",
+    "predict": "Draw further candidates from a run, finished or not.",
+    "benchmark": "Compare methods over trials; has a --help of its own.",
+}
+"""Each command, and what it does."""
 
 
 def values_of(words: Sequence[str], option: str) -> list[str]:

@@ -55,6 +55,29 @@ def read_config(path: str | Path) -> Any:
     return loaded
 
 
+def check_command(content: dict[str, Any], name: str, *, benchmark: bool) -> None:
+    """Refuse a benchmark's config where one of a run is meant, and the other way round.
+
+    Args:
+        content: Of the config.
+        name: Its name, as it was given.
+        benchmark: Whether it was given to `benchmark`.
+
+    Raises:
+        ConfigurationError: If it is of the other kind.
+    """
+    command = "python -m lightning_mbo"
+    if benchmark and any(group in content for group in _GROUPS):
+        raise ConfigurationError(
+            f"{name} is a config of fit: {command} fit --config {name}. In a benchmark it can be "
+            "one of the methods"
+        )
+    if not benchmark and "methods" in content:
+        raise ConfigurationError(
+            f"{name} is a config of benchmark: {command} benchmark --config {name}"
+        )
+
+
 def load_yaml(text: str) -> Any:
     """Load as the command line does, after a look at how much it unfolds to.
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 from pytorch_lightning.utilities import rank_zero_warn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -37,6 +41,8 @@ def _escaped(table: pd.DataFrame) -> pd.DataFrame:
 
 def _texts(table: pd.DataFrame) -> list[tuple[int, pd.Series]]:
     """The columns that hold texts, and their numbers."""
+    import pandas as pd
+
     columns = [(number, table.iloc[:, number]) for number in range(table.shape[1])]
     return [(n, c) for n, c in columns if not pd.api.types.is_numeric_dtype(c)]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_mbo.config_files import read_config
+import lightning_mbo
+from lightning_mbo.config_files import check_command, read_config
 from lightning_mbo.errors import ConfigurationError
 
 BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -68,3 +69,30 @@ def test_what_is_one_is_read(tmp_path: Path) -> None:
 def test_a_folder_is_no_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_config(tmp_path)
+
+
+SHIPPED = sorted((Path(lightning_mbo.__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+def test_a_bare_name_is_of_one_shipped_config() -> None:
+    names = [path.name for path in SHIPPED]
+    assert {"cbas_af.yaml", "table1.yaml"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_config_is_of_fit_or_of_benchmark(path: Path) -> None:
+    content = read_config(path)
+    of_benchmark = "methods" in content
+    assert not of_benchmark or path.parent.name == "benchmarks"
+    check_command(content, path.name, benchmark=of_benchmark)
+    right = "benchmark" if of_benchmark else "fit"
+    with pytest.raises(ConfigurationError) as error:
+        check_command(content, path.name, benchmark=not of_benchmark)
+    command = f"python -m lightning_mbo {right} --config {path.name}"
+    assert str(error.value).startswith(f"{path.name} is a config of {right}: {command}")
+
+
+def test_options_for_either_command_are_left_to_its_parser() -> None:
+    for benchmark in (True, False):
+        check_command({"num_candidates": 24}, "mine.yaml", benchmark=benchmark)

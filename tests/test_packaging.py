@@ -90,9 +90,10 @@ def names(wheel: Path) -> set[str]:
 
 def test_wheel_holds_all_that_is_needed(names: set[str]) -> None:
     expected = in_tree("*.py") | in_tree("*.yaml") | in_tree("py.typed") | in_tree("*.jinja")
-    expected |= {name for name in in_tree("*") if name.startswith("lightning_mbo/data/tables/")}
+    expected |= {name for name in in_tree("*") if name.startswith("lightning_mbo/tasks/tables/")}
     assert {"lightning_mbo/py.typed", "lightning_mbo/configs/cbas_af.yaml"} <= expected
-    assert "lightning_mbo/data/tables/superconductor_subset.csv.gz" in expected
+    assert "lightning_mbo/configs/benchmarks/table1.yaml" in expected
+    assert "lightning_mbo/tasks/tables/superconductor_subset.csv.gz" in expected
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 

@@ -169,7 +169,7 @@ def parts_of(hint: object) -> list[object]:
 def test_every_option_that_is_a_plain_text_is_known_as_one() -> None:
     """Lest a new one be taken for a class by its dots; and none of a class is among them."""
     modules = [m for key, m in sys.modules.items() if key.startswith("lightning_mbo.")]
-    bases = (*lightning_mbo.cli._GROUPS.values(), pl.Callback)
+    bases = (*lightning_mbo.parsing.GROUPS.values(), pl.Callback)
     classes = {c for m in modules for c in vars(m).values() if inspect.isclass(c)}
     texts, others = {"default_root_dir"}, set()
     for cls in classes:

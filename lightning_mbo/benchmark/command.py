@@ -18,12 +18,18 @@ from lightning_mbo.benchmark.progress import BenchmarkProgress
 from lightning_mbo.benchmark.report import write_report
 from lightning_mbo.benchmark.results import Results
 from lightning_mbo.benchmark.worker import Outcome, execute
-from lightning_mbo.cli import ConfigFile, Parser
 from lightning_mbo.console import say
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import write_text
 from lightning_mbo.locks import FolderLock
+from lightning_mbo.parsing import ConfigFile, Parser
+
+
+class BenchmarkFile(ConfigFile):
+    """The config of a benchmark."""
+
+    of_benchmark = True
 
 
 def benchmark_parser() -> ArgumentParser:
@@ -36,7 +42,7 @@ def benchmark_parser() -> ArgumentParser:
     parser.add_argument(
         "-c",
         "--config",
-        action=ConfigFile,
+        action=BenchmarkFile,
         help="A config file, or the name of a shipped one, for instance table1.yaml.",
     )
     parser.add_class_arguments(Benchmark)

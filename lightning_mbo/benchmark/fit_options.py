@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-from lightning_mbo.cli import MBOCommandLine
+from lightning_mbo.command_line import MBOCommandLine
 from lightning_mbo.data import DesignDataModule
 
 

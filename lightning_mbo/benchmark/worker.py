@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 import time
 import traceback
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
 
-from lightning_mbo.cli import MBOCommandLine
+from lightning_mbo.command_line import MBOCommandLine
 from lightning_mbo.console import quieten
 from lightning_mbo.mistakes import users_mistake
 from lightning_mbo.runs import leave_run_folder
 
-callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
+if TYPE_CHECKING:
+    import callbacks
+else:
+    from lightning_mbo import callbacks
+
 _WRITERS = (
     callbacks.Trajectory,
     callbacks.AscentTrajectory,

@@ -6,9 +6,8 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from rich.table import Table
@@ -27,7 +26,11 @@ from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import DesignProblem, GroundTruth, Property
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.pool import Pool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightning_mbo.tabular.pool import Pool
 
 FEWEST_DESIGNS = 10
 """With fewer there is nothing to validate on."""
@@ -173,6 +176,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
         It is looked for in all rows of the table, held-out ones included.
         """
+        import pandas as pd
+
         return pd.DataFrame(index=range(len(designs)))
 
     @property

@@ -6,10 +6,9 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,17 +18,13 @@ from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.space import Cells, DesignSpace
-from lightning_mbo.tabular.column_options import TextColumns, for_columns, parse_columns
-from lightning_mbo.tabular.column_roles import Roles
-from lightning_mbo.tabular.constraints import check_met, parse_constraints, with_columns
-from lightning_mbo.tabular.encoding import check_complete, entries_of
-from lightning_mbo.tabular.equalities import EqualityProjection
-from lightning_mbo.tabular.pool import Pool, outside_range, pool_of
-from lightning_mbo.tabular.predicates import Predicate, answers, imported
-from lightning_mbo.tabular.preparation import PreparedTable, prepare
-from lightning_mbo.tabular.reading import FileOptions, plain, read_table
-from lightning_mbo.tabular.whole_numbers import as_whole, floating, without
-from lightning_mbo.tabular.wording import LAWS, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightning_mbo.tabular.pool import Pool
+    from lightning_mbo.tabular.predicates import Predicate
+    from lightning_mbo.tabular.preparation import PreparedTable
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
 _CHUNK_SIZE = 50_000
@@ -123,6 +118,15 @@ class CSV(DesignDataModule):
         Raises:
             ConfigurationError: If a value is out of its range.
         """
+        import pandas as pd
+
+        from lightning_mbo.tabular.column_options import parse_columns
+        from lightning_mbo.tabular.column_roles import Roles
+        from lightning_mbo.tabular.constraints import parse_constraints
+        from lightning_mbo.tabular.predicates import imported
+        from lightning_mbo.tabular.reading import FileOptions
+        from lightning_mbo.tabular.wording import LAWS
+
         super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, **kwargs)
         if path is None:
             raise ConfigurationError("give --data.path, the file of your table")
@@ -169,6 +173,11 @@ class CSV(DesignDataModule):
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
+        from lightning_mbo.tabular.column_options import for_columns
+        from lightning_mbo.tabular.constraints import check_met, with_columns
+        from lightning_mbo.tabular.equalities import EqualityProjection
+        from lightning_mbo.tabular.preparation import prepare
+
         table = self._read(self.path)
         names = [name for name in table.columns if name not in vars(self.roles).values()]
         options = for_columns(self.options, names, self.source)
@@ -223,6 +232,9 @@ class CSV(DesignDataModule):
             DataError: If a column is missing, or an entry is empty or none that the table could
                 have.
         """
+        from lightning_mbo.tabular.encoding import check_complete, entries_of
+        from lightning_mbo.tabular.whole_numbers import floating
+
         self.setup("predict")
         entries = entries_of(floating(self._read(table)), self._layout, _FRAME)
         check_complete(entries, _FRAME)
@@ -237,6 +249,11 @@ class CSV(DesignDataModule):
             DataError: As `encode`, and if there is no design in it; rows with empty entries are
                 left out, unless they are to be refused.
         """
+        import pandas as pd
+
+        from lightning_mbo.tabular.pool import pool_of
+        from lightning_mbo.tabular.whole_numbers import floating
+
         source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
         target, roles = self.roles.target, [*vars(self.roles).values()]
         if path is None:
@@ -260,6 +277,8 @@ class CSV(DesignDataModule):
 
         Held-out rows are in the table too.
         """
+        import pandas as pd
+
         if not len(designs):
             return pd.DataFrame({"nearest_row": [], f"nearest_{self.measured_name}": []})
         designs = designs.double().cpu()
@@ -301,6 +320,8 @@ class CSV(DesignDataModule):
         Raises:
             ConfigurationError: If the user's own function fails.
         """
+        from lightning_mbo.tabular.predicates import answers
+
         if not self.has_constraints:
             return super().feasible(designs)
         held = np.ones(len(designs), dtype=bool)
@@ -315,6 +336,12 @@ class CSV(DesignDataModule):
         return torch.from_numpy(held).to(designs.device)
 
     def _read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
+        import pandas as pd
+
+        from lightning_mbo.tabular.column_options import TextColumns
+        from lightning_mbo.tabular.reading import FileOptions, plain, read_table
+        from lightning_mbo.tabular.whole_numbers import as_whole, without
+
         if isinstance(path, pd.DataFrame):
             return as_whole(without(plain(path, _FRAME), self.file.missing_values))
         # Of another file it is not known how it is written, but for what stands for nothing.
@@ -356,6 +383,9 @@ class CSV(DesignDataModule):
             )
 
     def _report_pool(self, pool: Pool, source: str) -> None:
+        from lightning_mbo.tabular.pool import outside_range
+        from lightning_mbo.tabular.wording import listed
+
         num = len(pool.designs)
         if num < pool.num_rows:
             say(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from lightning_mbo.data import CSV, DesignDataModule
 from lightning_mbo.oracles import Oracle
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def candidate_table(
@@ -23,6 +27,8 @@ def candidate_table(
         figures: Of each, ``(c,)``.
         rows: How the user calls them, c rows; None for the columns of the data.
     """
+    import pandas as pd
+
     # The figures first: a table of many design columns is otherwise read to its far end.
     columns = pd.concat([in_user_units(data, figures), data.nearest_known(designs.cpu())], axis=1)
     if rows is None:
@@ -40,6 +46,8 @@ def in_user_units(data: DesignDataModule, figures: dict[str, Tensor]) -> pd.Data
         data: The design problem.
         figures: By name: `oracle_mean` and others.
     """
+    import pandas as pd
+
     columns = pd.DataFrame({name: values.cpu().numpy() for name, values in figures.items()})
     sought = data.problem.property
     columns["oracle_mean"] = sought.measured(columns["oracle_mean"])

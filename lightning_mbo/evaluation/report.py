@@ -5,13 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
-import pandas as pd
 import torch
-from pandas.api.types import is_float_dtype, is_numeric_dtype
 from scipy import stats
 from torch import Tensor
 
@@ -27,6 +24,9 @@ from lightning_mbo.evidence.conformal import (
     normal_coverage,
     normal_quantile,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NUM_LISTED = 25
 NUM_MARGINALS = 12
@@ -78,6 +78,8 @@ class Evidence:
 
 def render(evidence: Evidence) -> str:
     """The page, which needs nothing else: neither network nor scripts."""
+    import jinja2
+
     template = jinja2.Environment(
         loader=jinja2.PackageLoader("lightning_mbo.evaluation", "."),
         autoescape=True,
@@ -197,6 +199,9 @@ def _held_out(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str, Any]:
+    import pandas as pd
+    from pandas.api.types import is_float_dtype
+
     data, designs = evidence.data, evidence.candidates[:NUM_LISTED]
     shown = {name: values[:NUM_LISTED].numpy() for name, values in evidence.figures.items()}
     columns = {
@@ -293,6 +298,8 @@ def _marginals(evidence: Evidence) -> list[tuple[str, str]]:
 
 def _letters(data: DesignDataModule, designs: pd.DataFrame) -> pd.DataFrame:
     """Sequences by their places; other designs as they are."""
+    import pandas as pd
+
     if not data.space.is_sequences:
         return designs
     words = designs.iloc[:, 0].tolist()
@@ -302,6 +309,8 @@ def _letters(data: DesignDataModule, designs: pd.DataFrame) -> pd.DataFrame:
 
 def _moved(data: pd.Series[Any], candidates: pd.Series[Any]) -> float:
     """How far two distributions are apart, 0 to 1: Kolmogorov's distance, or total variation."""
+    from pandas.api.types import is_numeric_dtype
+
     if is_numeric_dtype(data):
         return float(stats.ks_2samp(data, candidates, method="asymp").statistic)
     shares = figures.frequencies(data, candidates)
@@ -310,6 +319,8 @@ def _moved(data: pd.Series[Any], candidates: pd.Series[Any]) -> float:
 
 def _choices(evidence: Evidence) -> dict[str, int]:
     """Which iteration each rule would choose, where it applies."""
+    import pandas as pd
+
     table = pd.DataFrame(evidence.iterations)
     return {
         # As the search compares them: by their float32 values, the first of the greatest.
@@ -321,6 +332,8 @@ def _choices(evidence: Evidence) -> dict[str, int]:
 
 def _trends(evidence: Evidence) -> dict[str, str]:
     """Figures by design iteration, where there are several."""
+    import pandas as pd
+
     table = pd.DataFrame(evidence.iterations)
     if len(table) < 2:
         return {}

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_numeric_dtype
 
 from lightning_mbo.evaluation.figures import keep_text
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -67,6 +66,8 @@ def draw_marginal(name: str, data: pd.Series[Any], candidates: pd.Series[Any], n
         candidates: Entries of the candidates.
         number: Of the figure: what is in it is named by it.
     """
+    from pandas.api.types import is_numeric_dtype
+
     with _styled((2.9, 2.1)) as (figure, axes):
         if is_numeric_dtype(data):
             values = [data.to_numpy(np.float64), candidates.to_numpy(np.float64)]
@@ -96,6 +97,8 @@ def _draw_bars(axes: Axes, data: pd.Series[Any], candidates: pd.Series[Any]) -> 
 
 def frequencies(data: pd.Series[Any], candidates: pd.Series[Any]) -> pd.DataFrame:
     """How often each entry occurs: columns `data` and `new`, a row an entry, shares."""
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "data": data.value_counts(normalize=True),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
-import cma
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.multivariate_normal import number_count, weighted_moments
 from lightning_mbo.space import DesignSpace
 
+if TYPE_CHECKING:
+    import cma
+
 _OPTIONS = {
     "verbose": -9,
     # Samples are drawn here, not by cma, which is to leave numpy's global generator alone.
@@ -23,8 +26,6 @@ _OPTIONS = {
     # What is sampled and evaluated between two updates must be one and the same distribution.
     "updatecovwait": 0,
     "conditioncov_alleviate": None,
-    # From 300 dimensions on the default is another method, which needs samples of its own.
-    "AdaptSigma": cma.sigma_adaptation.CMAAdaptSigmaCSA,
 }
 
 # Squares of standard deviations beyond these leave the range of float64.
@@ -162,7 +163,11 @@ class CMANormal(SearchModel):
             buffer.copy_(torch.as_tensor(value))
 
     def _strategy(self, num_samples: int) -> cma.CMAEvolutionStrategy:
-        options = {**_OPTIONS, "popsize": num_samples}
+        import cma
+
+        # From 300 dimensions on cma's default is another method, which needs samples of its own.
+        adaptation = cma.sigma_adaptation.CMAAdaptSigmaCSA
+        options = {**_OPTIONS, "AdaptSigma": adaptation, "popsize": num_samples}
         state = {name: buffer.numpy(force=True).copy() for name, buffer in self.named_buffers()}
         strategy = cma.CMAEvolutionStrategy(state["mean"], self.initial_step_size, options)
         strategy.ask(1)  # before that it cannot be told of samples

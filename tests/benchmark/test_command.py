@@ -47,7 +47,7 @@ def rows() -> pd.DataFrame:
 
 def shipped() -> dict[str, dict[str, Any]]:
     """The settings of all shipped benchmarks, and of those in the README."""
-    settings = {path.name: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("*.yaml")}
+    settings = {path.name: yaml.safe_load(path.read_text()) for path in CONFIGS.rglob("*.yaml")}
     for example in re.findall(r"```yaml\n(.*?)```", README.read_text(), flags=re.DOTALL):
         settings[f"README {len(settings)}"] = yaml.safe_load(example)
     return {name: each for name, each in settings.items() if "methods" in each}

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 import lightning_mbo.data
-from lightning_mbo.cli import MBOCommandLine
+from lightning_mbo.command_line import MBOCommandLine
 from lightning_mbo.runs import leave_run_folder
 
 CONFIGS = Path(lightning_mbo.data.__file__).parents[2] / "configs"
@@ -22,7 +22,8 @@ def _is_run(path: Path) -> bool:
     return "methods" not in yaml.safe_load(path.read_text())
 
 
-RUNS = [path.name for path in sorted(CONFIGS.glob("*.yaml")) if _is_run(path)]
+PATHS = {path.name: path for path in CONFIGS.rglob("*.yaml")}
+RUNS = sorted(name for name, path in PATHS.items() if _is_run(path))
 
 
 def options_of(name: str, small_run: list[str], folder: Path) -> list[str]:
@@ -51,7 +52,7 @@ def options_of(name: str, small_run: list[str], folder: Path) -> list[str]:
 
 
 def _merged(name: str) -> dict:
-    own = yaml.safe_load((CONFIGS / name).read_text())
+    own = yaml.safe_load(PATHS[name].read_text())
     return {**(_merged(own.pop("config")) if "config" in own else {}), **own}
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import lightning_mbo.data
+import lightning_mbo.tasks
 
-SUBSET = Path(lightning_mbo.data.__file__).parent / "tables" / "superconductor_subset.csv.gz"
+SUBSET = Path(lightning_mbo.tasks.__file__).parent / "tables" / "superconductor_subset.csv.gz"
 
 
 @pytest.fixture(scope="session")

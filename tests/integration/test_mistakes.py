@@ -35,6 +35,18 @@ def fit(small_run: list[str]) -> Callable[..., str]:
         (["fit"], ["algorithm", "--config cbas_af.yaml"]),
         (["fit", "--config"], ["--config", "expected one argument"]),
         (["fit", "--config=cbas_aff.yaml"], ["no config cbas_aff.yaml", "mean cbas_af.yaml"]),
+        (
+            ["fit", "--config=table1.yaml"],
+            ["table1.yaml is a config of benchmark: ", "benchmark --config table1.yaml"],
+        ),
+        (
+            ["benchmark", "--config=tabel1.yaml"],
+            ["no config tabel1.yaml", "mean table1.yaml"],
+        ),
+        (
+            ["benchmark", "--config=toy_af.yaml"],
+            ["toy_af.yaml is a config of fit: ", "fit --config toy_af.yaml."],
+        ),
         (["test", "--config=cbas.yaml"], ["give --ckpt_path"]),
         (["predict", "--ckpt_path=nowhere"], ["no checkpoint nowhere"]),
         (["predict", "--config=cbas.yaml", "--ckpt_path=best"], ["no run in", "run fit first"]),

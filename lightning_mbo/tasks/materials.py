@@ -98,7 +98,7 @@ def read_elements() -> NDArray[np.float64]:
     Raises:
         DataError: The shipped table does not list the elements H to Rn in order.
     """
-    path = resources.files("lightning_mbo.data") / "tables" / "elements.csv"
+    path = resources.files("lightning_mbo.tasks") / "tables" / "elements.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     if tuple(row["symbol"] for row in rows) != ELEMENTS:
         raise DataError(f"{path}, column symbol: not the elements H to Rn; reinstall the package")

@@ -1,6 +1,6 @@
 """What a training step of a conservative model costs beside the matrix products that it is made of.
 
-Run with ``pytest tests/benchmarks --benchmark-only``; the ratio of the two is the overhead, at the
+Run with ``pytest tests/speed --benchmark-only``; the ratio of the two is the overhead, at the
 published size.
 """
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.random import keyed_generator
+from lightning_mbo.space import DesignSpace
+from lightning_mbo.tasks.base import KnownProblem, Task
+from lightning_mbo.tasks.codecs import Standardized
 
 INNER_RADIUS, OUTER_RADIUS = 1.0, 2.0
 """Of the ring that the designs lie on."""
 
 
-class Quadratic(DesignDataModule):
+@dataclass(frozen=True)
+class Quadratic(Task):
     """Points (x1, x2) in the plane and the height -x1² - x2² there, which is greatest at (0, 0).
 
     The designs are drawn uniformly from the quarter of a ring where neither coordinate is negative.
@@ -26,30 +27,26 @@ class Quadratic(DesignDataModule):
 
     Reference: Kumar, Geng, Trabucco and Levine, "Designs from data: offline black-box
     optimization via conservative training", BAIR blog, 2021, on compositional structure.
+
+    Attributes:
+        num_designs: n.
     """
+
+    num_designs: int = 1000
 
     property_name = "height"
 
-    def __init__(self, num_designs: int = 1000, **kwargs: Any) -> None:
-        """Set how much is known.
-
-        Args:
-            num_designs: n.
-            **kwargs: Of `DesignDataModule`.
+    def __post_init__(self) -> None:
+        """Check the option.
 
         Raises:
-            ConfigurationError: If a value is out of its range.
+            ConfigurationError: If it is out of its range.
         """
-        super().__init__(**kwargs)
-        if num_designs < 1:
-            raise ConfigurationError(f"data.num_designs must be at least 1, not {num_designs}")
-        self.num_designs = num_designs
-        self.property_range = -(OUTER_RADIUS**2), 0.0
-        self.ground_truth = lambda designs: height(self._points(designs))
+        if self.num_designs < 1:
+            raise ConfigurationError(f"data.num_designs must be at least 1, not {self.num_designs}")
 
-    def load(self) -> tuple[Tensor, Tensor]:
-        """Draw the points."""
-        generator = keyed_generator("training designs")
+    def problem(self, generator: torch.Generator) -> KnownProblem:
+        """Draw the points ``(n, 2)``; designs are standardised."""
         shares = torch.rand(
             2, self.num_designs, generator=generator, dtype=torch.float64, device="cpu"
         )
@@ -57,16 +54,20 @@ class Quadratic(DesignDataModule):
         inner, outer = INNER_RADIUS**2, OUTER_RADIUS**2
         radii, angles = (inner + (outer - inner) * shares[0]).sqrt(), math.pi / 2 * shares[1]
         points = torch.stack([radii * angles.cos(), radii * angles.sin()], dim=1)
-        self._mean, self._std = points.mean(0), points.std(0, correction=0)
-        designs = (points - self._mean) / self._std
-        return designs, height(self._points(designs))
+        codec = Standardized(["x1", "x2"], points.mean(0), points.std(0, correction=0))
+        designs = codec.designs(points)
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
-        """Coordinates."""
-        return pd.DataFrame(self._points(designs).numpy(), columns=["x1", "x2"])
+        def ground_truth(designs: Tensor) -> Tensor:
+            return height(codec.numbers(designs))
 
-    def _points(self, designs: Tensor) -> Tensor:
-        return designs * self._std.to(designs.device) + self._mean.to(designs.device)
+        return KnownProblem(
+            designs,
+            ground_truth(designs),
+            DesignSpace.of_shape(designs.shape[1:]),
+            codec,
+            ground_truth,
+            property_range=(-(OUTER_RADIUS**2), 0.0),
+        )
 
 
 def height(points: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_mbo.data import materials
-from lightning_mbo.data.materials import (
+from lightning_mbo.errors import DataError
+from lightning_mbo.tasks import materials
+from lightning_mbo.tasks.materials import (
     ELEMENTS,
     FEATURE_NAMES,
     PROPERTIES,
@@ -22,7 +23,6 @@ from lightning_mbo.data.materials import (
     read_elements,
     superconductor_features,
 )
-from lightning_mbo.errors import DataError
 
 UCI = Path(__file__).parents[2] / ".." / "shared" / "data"
 
@@ -295,7 +295,7 @@ def test_elements_table() -> None:
 
 
 def test_shipped_subset() -> None:
-    path = resources.files("lightning_mbo.data") / "tables" / "superconductor_subset.csv.gz"
+    path = resources.files("lightning_mbo.tasks") / "tables" / "superconductor_subset.csv.gz"
     with path.open("rb") as raw, gzip.open(raw, "rt", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["formula", "critical_temp"]

@@ -14,15 +14,16 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_mbo.data import Superconductor, boosted_trees
-from lightning_mbo.data.materials import (
+from lightning_mbo.data import Superconductor
+from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tasks import boosted_trees
+from lightning_mbo.tasks.materials import (
     ELEMENTS,
     FEATURE_NAMES,
     compositions,
     superconductor_features,
 )
-from lightning_mbo.data.superconductor import read_superconductors
-from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tasks.superconductor_table import read_superconductors
 
 # Few rows: some elements occur in none of them, others in the hidden ones only.
 pytestmark = [
@@ -33,7 +34,7 @@ NUM_ROWS = 300
 
 
 def shipped_rows() -> list[tuple[str, float]]:
-    path = resources.files("lightning_mbo.data") / "tables" / "superconductor_subset.csv.gz"
+    path = resources.files("lightning_mbo.tasks") / "tables" / "superconductor_subset.csv.gz"
     with path.open("rb") as raw, gzip.open(raw, "rt", encoding="utf-8", newline="") as file:
         return [(row["formula"], float(row["critical_temp"])) for row in csv.DictReader(file)]
 

@@ -1,6 +1,6 @@
 """What a design run costs beside the bare loop that takes the same steps.
 
-Run with ``pytest tests/benchmarks --benchmark-only``; the ratio of the two is the overhead.
+Run with ``pytest tests/speed --benchmark-only``; the ratio of the two is the overhead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lightning_mbo.checkpoints import AtomicCheckpointIO
 from lightning_mbo.data import Superconductor
 from lightning_mbo.oracles import DeepEnsemble
 from lightning_mbo.search_models import MultivariateNormal
-from tests.benchmarks.bare_loop import bare_run
+from tests.speed.bare_loop import bare_run
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 UCI = Path(__file__).parents[3] / "shared" / "data" / "superconductor_train.csv.gz"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platformdirs
-import xgboost
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.console import say
 from lightning_mbo.errors import FileError
 from lightning_mbo.files import replacing, write_text
+
+if TYPE_CHECKING:
+    import xgboost
 
 _PARAMETERS = {
     "objective": "reg:squarederror",
@@ -72,6 +74,8 @@ class BoostedTrees:
             cache_dir: Where fits are kept; None for the user's cache folder. The file's name is
                 made of everything that the fit depends on.
         """
+        import xgboost
+
         folder = cache_dir or platformdirs.user_cache_path("lightning_mbo")
         path = folder / f"boosted_trees_{_key(values, properties, num_columns)}.ubj"
         if path.is_file():
@@ -113,6 +117,8 @@ def _kept_digest(path: Path) -> str:
 def _key(
     values: NDArray[np.float64], properties: NDArray[np.float64], num_columns: int | None
 ) -> str:
+    import xgboost
+
     settings = (_PARAMETERS, _MAX_TREES, _PATIENCE, _HELD_OUT, num_columns, values.shape)
     digest = hashlib.sha256(repr((settings, xgboost.__version__)).encode())
     digest.update(np.ascontiguousarray(values).tobytes())
@@ -123,6 +129,8 @@ def _key(
 def _fit(
     values: NDArray[np.float64], properties: NDArray[np.float64], num_columns: int | None
 ) -> xgboost.Booster:
+    import xgboost
+
     rows = np.random.default_rng(0).permutation(len(values))
     held_out, kept = np.split(rows, [round(_HELD_OUT * len(rows))])
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from lightning_mbo.data import TFBind8
-from lightning_mbo.data.tf_bind_8 import shipped
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tasks.tf_bind_8 import shipped
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 NUM_ROWS, NUM_SEQUENCES, NUM_PALINDROMES = 32_896, 4**8, 4**4

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.designs import hamming, nearest
-from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot, tokens
-from lightning_mbo.tabular.reading import numbers, read_csv
+from lightning_mbo.space import DesignSpace
+from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
+from lightning_mbo.tasks.codecs import Letters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALPHABET = "ACGT"
 """The complement of letter number t is letter number 3 - t."""
@@ -24,7 +29,8 @@ ALPHABET = "ACGT"
 SCORE = "E-score"
 
 
-class TFBind8(DesignDataModule):
+@dataclass(frozen=True)
+class TFBind8(Task):
     """All DNA sequences of 8 letters, and how strongly a transcription factor binds to them.
 
     The property is the measured E-score, normalised to [0, 1] over all sequences, and its own
@@ -36,70 +42,77 @@ class TFBind8(DesignDataModule):
     Reference: Barrera et al., "Survey of variation in human transcription factors reveals
     prevalent DNA binding changes", Science 351, 2016; Trabucco, Geng, Kumar and Levine,
     "Design-Bench", ICML 2022, whose designs and labels these are, to the last bit.
+
+    Attributes:
+        landscape: A tab-separated file, plain or compressed: all sequences of one length, in each
+            row one, its reverse complement, and a column E-score.
+        visible_percentile: Sequences above this percentile of the property are hidden.
     """
 
+    landscape: Path | None = None
+    visible_percentile: float = 50.0
+
     property_name = "normalised E-score"
-    distances = staticmethod(hamming)
 
-    def __init__(
-        self,
-        landscape: Path | None = None,
-        visible_percentile: float = 50.0,
-        **kwargs: Any,
-    ) -> None:
-        """Choose the landscape.
-
-        Args:
-            landscape: A tab-separated file, plain or compressed: all sequences of one length,
-                in each row one, its reverse complement, and a column E-score.
-            visible_percentile: Sequences above this percentile of the property are hidden.
-            **kwargs: Of `DesignDataModule`.
+    def __post_init__(self) -> None:
+        """Check the options.
 
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        super().__init__(**kwargs)
-        if not 0 < visible_percentile <= 100:
-            raise ConfigurationError(
-                f"data.visible_percentile must lie in (0, 100], not {visible_percentile}"
-            )
-        self.landscape = None if landscape is None else Path(landscape)
-        self.visible_percentile = visible_percentile
+        check_percentile(self.visible_percentile)
 
-    def load(self) -> tuple[Tensor, Tensor]:
-        """The visible sequences, all first strands before all second ones, and their labels."""
+    def problem(self, generator: torch.Generator) -> KnownProblem:
+        """The visible sequences, all first strands before all second ones; nothing is drawn."""
         strands, scores = shipped() if self.landscape is None else read_landscape(self.landscape)
         sequences = np.concatenate([strands, reverse_complements(strands)])
         normalized = (scores - scores.min()) / (scores.max() - scores.min())
         # The benchmark's labels are in single precision.
         properties = np.tile(normalized.astype(np.float32), 2).astype(np.float64)
-        by_number = torch.empty(4 ** sequences.shape[1], dtype=torch.float64, device="cpu")
-        by_number[sequence_numbers(sequences)] = torch.from_numpy(properties)
-        self.ground_truth = lambda designs: by_number[
-            sequence_numbers(tokens(designs.cpu()).numpy())
-        ].to(designs.device)
-        self.property_range = float(properties.min()), float(properties.max())
         visible = properties <= np.percentile(properties, self.visible_percentile)
         designs = one_hot(torch.from_numpy(sequences[visible]), len(ALPHABET))
-        self.groups = torch.from_numpy(molecule_numbers(sequences[visible]))
-        return designs, torch.from_numpy(properties[visible])
-
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
-        """Sequences as letters."""
-        return pd.DataFrame({"sequence": letters(designs, ALPHABET)})
-
-    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """The visible sequence that differs in the fewest places, which may be the design.
-
-        Held-out ones are visible too.
-        """
-        _, rows = nearest(designs, self.known_designs, hamming)
-        return pd.DataFrame(
-            {
-                "nearest_sequence": letters(self.known_designs[rows], ALPHABET),
-                "nearest_score": self.known_properties[rows].numpy(),
-            }
+        labels = torch.from_numpy(properties[visible])
+        return KnownProblem(
+            designs,
+            labels,
+            DesignSpace.of_shape(designs.shape[1:]),
+            Letters(ALPHABET),
+            _looked_up(sequences, properties),
+            property_range=(float(properties.min()), float(properties.max())),
+            groups=torch.from_numpy(molecule_numbers(sequences[visible])),
+            distances=hamming,
+            nearest_known=lambda others: _nearest_known(others, designs, labels),
         )
+
+
+def _looked_up(
+    sequences: NDArray[np.int64], properties: NDArray[np.float64]
+) -> Callable[[Tensor], Tensor]:
+    """The ground truth of all sequences ``(4^l, l)`` and more, with their properties."""
+    by_number = torch.empty(4 ** sequences.shape[1], dtype=torch.float64, device="cpu")
+    by_number[sequence_numbers(sequences)] = torch.from_numpy(properties)
+
+    def ground_truth(designs: Tensor) -> Tensor:
+        found = by_number[sequence_numbers(tokens(designs.cpu()).numpy())]
+        return found.to(designs.device)
+
+    return ground_truth
+
+
+def _nearest_known(designs: Tensor, known: Tensor, labels: Tensor) -> pd.DataFrame:
+    """The known sequence that differs in the fewest places, which may be the design, and its label.
+
+    Held-out ones are known too.
+    """
+    import pandas as pd
+
+    _, rows = nearest(designs, known, hamming)
+    return pd.DataFrame(
+        {
+            "nearest_sequence": letters(known[rows], ALPHABET),
+            "nearest_score": labels[rows].numpy(),
+        }
+    )
 
 
 class Landscape(NamedTuple):
@@ -116,7 +129,7 @@ class Landscape(NamedTuple):
 
 def shipped() -> Landscape:
     """The landscape of SIX6, whose scores alone are shipped: the sequences are in their order."""
-    table = files("lightning_mbo.data") / "tables" / "tf_bind_8_six6_ref_r1.npz"
+    table = files("lightning_mbo.tasks") / "tables" / "tf_bind_8_six6_ref_r1.npz"
     with as_file(table) as path, np.load(path) as arrays:
         scores = arrays["e_scores_1e5"] / 1e5
     length = 8
@@ -134,6 +147,8 @@ def read_landscape(path: Path) -> Landscape:
     Raises:
         DataError: If it is none, or an entry cannot be used.
     """
+    from lightning_mbo.tabular.reading import numbers, read_csv
+
     table = read_csv(path, separator="\t", option="data.landscape")
     if SCORE not in table.columns[2:]:
         raise DataError(
@@ -174,6 +189,8 @@ def _sequences(column: pd.Series[str], path: Path) -> NDArray[np.int64]:
 
 
 def _check_complete(strands: NDArray[np.int64], path: Path) -> None:
+    import pandas as pd
+
     num_rows, length = strands.shape
     num_palindromes = 4 ** (length // 2) if length % 2 == 0 else 0
     expected = (4**length + num_palindromes) // 2

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xgboost
 
-from lightning_mbo.data import boosted_trees
-from lightning_mbo.data.boosted_trees import BoostedTrees
+from lightning_mbo.tasks import boosted_trees
+from lightning_mbo.tasks.boosted_trees import BoostedTrees
 
 N, D = 200, 6
 INFORMATIVE = [1, 4]

@@ -1,0 +1,110 @@
+"""The contract of a benchmark problem."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.designs import Distances, euclidean
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.space import Cells, DesignSpace
+from lightning_mbo.tasks.codecs import Codec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROUNDING = 1e-9
+"""How far above its lower bound a standardised number still lies on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownProblem:
+    """Designs with labels, where the expected property of every design is known.
+
+    Attributes:
+        designs: Shape ``(n, *design_shape)``, float64.
+        properties: Their labels, shape ``(n,)``, float64.
+        space: What the entries of a design mean.
+        codec: From designs to what the user knows them as, and back.
+        ground_truth: The expected property of designs ``(m, *design_shape)``, on their device:
+            ``(m,)``. Only metrics may read it.
+        property_range: The least and the greatest property, hidden designs included, or None.
+            Only metrics may read it.
+        least: The least that each entry of a design can be, ``design_shape``; None: anything.
+        groups: Which rows are the same thing, although their designs differ: equal integers, shape
+            ``(n,)``. None: none are.
+        distances: How far designs lie from others.
+        nearest_known: What the user may recognise each of designs ``(m, *design_shape)`` by, one a
+            row; None where there is nothing.
+    """
+
+    designs: Tensor
+    properties: Tensor
+    space: DesignSpace
+    codec: Codec
+    ground_truth: Callable[[Tensor], Tensor]
+    property_range: tuple[float, float] | None = None
+    least: Tensor | None = None
+    groups: Tensor | None = None
+    distances: Distances = euclidean
+    nearest_known: Callable[[Tensor], pd.DataFrame] | None = None
+
+    def nearest_allowed(self, designs: Tensor) -> Tensor:
+        """The nearest designs ``(m, *design_shape)`` that can be made: nothing below the least."""
+        return designs if self.least is None else designs.maximum(self.least.to(designs))
+
+    def cells(self, designs: Tensor) -> Cells:
+        """Which draws become each of designs ``(m, *design_shape)`` by `nearest_allowed`."""
+        cells = Cells.of_points(designs, self.space)
+        if self.least is None:
+            return cells
+        least = self.space.numbers(self.least.to(designs))
+        lower = torch.where(cells.lower <= least + _ROUNDING, -torch.inf, cells.lower)
+        return Cells(lower, cells.upper, cells.any_level)
+
+
+class Task(ABC):
+    """A benchmark problem: a sampler of designs with labels, and the truth of every design.
+
+    Its options are given when it is made, which reads and draws nothing.
+
+    Attributes:
+        property_name: What is maximised, with its unit.
+    """
+
+    property_name: str = "property"
+
+    def prepare(self) -> None:  # noqa: B027
+        """Make what takes long and is kept in a file: by one process, before the others ask.
+
+        By default, there is nothing of the kind.
+
+        Raises:
+            DataError: If a table cannot be used.
+        """
+
+    @abstractmethod
+    def problem(self, generator: torch.Generator) -> KnownProblem:
+        """Draw or read the table: the same generator, the same problem to the last bit.
+
+        Args:
+            generator: Of all that is drawn, on the CPU.
+
+        Raises:
+            DataError: If a table cannot be used.
+        """
+
+
+def check_percentile(percentile: float) -> None:
+    """Refuse a percentile above which nothing is visible that is none.
+
+    Raises:
+        ConfigurationError: If it is out of its range.
+    """
+    if not 0 < percentile <= 100:
+        raise ConfigurationError(f"data.visible_percentile must lie in (0, 100], not {percentile}")

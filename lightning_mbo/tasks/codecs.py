@@ -1,0 +1,109 @@
+"""From designs to what the user knows them as, and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.errors import DataError
+from lightning_mbo.sequences import letters, one_hot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Codec(ABC):
+    """Designs as tensors, and the same ones in the user's units, one a row."""
+
+    @abstractmethod
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """Designs ``(m, *design_shape)``, on the CPU, as the user knows them."""
+
+    @abstractmethod
+    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+        """The designs ``(m, *design_shape)``, float64, of a table with these columns.
+
+        Raises:
+            DataError: If a column is missing, or an entry cannot be a part of a design.
+        """
+
+
+class Numbers(Codec):
+    """Vectors of d numbers, which are the user's own."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Name the d columns."""
+        self.names = list(names)
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """Columns of numbers."""
+        import pandas as pd
+
+        return pd.DataFrame(designs.numpy(), columns=self.names)
+
+    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+        """The columns, in the order of the design's entries."""
+        _check_columns(table, self.names)
+        return torch.tensor(table[self.names].to_numpy(dtype=float), device="cpu")
+
+
+class Standardized(Numbers):
+    """Vectors of d numbers, which are the user's own less a mean, in standard deviations."""
+
+    def __init__(self, names: Sequence[str], mean: Tensor, std: Tensor) -> None:
+        """Name the d columns, and say what they are standardised by, ``(d,)`` each, float64."""
+        super().__init__(names)
+        self.mean, self.std = mean, std
+
+    def numbers(self, designs: Tensor) -> Tensor:
+        """The user's numbers, ``(m, d)``, of designs ``(m, d)`` on any device."""
+        return designs * self.std.to(designs.device) + self.mean.to(designs.device)
+
+    def designs(self, numbers: Tensor) -> Tensor:
+        """The designs, ``(m, d)``, of the user's numbers ``(m, d)`` on any device."""
+        return (numbers - self.mean.to(numbers.device)) / self.std.to(numbers.device)
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """Columns of numbers."""
+        return super().to_user_units(self.numbers(designs))
+
+    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+        """The columns, standardised."""
+        return self.designs(super().from_user_units(table))
+
+
+class Letters(Codec):
+    """Sequences ``(l, v)``, which are words over an alphabet of v letters in one column."""
+
+    def __init__(self, alphabet: str) -> None:
+        """Give the letters, in the order of their numbers."""
+        self.alphabet = alphabet
+
+    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+        """A column `sequence` of words."""
+        import pandas as pd
+
+        return pd.DataFrame({"sequence": letters(designs, self.alphabet)})
+
+    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+        """The words, one-hot."""
+        _check_columns(table, ["sequence"])
+        words = [str(word) for word in table["sequence"]]
+        for row, word in enumerate(words):
+            if len(word) != len(words[0]) or not set(word) <= set(self.alphabet):
+                raise DataError(
+                    f"column 'sequence', data row {row + 1}: {word!r} is not a sequence of the "
+                    f"letters {self.alphabet}, of the same length as the first"
+                )
+        tokens = [[self.alphabet.index(letter) for letter in word] for word in words]
+        return one_hot(torch.tensor(tokens, device="cpu"), len(self.alphabet))
+
+
+def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise DataError(f"a table of designs lacks the column {missing[0]!r}")
