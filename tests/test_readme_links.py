@@ -102,7 +102,7 @@ def test_callbacks_are_listed_in_the_order_in_which_they_act() -> None:
 
 def test_every_room_is_on_the_map() -> None:
     (map_,) = (content for _, content in section("lightning_mbo/README.md", "The parts").blocks)
-    named = {line.split()[0].rstrip("/").split("/")[-1] for line in map_.splitlines()}
+    named = {line.split()[0].rstrip("/").split("/")[-1] for line in map_.splitlines() if line}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["setuptools"]["packages"]
     assert named == {name.split(".")[1] for name in packages if "." in name}
