@@ -1,58 +1,49 @@
-"""What the README shows does what it says."""
+"""What the READMEs show does what they say: every code block and command line of theirs is run."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.figure import Figure
 
 import lightning_mbo
+from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.cli import main
+from lightning_mbo.tabular.column_options import parse_columns
+from tests.integration.conftest import SUBSET
+from tests.readmes import ROOT, Section, all_sections, named_blocks, section
 
-ROOT = Path(lightning_mbo.__file__).parents[1]
-SMALL = [
-    "--search.num_samples=300",
-    "--search.num_iterations=2",
-    "--convergence.max_epochs=3",
-    "--trainer.enable_progress_bar=false",
-]
+TABULAR = "lightning_mbo/tabular/README.md"
+SHORT = ["--convergence.max_epochs=3", "--trainer.enable_progress_bar=false"]
+FEW = ["--search.num_samples=300", "--search.num_iterations=2"]
+SMALL_DATA = ["--data.path=train.csv", "--data.cache_dir=cache", "--data.num_features=8"]
+ONE_METHOD = ['--methods={"CbAS": "cbas.yaml"}', "--num_trials=1", "--num_processes=1"]
+SMALL_RUNS = ["--data.num_designs=500", "--model.hidden_sizes=[16]", *FEW, *SHORT]
+
+# `.ci/run` makes the environments; what TensorBoard shows, nobody reads here.
+NOT_RUN = ("python3", ".venv/bin/tensorboard")
 
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="the package is not a checkout"),
     # What becomes of a search with so few samples, and what Lightning says of so few batches.
     pytest.mark.filterwarnings("ignore:the covariance of the search model had lost rank"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
+    pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter"),
 ]
-
-
-def readme() -> str:
-    return (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def section(title: str) -> str:
-    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", readme(), flags=re.DOTALL | re.MULTILINE)
-    return text
-
-
-def blocks(language: str, text: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-
-
-def commands(text: str) -> list[list[str]]:
-    lines = [line for block in blocks("bash", text) for line in block.splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines]
-    return [line[1:] for line in words if line[0] == "lightning-mbo"]
 
 
 @pytest.fixture(autouse=True)
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    """The table, the config and the files of the README, in a folder of their own."""
+    """The tables, configs and files that the READMEs speak of, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     rng = np.random.default_rng(0)
@@ -68,18 +59,20 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     )
     frame["yield"] = frame["temperature"] / 2 - (concentration - 2) ** 2 + rng.normal(size=80)
     frame.to_csv("designs.csv", index=False)
+    catalogue = frame.drop(columns="yield").sample(40, random_state=0)
+    catalogue["concentration"] = rng.uniform(0, 2.5, 40)
+    catalogue.assign(number=range(1, 41)).to_csv("catalogue.csv", index=False)
+    pd.read_csv(SUBSET).iloc[::20].to_csv("train.csv", index=False)
     Path("my_rules.py").write_text(
         "def can_be_made(designs):\n    return designs['concentration'] <= 2.5\n"
     )
-    (config,) = blocks("yaml", section("Your own table, in five minutes"))
-    Path("mine.yaml").write_text(config)
-    for block in blocks("python", section("Adding your own")):
-        Path(re.match(r"# (\w+\.py)\n", block)[1]).write_text(block)
+    for name, content in named_blocks().items():
+        Path(name).write_text(content)
     return frame
 
 
 @pytest.fixture
-def _blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than a run."""
     monkeypatch.setattr("lightning_mbo.callbacks.report.render", lambda evidence: "page")
     for name in ("trajectory.draw_trajectory", "ascent_trajectory.draw_ascent"):
@@ -88,9 +81,80 @@ def _blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def test_a_table_of_ones_own(table: pd.DataFrame) -> None:
-    (command,) = commands(section("Your own table, in five minutes"))
-    main([*command, *SMALL])
+Check = Callable[[dict[str, Any], pd.DataFrame], None]
+CHECKS: dict[tuple[str, str], Check] = {}
+"""What is to be found when a section has been run, beside that nothing has failed."""
+
+
+def after(page: str, title: str) -> Callable[[Check], Check]:
+    def add(check: Check) -> Check:
+        CHECKS[page, title] = check
+        return check
+
+    return add
+
+
+def shortened(words: list[str]) -> list[str]:
+    """A command, with options by which it takes seconds."""
+    if words[0] == "benchmark":
+        data = SMALL_DATA[1:] if "--data.path" in words else SMALL_DATA
+        return [*words, *data, *SMALL_RUNS, *ONE_METHOD]
+    if words[0] != "fit" or "--help" in words:
+        return words
+    data = SMALL_DATA if "cbas_af.yaml" in words else []
+    if any(word.startswith(("grad", "coms", "quadratic")) for word in words):
+        return [*words, *data, *SHORT, "--search.num_steps=2"]
+    return [*words, *data, *SHORT, *([] if "PoolSearch" in words else FEW)]
+
+
+def run_command(words: list[str]) -> None:
+    try:
+        main(words)
+    except SystemExit as stop:
+        if stop.code:
+            raise
+
+
+def run(part: Section) -> dict[str, Any]:
+    """Run all that a section shows, in order; returns what its Python has made."""
+    found: dict[str, Any] = {}
+    for language, content in part.blocks:
+        named = content.partition("\n")[0].removeprefix("# ") in named_blocks()
+        if language == "bash":
+            for line in content.splitlines():
+                words = shlex.split(line, comments=True)
+                words = words[1:] if words[:1] == ["srun"] else words
+                if words and words[0] == "lightning-mbo":
+                    run_command(shortened(words[1:]))
+                else:
+                    assert not words or words[0] in NOT_RUN, line
+        elif language == "python" and not named:
+            exec(content.replace("num_iterations=10", "num_iterations=2, num_samples=300"), found)
+        else:
+            assert named or language == "text", f"what is {content}"
+    return found
+
+
+WITH_CODE = [each for each in all_sections() if {name for name, _ in each.blocks} - {"text"}]
+
+
+@pytest.mark.parametrize("part", WITH_CODE, ids=lambda part: f"{part.page} {part.title}")
+def test_what_is_shown_runs(
+    part: Section, table: pd.DataFrame, request: pytest.FixtureRequest
+) -> None:
+    if part.title != "Your own table, in five minutes":
+        request.getfixturevalue("blank_pages")
+    found = run(part)
+    if check := CHECKS.get((part.page, part.title)):
+        check(found, table)
+
+
+def test_every_check_is_of_a_section() -> None:
+    assert set(CHECKS) <= {(part.page, part.title) for part in WITH_CODE}
+
+
+@after("README.md", "Your own table, in five minutes")
+def _a_table_of_ones_own(found: dict[str, Any], table: pd.DataFrame) -> None:
     (folder,) = Path("runs/my_data").iterdir()
     candidates = pd.read_csv(folder / "candidates.csv")
     assert len(candidates) == 24
@@ -99,9 +163,8 @@ def test_a_table_of_ones_own(table: pd.DataFrame) -> None:
     assert (folder / "report.html").is_file()
 
 
-@pytest.mark.usefixtures("_blank_pages")
-def test_a_config_of_ones_own() -> None:
-    main(["fit", "--config=my_data.yaml", "--config=mine.yaml", *SMALL])
+@after("README.md", "Resuming")
+def _a_config_of_ones_own(found: dict[str, Any], table: pd.DataFrame) -> None:
     candidates = pd.read_csv("runs/mine/version_0/candidates.csv")
     assert len(candidates) == 24
     assert "operator" not in candidates
@@ -112,12 +175,8 @@ def test_a_config_of_ones_own() -> None:
     assert (candidates["concentration"] <= 2.5).all()
 
 
-@pytest.mark.usefixtures("_blank_pages")
-def test_the_example_in_python(table: pd.DataFrame) -> None:
-    (example,) = blocks("python", section("From Python"))
-    example = example.replace("num_iterations=10", "num_iterations=2, num_samples=300")
-    found: dict[str, pd.DataFrame] = {}
-    exec(example, found)
+@after("README.md", "From Python")
+def _the_example_in_python(found: dict[str, Any], table: pd.DataFrame) -> None:
     candidates = found["candidates"]
     assert len(candidates) == 24
     assert candidates["oracle_mean"].is_monotonic_decreasing
@@ -131,34 +190,77 @@ def test_the_example_in_python(table: pd.DataFrame) -> None:
     }
 
 
-@pytest.mark.usefixtures("_blank_pages")
-def test_a_list_of_ones_own(table: pd.DataFrame) -> None:
-    rng = np.random.default_rng(2)
-    catalogue = table.drop(columns="yield").sample(40, random_state=0)
-    catalogue["concentration"] = rng.uniform(0, 2.5, 40)
-    catalogue["number"] = range(1, 41)
-    catalogue.to_csv("catalogue.csv", index=False)
-    text = section("A list of your own")
-    predict, fit = commands(text)
-    main([*fit, *SMALL[2:]])
-    main(predict)
+@after("callbacks/README.md", "In Python")
+def _callbacks_in_python(found: dict[str, Any], table: pd.DataFrame) -> None:
+    folder = Path("lightning_logs/version_0")
+    assert np.isfinite(pd.read_csv(folder / "trajectory.csv")["novelty"]).all()
+    assert {path.name for path in folder.rglob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+
+
+@after(TABULAR, "A list of your own")
+def _a_list_of_ones_own(found: dict[str, Any], table: pd.DataFrame) -> None:
     ranked, batch = (
         pd.read_csv(f"runs/my_data/version_0/{name}candidates.csv") for name in ("", "predicted_")
     )
     assert sorted(ranked["number"]) == list(range(1, 41))
     assert len(batch) == 24
-    found: dict[str, pd.DataFrame] = {}
-    (example,) = blocks("python", text)
-    exec(example, found)
-    expected = ranked.set_index("number").loc[catalogue["number"]]["oracle_mean"]
+    numbers = pd.read_csv("catalogue.csv")["number"]
+    expected = ranked.set_index("number").loc[numbers]["oracle_mean"]
     np.testing.assert_allclose(found["predicted"]["oracle_mean"], expected, rtol=1e-4)
     np.testing.assert_allclose(found["prediction"].loc, expected, rtol=1e-4)
 
 
-CHOICES = re.findall(r"\| `(\w+\.yaml[^`]*)` \|", section("Which config for which problem"))
+@after("configs/README.md", "")
+def _every_command(found: dict[str, Any], table: pd.DataFrame) -> None:
+    (folder,) = Path("runs/cbas_af").iterdir()
+    assert len(pd.read_csv(folder / "predicted_candidates.csv")) == 50
+    assert (folder / "scores.csv").is_file()
 
 
-@pytest.mark.usefixtures("_blank_pages")
+@after("lightning_mbo/importance/README.md", "In one picture")
+def _one_picture(found: dict[str, Any], table: pd.DataFrame) -> None:
+    assert Path("runs/toy_af/version_0/search.png").is_file()
+
+
+@after("lightning_mbo/oracles/README.md", "Gradient ascent and conservative oracles")
+def _an_ascent(found: dict[str, Any], table: pd.DataFrame) -> None:
+    names = {path.name for path in Path("runs/quadratic/version_0").iterdir()}
+    assert {"ascent.csv", "ascent.png", "ascent_plane.png"} <= names
+
+
+@after("lightning_mbo/benchmark/README.md", "")
+def _results_of_a_benchmark(found: dict[str, Any], table: pd.DataFrame) -> None:
+    names = {path.name for path in Path("runs/table1").iterdir()}
+    assert {"rows.csv", "tables.md", "averages.csv", "differences.csv", "trajectories"} <= names
+    assert len(pd.read_csv("runs/table1/rows.csv")) == 4
+
+
+OWN = {
+    "lightning_mbo/oracles/README.md": "my_oracle.LinearEnsemble",
+    "lightning_mbo/search_models/README.md": "my_search_model.IndependentNormal",
+    "lightning_mbo/algorithms/README.md": "my_algorithm.UpperBound",
+    "callbacks/README.md": "my_callback.Novelty",
+}
+
+
+def _classes_of_ones_own(used: str) -> Check:
+    def check(found: dict[str, Any], table: pd.DataFrame) -> None:
+        (folder,) = Path("runs/mine").iterdir()
+        candidates = pd.read_csv(folder / "candidates.csv")
+        assert np.isfinite(candidates["oracle_mean"]).all()
+        assert f"class_path: {used}\n" in (folder / "config.yaml").read_text()
+        trajectory = pd.read_csv(folder / "trajectory.csv")
+        assert ("novelty" in trajectory) == (used == "my_callback.Novelty")
+
+    return check
+
+
+CHECKS |= {(page, "Your own"): _classes_of_ones_own(used) for page, used in OWN.items()}
+
+CHOICES = [row[1].strip("`") for row in section("README.md", "Which config for which problem").rows]
+
+
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_config_takes_a_table(choice: str, table: pd.DataFrame) -> None:
     if choice.startswith("sequences"):
@@ -166,32 +268,43 @@ def test_every_config_takes_a_table(choice: str, table: pd.DataFrame) -> None:
         words = ["".join(row) for row in letters]
         table = pd.DataFrame({"word": words, "yield": (letters == "A").mean(1)})
         table.to_csv("designs.csv", index=False)
-    few = ["--search.num_steps=2"] if choice.startswith(("grad", "coms")) else SMALL[:2]
     options = ["--data.path=designs.csv", "--data.target=yield", "--num_candidates=5"]
-    main(["fit", "--config", *choice.split(), *options, *few, *SMALL[2:]])
+    main(shortened(["fit", "--config", *choice.split(), *options]))
     (path,) = Path("runs").rglob("candidates.csv")
     candidates = pd.read_csv(path)
     assert len(candidates) == 5
     assert set(table.columns) - {"yield"} <= set(candidates)
 
 
-@pytest.mark.usefixtures("_blank_pages")
-@pytest.mark.parametrize("command", commands(section("Adding your own")), ids=lambda c: c[-1])
-def test_classes_of_ones_own(command: list[str]) -> None:
-    main([*command, *SMALL])
-    (folder,) = Path("runs/mine").iterdir()
-    candidates = pd.read_csv(folder / "candidates.csv")
-    assert np.isfinite(candidates["oracle_mean"]).all()
-    (used,) = re.findall(r"my_\w+\.[A-Z]\w+", " ".join(command))
-    assert f"class_path: {used}\n" in (folder / "config.yaml").read_text()
-    trajectory = pd.read_csv(folder / "trajectory.csv")
-    assert ("novelty" in trajectory) == (used == "my_callback.Novelty")
+@pytest.fixture(scope="module")
+def options() -> FitOptions:
+    return FitOptions()
 
 
-def test_every_config_is_named_and_every_name_is_a_config() -> None:
-    named = set(re.findall(r"[\w/]+\.yaml", readme()))
-    shipped = {path.name for path in (ROOT / "configs").glob("*.yaml")}
-    assert named - {"mine.yaml", "config.yaml"} == shipped
+FLAGS = [row[0] for row in section("configs/README.md", "Flags").rows]
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+def test_every_flag_is_an_option_of_fit(flags: str, options: FitOptions) -> None:
+    words = [word for span in re.findall("`(.*?)`", flags) for word in span.split()]
+    assert options.plain(["--config=cbas_af.yaml", *words])
+
+
+SAID = [
+    ("README.md", "Your own table, in five minutes"),
+    (TABULAR, "What your table has, and what you say"),
+]
+ANSWERS = [row for page, title in SAID for row in section(page, title).rows]
+
+
+@pytest.mark.parametrize("row", ANSWERS, ids=lambda row: row[0][:40])
+def test_what_is_said_of_a_table_is_understood(row: list[str], options: FitOptions) -> None:
+    for span in re.findall("`([^`]+)`", row[1]):
+        if span.startswith("--") and " " in span:
+            assert options.plain(["--config=my_data.yaml", *shlex.split(span)])
+        elif span.startswith(("columns: ", "{")):
+            said = yaml.safe_load(span.replace("...", ""))
+            assert parse_columns(said.get("columns", said))
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

@@ -21,7 +21,7 @@ from lightning_mbo.cli import main
 from lightning_mbo.locks import FolderLock
 
 ROOT = Path(lightning_mbo.data.__file__).parents[2]
-CONFIGS, README = ROOT / "configs", ROOT / "README.md"
+CONFIGS, README = ROOT / "configs", ROOT / "lightning_mbo" / "benchmark" / "README.md"
 
 SETTINGS = {
     "methods": {"CbAS": "cbas.yaml", "RWR": "rwr.yaml"},
