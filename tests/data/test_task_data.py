@@ -21,7 +21,9 @@ from lightning_mbo.data import (
     Toy,
 )
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.space import DesignSpace
 from lightning_mbo.tasks import KnownProblem, Task, boosted_trees
+from lightning_mbo.tasks.codecs import Numbers
 from tests.tasks.superconductors import shipped_rows
 from tests.tasks.test_tf_bind_8 import landscape_rows, written
 
@@ -43,8 +45,8 @@ class Steps(Task):
         return KnownProblem(
             designs,
             designs.sum(1) + self.offset,
-            tasks.base.DesignSpace(torch.Size([2])),
-            tasks.codecs.Numbers(["a", "b"]),
+            DesignSpace(torch.Size([2])),
+            Numbers(["a", "b"]),
             lambda found: found.sum(1) + self.offset,
             property_range=(0.0, 2.0),
             least=torch.tensor([0.0, -torch.inf]).double(),
@@ -226,9 +228,13 @@ def test_a_task_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     source = inspect.getsource(Steps).replace("class Steps(Task)", "class Mine(Task)")
-    imports = "import pandas as pd\nimport torch\nfrom lightning_mbo import tasks\n"
-    imports += "from lightning_mbo.tasks import KnownProblem, Task\n\n\n"
-    (tmp_path / "my_task.py").write_text("from __future__ import annotations\n" + imports + source)
+    imports = """
+        import pandas as pd, torch
+        from lightning_mbo.space import DesignSpace
+        from lightning_mbo.tasks import KnownProblem, Task
+        from lightning_mbo.tasks.codecs import Numbers
+    """
+    Path("my_task.py").write_text(inspect.cleandoc(imports) + "\n" + source)
     files = []
     for number, words in enumerate(
         [
@@ -247,4 +253,4 @@ def test_a_task_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_misspelt_task_is_named() -> None:
     with pytest.raises(SystemExit) as stop:
         main(["fit", *RUN, "--data=TaskData", "--data.task=Toyy"])
-    assert all(part in str(stop.value) for part in ("data.task", "no class Toyy", "mean Toy?"))
+    assert all(part in str(stop.value) for part in ("task: there is no class Toyy", "mean Toy?"))
