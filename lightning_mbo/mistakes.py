@@ -17,6 +17,7 @@ from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.errors import CheckpointError, ConfigurationError, MBOError
 from lightning_mbo.oracles import Adversary, EnsembleObjective, Representation
 from lightning_mbo.search_models import SearchModel
+from lightning_mbo.tasks import Task
 
 _NESTED: tuple[type, ...] = (
     Algorithm,
@@ -24,6 +25,7 @@ _NESTED: tuple[type, ...] = (
     Adversary,
     EnsembleObjective,
     Representation,
+    Task,
 )
 
 

@@ -256,8 +256,13 @@ def check_is_file(path: Path, option: str, wanted: str) -> None:
         raise DataError(f"{path} is {found}: {option} must name {wanted}")
 
 
-def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[np.float64]:
+def numbers(table: pd.DataFrame, columns: Sequence[str], source: object) -> NDArray[np.float64]:
     """Some columns as finite numbers, shape ``(n, len(columns))``.
+
+    Args:
+        table: Of any columns.
+        columns: Which.
+        source: What to call the table, such as its path.
 
     Raises:
         DataError: Naming the first entry that is none, by column and data row.
@@ -268,7 +273,7 @@ def numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> NDArray[
     if len(bad):
         row, column = bad[0]
         entry = frame.iat[row, column]
-        raise DataError(bad_entry(path, columns[column], row, entry, "a finite number", len(bad)))
+        raise DataError(bad_entry(source, columns[column], row, entry, "a finite number", len(bad)))
     return values
 
 

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot
+from lightning_mbo.tabular.reading import numbers
+
+_SOURCE = "the table of designs"
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +51,7 @@ class Numbers(Codec):
     def from_user_units(self, table: pd.DataFrame) -> Tensor:
         """The columns, in the order of the design's entries."""
         _check_columns(table, self.names)
-        return torch.tensor(table[self.names].to_numpy(dtype=float), device="cpu")
+        return torch.tensor(numbers(table, self.names, _SOURCE), device="cpu")
 
 
 class Standardized(Numbers):
@@ -96,8 +99,8 @@ class Letters(Codec):
         for row, word in enumerate(words):
             if len(word) != len(words[0]) or not set(word) <= set(self.alphabet):
                 raise DataError(
-                    f"column 'sequence', data row {row + 1}: {word!r} is not a sequence of the "
-                    f"letters {self.alphabet}, of the same length as the first"
+                    f"{_SOURCE}, column 'sequence', data row {row + 1}: {word!r} is not a "
+                    f"sequence of the letters {self.alphabet}, of the same length as the first"
                 )
         tokens = [[self.alphabet.index(letter) for letter in word] for word in words]
         return one_hot(torch.tensor(tokens, device="cpu"), len(self.alphabet))
@@ -106,4 +109,4 @@ class Letters(Codec):
 def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in table.columns]
     if missing:
-        raise DataError(f"a table of designs lacks the column {missing[0]!r}")
+        raise DataError(f"{_SOURCE} lacks the column {missing[0]!r}")

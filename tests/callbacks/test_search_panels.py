@@ -17,6 +17,7 @@ from lightning_mbo.evaluation.panels import Panel, Problem
 from lightning_mbo.oracles import KernelRidge
 from lightning_mbo.search_models import Quadrature
 from lightning_mbo.space import DesignSpace
+from lightning_mbo.tasks.toy import two_bumps
 from tests.callbacks.quadratic import Quadratic, Recorder, callbacks, run, trainer_with
 
 NUM_ITERATIONS = 6
@@ -173,7 +174,7 @@ def test_the_picture_is_in_the_run_folder_and_in_tensorboard(tmp_path: Path) -> 
 def test_expected_ground_truth(tmp_path: Path) -> None:
     _, recorder = toy_run(tmp_path, callbacks.DesignCallback())
     for iteration, model in zip(recorder.iterations, recorder.search_models, strict=True):
-        x, truth = model.grid.numpy(), Toy().ground_truth(model.nodes).numpy()
+        x, truth = model.grid.numpy(), two_bumps(model.nodes).numpy()
         by_simpson = integrate.simpson(model.log_density.exp().numpy() * truth, x=x)
         value = iteration.metrics["expected_ground_truth"]
         assert value == pytest.approx(by_simpson, rel=0.02)

@@ -27,7 +27,7 @@ from lightning_mbo.importance import (
 )
 from lightning_mbo.oracles import DifferentiableOracle, Oracle, ascend
 from lightning_mbo.samples import JudgedDesigns, Samples
-from lightning_mbo.search_models import Quadrature
+from lightning_mbo.searches import SamplingSearch
 from tests.devices.one_device import META, DeviceError, OneDevice, meta_generator
 from tests.devices.shipped import RUNS, Unstarted, options_of
 
@@ -104,13 +104,15 @@ def take_steps(trainer: pl.Trainer, oracle: Oracle, data: DesignDataModule) -> N
         oracle.validation_step(next(iter(validation)), 0)
 
 
-def e_step(search: callbacks.SearchModelUpdate, oracle: Oracle, data: DesignDataModule) -> Samples:
+def e_step(
+    callback: callbacks.SearchModelUpdate, oracle: Oracle, data: DesignDataModule) -> Samples:
     """Samples, what the oracle says of them, and their weights; and the table's rows'."""
+    search = callback.search
     model, p_0 = search.search_model, search.training_distribution
     drawn = model.sample(64, meta_generator())
     samples = judged(data.nearest_allowed(drawn), drawn, search, oracle)
     at = samples
-    if isinstance(model, Quadrature):
+    if model.has_nodes:
         at = judged(model.nodes, model.nodes, search, oracle)
     weights = normalized_weights(search.algorithm.log_weights(at))
     assert weights.shape == at.log_prob.shape
@@ -121,14 +123,12 @@ def e_step(search: callbacks.SearchModelUpdate, oracle: Oracle, data: DesignData
 
 
 def judged(
-    designs: Tensor, drawn: Tensor, search: callbacks.SearchModelUpdate, oracle: Oracle
+    designs: Tensor, drawn: Tensor, search: SamplingSearch, oracle: Oracle
 ) -> Samples:
-    prediction, disagreement = oracle.predict(designs)
     known = {
         "drawn": drawn,
         "designs": designs,
-        "prediction": prediction,
-        "disagreement": disagreement,
+        "prediction": oracle.predict(designs),
         "log_prob": search.search_model.log_prob(drawn),
         "log_prob_training": search.training_distribution.log_prob(drawn),
     }
@@ -136,17 +136,18 @@ def judged(
 
 
 def climb(
-    search: callbacks.GradientAscent, oracle: Oracle, data: DesignDataModule
+    callback: callbacks.GradientAscent, oracle: Oracle, data: DesignDataModule
 ) -> JudgedDesigns:
     """A few steps from the first designs, and what the oracle says of where they lead."""
     assert isinstance(oracle, DifferentiableOracle)
     start = oracle.representation.encode(data.designs[:16].to(META, torch.float32))
+    search = callback.search
     found = ascend(
         lambda inputs: search.objective(oracle.input_outputs(inputs)), start, 3, search.step_size
     )
     drawn = oracle.representation.decode(found).double()
     designs = data.nearest_allowed(drawn)
-    return JudgedDesigns(designs, *oracle.predict(designs), drawn)
+    return JudgedDesigns(designs, oracle.predict(designs), drawn)
 
 
 def _generated(device: str) -> Tensor:

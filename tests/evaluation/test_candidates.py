@@ -34,6 +34,7 @@ def table() -> pd.DataFrame:
 @pytest.mark.parametrize("maximize", [True, False])
 def test_figures_have_the_user_s_sign(maximize: bool) -> None:
     data = CSV(table(), target="cost", maximize=maximize)
+    data.setup("fit")
     found = in_user_units(data, FIGURES)
     sign, side = (1, "above") if maximize else (-1, "below")
     expected = {

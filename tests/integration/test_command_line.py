@@ -239,7 +239,7 @@ def test_a_class_that_is_chosen_has_its_own_defaults(capsys: pytest.CaptureFixtu
     assert search["num_iterations"] == 1
     assert config["search"]["class_path"] == "lightning_mbo.GradientAscent"
     # Those of the default class are others, for instance noise of 1 K.
-    assert config["data"]["init_args"]["noise_std"] == Toy().noise_std == 0.04
+    assert config["data"]["init_args"]["noise_std"] == Toy().task.noise_std == 0.04
     assert config["data"]["init_args"]["num_designs"] == 50
 
 

@@ -1,11 +1,7 @@
-"""Superconductors: the shipped subset, the recognised formats, and the simulated problem."""
+"""Superconductors, simulated and measured."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +10,20 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_mbo.data import Superconductor
 from lightning_mbo.errors import ConfigurationError, DataError
-from lightning_mbo.tasks import boosted_trees
+from lightning_mbo.tasks import (
+    KnownProblem,
+    MeasuredSuperconductors,
+    SimulatedSuperconductors,
+    boosted_trees,
+)
 from lightning_mbo.tasks.materials import (
     ELEMENTS,
     FEATURE_NAMES,
     compositions,
     superconductor_features,
 )
-from lightning_mbo.tasks.superconductor_table import read_superconductors
+from tests.tasks.superconductors import feature_table, formula_table, shipped_rows
 
 # Few rows: some elements occur in none of them, others in the hidden ones only.
 pytestmark = [
@@ -31,12 +31,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*had lost rank"),
 ]
 NUM_ROWS = 300
-
-
-def shipped_rows() -> list[tuple[str, float]]:
-    path = resources.files("lightning_mbo.tasks") / "tables" / "superconductor_subset.csv.gz"
-    with path.open("rb") as raw, gzip.open(raw, "rt", encoding="utf-8", newline="") as file:
-        return [(row["formula"], float(row["critical_temp"])) for row in csv.DictReader(file)]
 
 
 ROWS = shipped_rows()[:NUM_ROWS]
@@ -61,31 +55,32 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosted_trees, "_MAX_TREES", 10)
 
 
-def loaded(table: Path, cache_dir: Path, **options: Any) -> Superconductor:
-    data = Superconductor(path=table, cache_dir=cache_dir, **options)
-    data.prepare_data()
-    data.setup("fit")
-    return data
+def problem(
+    table: Path, cache_dir: Path, labels: str = "simulated", **options: Any
+) -> KnownProblem:
+    kinds = {"simulated": SimulatedSuperconductors, "measured": MeasuredSuperconductors}
+    task = kinds[labels](table, cache_dir=cache_dir, **options)
+    task.prepare()
+    return task.problem(torch.Generator().manual_seed(0))
 
 
-def ground_truth(data: Superconductor, designs: torch.Tensor) -> np.ndarray:
-    assert data.ground_truth is not None
+def ground_truth(data: KnownProblem, designs: torch.Tensor) -> np.ndarray:
     return data.ground_truth(designs).numpy()
 
 
 @pytest.mark.parametrize("representation", ["features", "composition"])
 @pytest.mark.parametrize("labels", ["simulated", "measured"])
 def test_shapes(representation: Any, labels: Any, table: Path, cache_dir: Path) -> None:
-    data = loaded(table, cache_dir, representation=representation, labels=labels)
+    data = problem(table, cache_dir, representation=representation, labels=labels)
     n = NUM_ROWS if labels == "measured" else int(0.8 * NUM_ROWS)
-    (d,) = data.design_shape
+    (d,) = data.space.shape
     assert data.designs.shape == (n, d)
-    assert data.properties.shape == data.weights.shape == (n,)
-    for tensor in (data.designs, data.properties, data.weights):
+    assert data.properties.shape == (n,)
+    for tensor in (data.designs, data.properties):
         assert tensor.dtype == torch.float64
         assert tensor.isfinite().all()
     names = FEATURE_NAMES if representation == "features" else ELEMENTS
-    columns = list(data.to_user_units(data.designs).columns)
+    columns = list(data.codec.to_user_units(data.designs).columns)
     assert len(columns) == d
     assert columns == [name for name in names if name in columns]
     if labels == "simulated" and representation == "features":
@@ -99,14 +94,14 @@ def test_shapes(representation: Any, labels: Any, table: Path, cache_dir: Path) 
 def test_measured_labels_are_the_rows_of_the_table(
     representation: Any, table: Path, cache_dir: Path
 ) -> None:
-    data = loaded(table, cache_dir, representation=representation, labels="measured")
+    data = problem(table, cache_dir, representation=representation, labels="measured")
     np.testing.assert_array_equal(data.properties.numpy(), TEMPERATURES)
     amounts = compositions([formula for formula, _ in ROWS])
     values = superconductor_features(amounts) if representation == "features" else amounts
     names = FEATURE_NAMES if representation == "features" else ELEMENTS
     own = pd.DataFrame(values, columns=list(names))
     varying = [name for name in names if own[name].nunique() > 1]
-    designs = data.to_user_units(data.designs)
+    designs = data.codec.to_user_units(data.designs)
     assert list(designs.columns) == varying
     np.testing.assert_allclose(designs.to_numpy(), own[varying].to_numpy(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(data.designs.mean(0).numpy(), 0.0, atol=1e-9)
@@ -115,23 +110,23 @@ def test_measured_labels_are_the_rows_of_the_table(
 
 def test_the_range_is_that_of_all_rows(table: Path, cache_dir: Path) -> None:
     options = {"representation": "composition", "visible_percentile": 30.0}
-    measured = loaded(table, cache_dir, labels="measured", **options)
-    simulated = loaded(table, cache_dir, labels="simulated", **options)
+    measured = problem(table, cache_dir, labels="measured", **options)
+    simulated = problem(table, cache_dir, labels="simulated", **options)
     assert measured.property_range == (TEMPERATURES.min(), TEMPERATURES.max())
-    whole = loaded(table, cache_dir, representation="composition", labels="measured")
+    whole = problem(table, cache_dir, representation="composition", labels="measured")
     truth = ground_truth(whole, whole.designs)
     assert simulated.property_range == (truth.min(), truth.max())
 
 
 def test_user_units_of_simulated_designs(table: Path, cache_dir: Path) -> None:
-    data = loaded(table, cache_dir, num_features=5)
+    data = problem(table, cache_dir, num_features=5)
     d = 5
     features = pd.DataFrame(
         superconductor_features(compositions([formula for formula, _ in ROWS])),
         columns=list(FEATURE_NAMES),
     )
     origin, unit = (
-        data.to_user_units(designs).iloc[0]
+        data.codec.to_user_units(designs).iloc[0]
         for designs in (torch.zeros(1, d).double(), torch.ones(1, d).double())
     )
     own = features[list(origin.index)]
@@ -140,9 +135,9 @@ def test_user_units_of_simulated_designs(table: Path, cache_dir: Path) -> None:
 
 
 def test_simulated_labels_are_ground_truth_plus_noise(table: Path, cache_dir: Path) -> None:
-    exact = loaded(table, cache_dir, num_features=5, noise_std=0.0)
+    exact = problem(table, cache_dir, num_features=5, noise_std=0.0)
     np.testing.assert_array_equal(exact.properties.numpy(), ground_truth(exact, exact.designs))
-    noisy = loaded(table, cache_dir, num_features=5, noise_std=3.0, num_designs=2000)
+    noisy = problem(table, cache_dir, num_features=5, noise_std=3.0, num_designs=2000)
     noise = noisy.properties.numpy() - ground_truth(noisy, noisy.designs)
     assert noise.mean() == pytest.approx(0.0, abs=5 * 3.0 / np.sqrt(2000))
     assert noise.std() == pytest.approx(3.0, rel=5 / np.sqrt(4000))
@@ -151,12 +146,12 @@ def test_simulated_labels_are_ground_truth_plus_noise(table: Path, cache_dir: Pa
 def test_simulated_designs_have_the_moments_of_the_visible_rows(
     table: Path, cache_dir: Path
 ) -> None:
-    data = loaded(table, cache_dir, num_features=5, num_designs=20_000, visible_percentile=20.0)
+    data = problem(table, cache_dir, num_features=5, num_designs=20_000, visible_percentile=20.0)
     features = pd.DataFrame(
         superconductor_features(compositions([formula for formula, _ in ROWS])),
         columns=list(FEATURE_NAMES),
     )
-    own = features[list(data.to_user_units(data.designs[:1]).columns)]
+    own = features[list(data.codec.to_user_units(data.designs[:1]).columns)]
     values = ((own - own.mean()) / own.std(ddof=0)).to_numpy().copy()
     truth = ground_truth(data, torch.from_numpy(values))
     # Low by the ground truth, which is not low by the table.
@@ -170,7 +165,7 @@ def test_simulated_designs_have_the_moments_of_the_visible_rows(
 
 @pytest.mark.parametrize("percentile", [50.0, 90.0])
 def test_the_top_is_hidden(percentile: float, table: Path, cache_dir: Path) -> None:
-    data = loaded(table, cache_dir, labels="measured", visible_percentile=percentile)
+    data = problem(table, cache_dir, labels="measured", visible_percentile=percentile)
     highest = np.percentile(TEMPERATURES, percentile)
     visible = [temperature for temperature in TEMPERATURES if temperature <= highest]
     assert len(visible) < NUM_ROWS
@@ -178,148 +173,17 @@ def test_the_top_is_hidden(percentile: float, table: Path, cache_dir: Path) -> N
 
 
 @pytest.mark.parametrize("num_designs", [None, 17])
-def test_designs_are_a_function_of_the_seed(
-    num_designs: int | None, table: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = {"num_features": 5, "num_designs": num_designs}
-    first, again = loaded(table, cache_dir, **options), loaded(table, cache_dir, **options)
-    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    other = loaded(table, cache_dir, **options)
-    assert len(first.designs) == (num_designs or int(0.8 * NUM_ROWS))
-    assert torch.equal(first.designs, again.designs)
-    assert torch.equal(first.properties, again.properties)
-    assert not torch.equal(first.designs, other.designs)
-
-
-def test_setup_does_not_load_again(table: Path, cache_dir: Path) -> None:
-    data = loaded(table, cache_dir, num_features=5)
-    designs = data.designs
-    data.setup("test")
-    assert data.designs is designs
-
-
-def feature_table() -> pd.DataFrame:
-    values = np.random.default_rng(0).uniform(1.0, 9.0, size=(4, 82))
-    return pd.DataFrame(values, columns=[*FEATURE_NAMES, "critical_temp"])
-
-
-def amount_table() -> pd.DataFrame:
-    # As in UCI's file the column of technetium is `Tc`, and a last column holds the formula.
-    values = np.random.default_rng(0).uniform(1.0, 9.0, size=(4, 87))
-    frame = pd.DataFrame(values, columns=[*ELEMENTS, "critical_temp"])
-    return frame.assign(material="MgB2")
-
-
-def formula_table() -> pd.DataFrame:
-    return pd.DataFrame({"formula": ["MgB2", "NbN", "Nb", "Hg"], "critical_temp": [39, 16, 9, 4.2]})
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
-@pytest.mark.parametrize("reverse", [False, True])
-def test_formats_are_recognised_by_columns(tmp_path: Path, suffix: str, reverse: bool) -> None:
-    step = -1 if reverse else 1
-    path = tmp_path / f"table{suffix}"
-
-    features = feature_table()
-    features.iloc[:, ::step].to_csv(path, index=False)
-    result = read_superconductors(path)
-    assert result.amounts is None
-    np.testing.assert_allclose(result.features, features[list(FEATURE_NAMES)])
-    np.testing.assert_allclose(result.temperatures, features["critical_temp"])
-
-    amounts = amount_table()
-    amounts.iloc[:, ::step].to_csv(path, index=False)
-    result = read_superconductors(path)
-    assert result.features is None
-    np.testing.assert_allclose(result.amounts, amounts[list(ELEMENTS)])
-    np.testing.assert_allclose(result.temperatures, amounts["critical_temp"])
-
-    formula_table().iloc[:, ::step].to_csv(path, index=False)
-    result = read_superconductors(path)
-    assert result.features is None
-    expected = np.zeros((4, 86))
-    for row, amount in enumerate([{"Mg": 1, "B": 2}, {"Nb": 1, "N": 1}, {"Nb": 1}, {"Hg": 1}]):
-        for element, value in amount.items():
-            expected[row, ELEMENTS.index(element)] = value
-    np.testing.assert_array_equal(result.amounts, expected)
-    np.testing.assert_array_equal(result.temperatures, [39, 16, 9, 4.2])
-
-
-def test_the_shipped_subset() -> None:
-    result = read_superconductors(None)
-    assert result.amounts is not None
-    assert result.amounts.shape == (6197, 86)
-    assert result.temperatures.shape == (6197,)
-    names, values = result.represented("features")
-    assert names == list(FEATURE_NAMES)
-    assert values.shape == (6197, 81)
-    assert np.isfinite(values).all()
-
-
-@pytest.mark.parametrize(
-    ("formula", "reason"), [("Mg3Xx", "unknown element symbol 'Xx'"), ("", "is empty")]
-)
-def test_a_bad_formula_is_named(tmp_path: Path, formula: str, reason: str) -> None:
-    path = tmp_path / "formulas.csv"
-    frame = formula_table()
-    frame.loc[2, "formula"] = formula
-    frame.to_csv(path, index=False)
-    with pytest.raises(DataError) as caught:
-        read_superconductors(path)
-    message = str(caught.value)
-    for part in (str(path), "column 'formula'", "row 3", repr(formula), reason):
-        assert part in message
-
-
-@pytest.mark.parametrize("make", [feature_table, amount_table, formula_table])
-def test_a_bad_number_is_named(tmp_path: Path, make: Any) -> None:
-    path = tmp_path / "table.csv"
-    frame = make().astype({"critical_temp": object})
-    frame.loc[1, "critical_temp"] = "cold"
-    frame.to_csv(path, index=False)
-    with pytest.raises(DataError, match=r"column 'critical_temp', data row 2: 'cold'"):
-        read_superconductors(path)
-
-
-@pytest.mark.parametrize("row", [{"Cu": -1.0}, dict.fromkeys(ELEMENTS, 0.0)])
-def test_bad_amounts_are_named(tmp_path: Path, row: dict[str, float]) -> None:
-    path = tmp_path / "unique_m.csv"
-    frame = amount_table()
-    frame.loc[2, list(row)] = list(row.values())
-    frame.to_csv(path, index=False)
-    with pytest.raises(DataError, match=rf"{re.escape(str(path))}, data row 3: amounts"):
-        read_superconductors(path)
-
-
-@pytest.mark.parametrize(
-    ("frame", "nearest", "lacking"),
-    [
-        (pd.DataFrame({"formula": ["Nb"], "Tc": [9]}), "a table of formulas", "critical_temp"),
-        (
-            feature_table().drop(columns=["mean_fie", "range_fie"]),
-            "UCI's train.csv",
-            "mean_fie, range_fie",
-        ),
-        (amount_table().drop(columns=["Cu"]), "UCI's unique_m.csv", "Cu"),
-        (amount_table().iloc[:, 20:], "UCI's unique_m.csv", "H, He, Li, Be, B and 15 more"),
-    ],
-)
-def test_unknown_columns(tmp_path: Path, frame: pd.DataFrame, nearest: str, lacking: str) -> None:
-    path = tmp_path / "table.csv"
-    frame.to_csv(path, index=False)
-    with pytest.raises(DataError) as caught:
-        read_superconductors(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path} is not a table of superconductors")
-    assert message.endswith(f"to be {nearest} it lacks the columns {lacking}")
+def test_number_of_designs(num_designs: int | None, table: Path, cache_dir: Path) -> None:
+    data = problem(table, cache_dir, num_features=5, num_designs=num_designs)
+    assert len(data.designs) == len(data.properties) == (num_designs or int(0.8 * NUM_ROWS))
 
 
 def test_compositions_cannot_be_told_from_features(tmp_path: Path, cache_dir: Path) -> None:
     path = tmp_path / "train.csv"
     feature_table().to_csv(path, index=False)
-    data = Superconductor(path, representation="composition", cache_dir=cache_dir)
+    task = MeasuredSuperconductors(path, "composition", cache_dir=cache_dir)
     with pytest.raises(DataError, match=r"train\.csv holds features.* Give UCI's unique_m\.csv"):
-        data.prepare_data()
+        task.prepare()
 
 
 @pytest.mark.parametrize(
@@ -336,7 +200,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path, cache_dir: Path, header
     path = tmp_path / "header.csv"
     path.write_text(header, encoding="utf-8")
     with pytest.raises(DataError, match=r"header\.csv"):
-        loaded(path, cache_dir)
+        problem(path, cache_dir)
 
 
 @pytest.mark.parametrize("labels", ["simulated", "measured"])
@@ -344,7 +208,7 @@ def test_too_few_rows_are_refused(tmp_path: Path, cache_dir: Path, labels: Any) 
     path = tmp_path / "few.csv"
     formula_table().to_csv(path, index=False)
     with pytest.raises(DataError, match=r"few\.csv has \d rows, too few to learn from: at least"):
-        loaded(path, cache_dir, labels=labels)
+        problem(path, cache_dir, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -357,20 +221,16 @@ def test_too_few_rows_are_refused(tmp_path: Path, cache_dir: Path, labels: Any) 
         ({"num_designs": 0}, "num_designs"),
         ({"noise_std": -1.0}, "noise_std"),
         ({"noise_std": np.nan}, "noise_std"),
-        ({"labels": "guessed"}, "labels"),
         ({"representation": "name"}, "representation"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"validation_fraction": 0.0}, "validation_fraction"),
-        ({"validation_fraction": 1.0}, "validation_fraction"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
-        Superconductor(**options)
+        SimulatedSuperconductors(**options)
 
 
 def test_the_nearest_known_material_is_visible_and_nearest(table: Path, cache_dir: Path) -> None:
-    data = loaded(table, cache_dir, representation="features", labels="measured")
+    data = problem(table, cache_dir, representation="features", labels="measured")
     named = data.nearest_known(data.designs)
     formulas = pd.read_csv(table)
     # A row is nearest to itself, or to a row of the same design.
@@ -379,7 +239,7 @@ def test_the_nearest_known_material_is_visible_and_nearest(table: Path, cache_di
     assert shifted["nearest_material"].isin(formulas["formula"]).all()
 
 
-def design_of(data: Superconductor, named: pd.DataFrame, formulas: pd.DataFrame) -> np.ndarray:
+def design_of(data: KnownProblem, named: pd.DataFrame, formulas: pd.DataFrame) -> np.ndarray:
     rows = {
         (row.formula, row.critical_temp): number
         for number, row in enumerate(formulas.itertuples(index=False))
@@ -390,9 +250,8 @@ def design_of(data: Superconductor, named: pd.DataFrame, formulas: pd.DataFrame)
 
 def test_features_alone_name_no_material(tmp_path: Path, cache_dir: Path) -> None:
     path = tmp_path / "train.csv"
-    feature_table().to_csv(path, index=False)
-    data = Superconductor(path=path, cache_dir=cache_dir)
-    assert data.nearest_known(torch.zeros(4, 3)).shape == (4, 0)
+    pd.concat([feature_table(seed) for seed in range(5)]).to_csv(path, index=False)
+    assert problem(path, cache_dir).nearest_known is None
 
 
 @pytest.mark.parametrize(
@@ -406,13 +265,13 @@ def test_features_alone_name_no_material(tmp_path: Path, cache_dir: Path) -> Non
 def test_measured_compositions_have_no_negative_amounts(
     table: Path, cache_dir: Path, options: dict[str, str], clipped: bool
 ) -> None:
-    data = loaded(table, cache_dir, **options)
-    designs = torch.randn(50, *data.design_shape, dtype=torch.float64) * 3
+    data = problem(table, cache_dir, **options)
+    designs = torch.randn(50, *data.space.shape, dtype=torch.float64) * 3
     allowed = data.nearest_allowed(designs)
     if not clipped:
         assert allowed.equal(designs)
         return
-    before, after = (data.to_user_units(d).to_numpy() for d in (designs, allowed))
+    before, after = (data.codec.to_user_units(d).to_numpy() for d in (designs, allowed))
     assert before.min() < -0.1
     np.testing.assert_allclose(after, before.clip(min=0), atol=1e-12)
     assert data.nearest_allowed(data.designs).allclose(data.designs)

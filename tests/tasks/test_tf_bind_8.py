@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from lightning_mbo.data import TFBind8
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.tasks import KnownProblem, TFBind8
 from lightning_mbo.tasks.tf_bind_8 import shipped
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -44,28 +43,25 @@ def written(path: Path, rows: list[list[str]], header: str = "8-mer\t8-mer\tE-sc
     return path
 
 
-def loaded(landscape: Path | None = None, percentile: float = 50.0) -> TFBind8:
-    data = TFBind8(landscape, percentile)
-    data.setup("fit")
-    return data
+def problem(landscape: Path | None = None, percentile: float = 50.0) -> KnownProblem:
+    return TFBind8(landscape, percentile).problem(torch.Generator())
 
 
 @pytest.fixture(scope="module")
-def data() -> TFBind8:
-    return loaded()
+def data() -> KnownProblem:
+    return problem()
 
 
 @pytest.fixture(scope="module")
-def everything() -> TFBind8:
-    return loaded(percentile=100.0)
+def everything() -> KnownProblem:
+    return problem(percentile=100.0)
 
 
-def truth(data: TFBind8, designs: torch.Tensor) -> np.ndarray:
-    assert data.ground_truth is not None
+def truth(data: KnownProblem, designs: torch.Tensor) -> np.ndarray:
     return data.ground_truth(designs).numpy()
 
 
-def test_the_visible_half(data: TFBind8) -> None:
+def test_the_visible_half(data: KnownProblem) -> None:
     assert data.designs.shape == (32_898, 8, 4)
     assert data.designs.dtype == data.properties.dtype == torch.float64
     assert (data.designs.sum(2) == 1).all()
@@ -75,8 +71,8 @@ def test_the_visible_half(data: TFBind8) -> None:
     assert data.property_range == (0.0, 1.0)
 
 
-def test_everything(everything: TFBind8) -> None:
-    sequences = everything.to_user_units(everything.designs)["sequence"]
+def test_everything(everything: KnownProblem) -> None:
+    sequences = everything.codec.to_user_units(everything.designs)["sequence"]
     assert len(sequences) == 2 * NUM_ROWS == 65_792
     counts = sequences.value_counts()
     assert set(counts.index) == set(words(8))
@@ -93,7 +89,7 @@ def test_everything(everything: TFBind8) -> None:
     np.testing.assert_array_equal(labels[:NUM_ROWS], labels[NUM_ROWS:])
 
 
-def test_the_visible_half_is_the_lower_one(data: TFBind8, everything: TFBind8) -> None:
+def test_the_visible_half_is_the_lower_one(data: KnownProblem, everything: KnownProblem) -> None:
     labels = everything.properties.numpy()
     visible = labels <= np.median(labels)
     np.testing.assert_array_equal(data.properties.numpy(), labels[visible])
@@ -111,32 +107,34 @@ def test_shipped_scores() -> None:
 
 
 def test_labels_are_normalised_in_double_and_kept_in_single_precision(
-    everything: TFBind8,
+    everything: KnownProblem,
 ) -> None:
     labels = everything.properties.numpy()[:2]
     expected = (np.array([0.03, -0.12351]) + 0.47907) / (0.49105 + 0.47907)
     np.testing.assert_array_equal(labels, expected.astype(np.float32))
 
 
-def test_the_ground_truth_is_the_label(everything: TFBind8) -> None:
+def test_the_ground_truth_is_the_label(everything: KnownProblem) -> None:
     np.testing.assert_array_equal(
         truth(everything, everything.designs), everything.properties.numpy()
     )
     assert truth(everything, everything.designs[:0]).shape == (0,)
 
 
-def test_the_ground_truth_knows_what_is_hidden(data: TFBind8, everything: TFBind8) -> None:
+def test_the_ground_truth_knows_what_is_hidden(
+    data: KnownProblem, everything: KnownProblem
+) -> None:
     best = everything.designs[everything.properties.argmax()][None]
     assert truth(data, best).item() == 1.0
 
 
-def test_nearest_known(data: TFBind8, everything: TFBind8) -> None:
+def test_nearest_known(data: KnownProblem, everything: KnownProblem) -> None:
     some = torch.cat([data.designs[[100]], everything.designs[::9000]])
     found = data.nearest_known(some)
-    visible = data.to_user_units(data.designs)["sequence"].tolist()
+    visible = data.codec.to_user_units(data.designs)["sequence"].tolist()
     labels = dict(zip(visible, data.properties.tolist(), strict=True))
     for word, near, score in zip(
-        data.to_user_units(some)["sequence"],
+        data.codec.to_user_units(some)["sequence"],
         found["nearest_sequence"],
         found["nearest_score"],
         strict=True,
@@ -151,9 +149,9 @@ def test_nearest_known(data: TFBind8, everything: TFBind8) -> None:
 @pytest.mark.parametrize("name", ["landscape.txt", "landscape.txt.gz"])
 def test_other_landscapes(length: int, name: str, tmp_path: Path) -> None:
     rows = landscape_rows(length)
-    data = loaded(written(tmp_path / name, rows), percentile=100.0)
+    data = problem(written(tmp_path / name, rows), percentile=100.0)
     scores = np.array([float(row[2]) for row in rows])
-    sequences = data.to_user_units(data.designs)["sequence"].tolist()
+    sequences = data.codec.to_user_units(data.designs)["sequence"].tolist()
     assert sequences == [row[0] for row in rows] + [row[1] for row in rows]
     expected = ((scores - scores.min()) / np.ptp(scores)).astype(np.float32)
     np.testing.assert_array_equal(data.properties.numpy(), np.tile(expected, 2))
@@ -163,7 +161,7 @@ def test_other_landscapes(length: int, name: str, tmp_path: Path) -> None:
 def test_rows_may_be_in_any_order(tmp_path: Path) -> None:
     rows = landscape_rows(3)
     turned = [[row[1], row[0], *row[2:]] for row in reversed(rows)]
-    one, other = loaded(written(tmp_path / "a", rows)), loaded(written(tmp_path / "b", turned))
+    one, other = problem(written(tmp_path / "a", rows)), problem(written(tmp_path / "b", turned))
     every = torch.from_numpy(np.eye(4)[[["ACGT".index(x) for x in word] for word in words(3)]])
     np.testing.assert_array_equal(truth(one, every), truth(other, every))
 
@@ -171,8 +169,8 @@ def test_rows_may_be_in_any_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("percentile", [10.0, 37.5, 90.0])
 def test_visible_percentile(percentile: float, tmp_path: Path) -> None:
     path = written(tmp_path / "landscape.txt", landscape_rows(4))
-    labels = loaded(path, 100.0).properties.numpy()
-    visible = loaded(path, percentile)
+    labels = problem(path, 100.0).properties.numpy()
+    visible = problem(path, percentile)
     expected = labels[labels <= np.percentile(labels, percentile)]
     np.testing.assert_array_equal(visible.properties.numpy(), expected)
     assert visible.property_range == (0.0, 1.0)
@@ -214,7 +212,7 @@ def test_a_landscape_that_cannot_be_used(
     edit(rows)
     path = written(tmp_path / "edited.txt", rows)
     with pytest.raises(DataError) as caught:
-        loaded(path)
+        problem(path)
     message = str(caught.value)
     assert all(part in message for part in [str(path), *parts]), message
     assert "\n" not in message
@@ -228,28 +226,15 @@ def test_a_table_of_something_else(header: str, tmp_path: Path) -> None:
     rows = [[separator.join(row)] for row in landscape_rows(2)]
     path = written(tmp_path / "other.txt", rows, header)
     with pytest.raises(DataError, match=r"other\.txt is not a binding landscape: its columns"):
-        loaded(path)
+        problem(path)
 
 
 def test_a_missing_landscape(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere is missing: data\.landscape must name a tab"):
-        loaded(tmp_path / "nowhere")
+        problem(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("percentile", [0.0, -1.0, 100.5, float("nan")])
 def test_refused_percentiles(percentile: float) -> None:
     with pytest.raises(ConfigurationError, match=r"data\.visible_percentile must lie in"):
         TFBind8(visible_percentile=percentile)
-
-
-def test_too_few_are_visible(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="designs are too few to learn from"):
-        loaded(written(tmp_path / "landscape.txt", landscape_rows(2)), percentile=20.0)
-
-
-def test_two_loads_are_one(data: TFBind8) -> None:
-    again = loaded()
-    pd.testing.assert_frame_equal(
-        again.to_user_units(again.designs), data.to_user_units(data.designs)
-    )
-    assert torch.equal(again.properties, data.properties)

@@ -1,4 +1,4 @@
-"""The one-dimensional example's data."""
+"""The one-dimensional example."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import pytest
 import torch
 from scipy import stats
 
-from lightning_mbo.data import Toy
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.tasks import KnownProblem, Toy
 
 
-def loaded(**options: Any) -> Toy:
-    data = Toy(**options)
-    data.setup("fit")
-    return data
+def problem(**options: Any) -> KnownProblem:
+    return Toy(**options).problem(torch.Generator().manual_seed(0))
 
 
 def two_bumps(x: np.ndarray) -> np.ndarray:
@@ -25,15 +23,15 @@ def two_bumps(x: np.ndarray) -> np.ndarray:
 
 def test_ground_truth() -> None:
     x = np.linspace(-2, 12, 1401)
-    values = loaded().ground_truth(torch.from_numpy(x)[:, None]).numpy()
+    values = problem().ground_truth(torch.from_numpy(x)[:, None]).numpy()
     np.testing.assert_allclose(values, two_bumps(x), rtol=1e-12)
     assert x[values.argmax()] == pytest.approx(7, abs=0.05)
 
 
 def test_designs_and_labels() -> None:
-    data = loaded(num_designs=20_000, design_mean=2.0, design_std=1.5, noise_std=0.3)
+    data = problem(num_designs=20_000, design_mean=2.0, design_std=1.5, noise_std=0.3)
     designs = data.designs[:, 0].numpy()
-    assert data.design_shape == (1,)
+    assert data.space.shape == (1,)
     assert stats.kstest(designs, stats.norm(2.0, 1.5).cdf).pvalue > 0.01
     noise = data.properties.numpy() - two_bumps(designs)
     assert stats.kstest(noise, stats.norm(0, 0.3).cdf).pvalue > 0.01
@@ -41,24 +39,16 @@ def test_designs_and_labels() -> None:
 
 
 def test_the_setting_of_the_first_figure() -> None:
-    data = loaded()
+    task, data = Toy(), problem()
+    assert (task.design_mean, task.design_std, task.noise_std) == (3.0, 1.6, 0.04)
     assert data.designs.shape == (100, 1)
-    assert (data.design_mean, data.design_std, data.noise_std) == (3.0, 1.6, 0.04)
     noise = data.properties.numpy() - two_bumps(data.designs[:, 0].numpy())
     assert noise.std() == pytest.approx(0.04, rel=0.3)
 
 
-def test_data_are_the_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, again = loaded(), loaded()
-    assert torch.equal(first.designs, again.designs)
-    assert torch.equal(first.properties, again.properties)
-    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    assert not torch.equal(first.designs, loaded().designs)
-
-
 def test_more_noise_is_the_same_data() -> None:
     """Cells of a grid over the noise and the spread are paired by their seeds."""
-    one, other = loaded(noise_std=0.1), loaded(noise_std=0.2)
+    one, other = problem(noise_std=0.1), problem(noise_std=0.2)
     assert torch.equal(one.designs, other.designs)
     truth = two_bumps(one.designs[:, 0].numpy())
     noise = [data.properties.numpy() - truth for data in (one, other)]
@@ -66,7 +56,7 @@ def test_more_noise_is_the_same_data() -> None:
 
 
 def test_users_units() -> None:
-    table = loaded().to_user_units(torch.tensor([[1.5], [7.0]]))
+    table = problem().codec.to_user_units(torch.tensor([[1.5], [7.0]]))
     assert table.to_dict("list") == {"x": [1.5, 7.0]}
 
 
