@@ -207,7 +207,7 @@ def _a_list_of_ones_own(found: dict[str, Any], table: pd.DataFrame) -> None:
     numbers = pd.read_csv("catalogue.csv")["number"]
     expected = ranked.set_index("number").loc[numbers]["oracle_mean"]
     np.testing.assert_allclose(found["predicted"]["oracle_mean"], expected, rtol=1e-4)
-    np.testing.assert_allclose(found["prediction"].loc, expected, rtol=1e-4)
+    np.testing.assert_allclose(found["prediction"].mean, expected, rtol=1e-4)
 
 
 @after("configs/README.md", "")

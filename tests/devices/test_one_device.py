@@ -105,7 +105,8 @@ def take_steps(trainer: pl.Trainer, oracle: Oracle, data: DesignDataModule) -> N
 
 
 def e_step(
-    callback: callbacks.SearchModelUpdate, oracle: Oracle, data: DesignDataModule) -> Samples:
+    callback: callbacks.SearchModelUpdate, oracle: Oracle, data: DesignDataModule
+) -> Samples:
     """Samples, what the oracle says of them, and their weights; and the table's rows'."""
     search = callback.search
     model, p_0 = search.search_model, search.training_distribution
@@ -122,9 +123,7 @@ def e_step(
     return samples
 
 
-def judged(
-    designs: Tensor, drawn: Tensor, search: SamplingSearch, oracle: Oracle
-) -> Samples:
+def judged(designs: Tensor, drawn: Tensor, search: SamplingSearch, oracle: Oracle) -> Samples:
     known = {
         "drawn": drawn,
         "designs": designs,
