@@ -192,12 +192,3 @@ def test_every_config_is_named_and_every_name_is_a_config() -> None:
     named = set(re.findall(r"[\w/]+\.yaml", readme()))
     shipped = {path.name for path in (ROOT / "configs").glob("*.yaml")}
     assert named - {"mine.yaml", "config.yaml"} == shipped
-
-
-def test_nothing_is_imported_before_it_is_used() -> None:
-    names = lightning_mbo.__all__
-    assert sorted(set(names)) == sorted(names)
-    assert all(getattr(lightning_mbo, name).__name__ == name for name in names)
-    assert set(names) <= set(dir(lightning_mbo))
-    with pytest.raises(AttributeError, match="no attribute 'Cbas'"):
-        lightning_mbo.Cbas  # noqa: B018
