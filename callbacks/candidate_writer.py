@@ -15,7 +15,7 @@ from lightning_mbo.batch import handed_out
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.evaluation.candidates import candidate_table
 from lightning_mbo.evidence.intervals import intervals
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
@@ -245,7 +245,8 @@ class CandidateWriter(DesignCallback):
             if draws is None:
                 rank_zero_warn(
                     f"from all training designs together the search leads to {found} different "
-                    f"designs that can be handed out, where {wanted} are wanted"
+                    f"designs that can be handed out, where {wanted} are wanted",
+                    category=MBOWarning,
                 )
                 break
             samples = samples.with_further(
@@ -274,7 +275,8 @@ def _warn_of_none(number: int) -> None:
     if number == 0:
         rank_zero_warn(
             "all that can be chosen from are designs of the table, which are left out: there is no "
-            "candidate. To hand them out give --keep_known true"
+            "candidate. To hand them out give --keep_known true",
+            category=MBOWarning,
         )
 
 

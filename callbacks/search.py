@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.evidence.selection import Rule, Selector
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.searches import Search
@@ -72,7 +72,8 @@ class SearchCallback(DesignCallback):
         if self.finished and trainer.ckpt_path is None:
             rank_zero_warn(
                 f"this search has made its {self.search.num_done} design iterations: for another "
-                f"run make another {type(self).__name__}"
+                f"run make another {type(self).__name__}",
+                category=MBOWarning,
             )
         trainer.should_stop = trainer.should_stop or self.finished
 

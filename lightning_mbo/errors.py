@@ -1,9 +1,11 @@
-"""The errors that a user can cause and mend; the command line prints them as one line."""
+"""The errors that a user can cause and mend, each one line on the command line; and warnings."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from types import ModuleType
 
 
 def one_line(text: str) -> str:
@@ -36,6 +38,31 @@ class CheckpointError(MBOError):
 
 class FileError(MBOError):
     """A file cannot be written: the message names it, the reason, and what to do."""
+
+
+class MBOWarning(UserWarning):
+    """What this project warns of, whichever part of it; to be filtered by this class."""
+
+
+def optional(package: str, extra: str, needing: str, otherwise: str = "") -> ModuleType:
+    """Import a package that not every installation has.
+
+    Args:
+        package: Its name.
+        extra: The extra of this project that it is installed with.
+        needing: What cannot be done without.
+        otherwise: What can be done instead, or nothing.
+
+    Raises:
+        ConfigurationError: If it is not installed, with the line that installs it.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{needing} needs the package {package}: pip install 'lightning-mbo[{extra}]'"
+            + (f", or {otherwise}" if otherwise else "")
+        ) from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

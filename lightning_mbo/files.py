@@ -14,7 +14,7 @@ from typing import BinaryIO
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_mbo.errors import FileError, MBOError
+from lightning_mbo.errors import FileError, MBOError, MBOWarning
 
 _PARTIAL = ".partial"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -87,7 +87,7 @@ def dispensable(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         reason = str(error) if isinstance(error, MBOError) else f"{type(error).__name__}: {error}"
-        rank_zero_warn(f"the run goes on without {path.name}: {reason}")
+        rank_zero_warn(f"the run goes on without {path.name}: {reason}", category=MBOWarning)
 
 
 def unused_path(path: Path) -> Path:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_mbo.errors import MBOWarning
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,7 +29,8 @@ def csv_text(table: pd.DataFrame, escape: bool) -> str:
     if found is not None:
         rank_zero_warn(
             f"the table of candidates holds {found!r}, which a spreadsheet takes for a formula. If "
-            "you do not trust where it comes from, give --escape_formulas true"
+            "you do not trust where it comes from, give --escape_formulas true",
+            category=MBOWarning,
         )
     return table.to_csv(index=False)
 

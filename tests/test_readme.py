@@ -15,7 +15,6 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 
-import lightning_mbo
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.cli import main
 from lightning_mbo.tabular.column_options import parse_columns
@@ -305,12 +304,3 @@ def test_what_is_said_of_a_table_is_understood(row: list[str], options: FitOptio
         elif span.startswith(("columns: ", "{")):
             said = yaml.safe_load(span.replace("...", ""))
             assert parse_columns(said.get("columns", said))
-
-
-def test_nothing_is_imported_before_it_is_used() -> None:
-    names = lightning_mbo.__all__
-    assert sorted(set(names)) == sorted(names)
-    assert all(getattr(lightning_mbo, name).__name__ == name for name in names)
-    assert set(names) <= set(dir(lightning_mbo))
-    with pytest.raises(AttributeError, match="no attribute 'Cbas'"):
-        lightning_mbo.Cbas  # noqa: B018

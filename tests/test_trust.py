@@ -7,12 +7,14 @@ import sys
 import typing
 from pathlib import Path
 
+import pandas
 import pytest
 import pytorch_lightning as pl
 import yaml
 
-import lightning_mbo.cli
+import lightning_mbo.parsing
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.tabular.predicates import Predicate
 from lightning_mbo.trust import TEXTS, check_found, trusted_modules
 
 MARKER = "from pathlib import Path\nPath('marker').write_text('imported')\n"
@@ -166,6 +168,10 @@ def parts_of(hint: object) -> list[object]:
     return [hint, *(part for one in inner for part in parts_of(one))]
 
 
+LATE = {"pd": pandas, "Predicate": Predicate}
+"""What is imported for type checkers only."""
+
+
 def test_every_option_that_is_a_plain_text_is_known_as_one() -> None:
     """Lest a new one be taken for a class by its dots; and none of a class is among them."""
     modules = [m for key, m in sys.modules.items() if key.startswith("lightning_mbo.")]
@@ -176,7 +182,7 @@ def test_every_option_that_is_a_plain_text_is_known_as_one() -> None:
         own = cls.__module__.startswith("lightning_mbo") and not cls.__name__.startswith("_")
         if not (own and issubclass(cls, bases)):
             continue
-        for name, hint in typing.get_type_hints(cls.__init__).items():
+        for name, hint in typing.get_type_hints(cls.__init__, localns=LATE).items():
             parts = parts_of(hint)
             if str in parts or Path in parts:
                 texts.add(name)

@@ -13,7 +13,7 @@ from typing import Any
 
 import loky
 
-from lightning_mbo.errors import ConfigurationError, MBOError
+from lightning_mbo.errors import MBOError, optional
 
 Submit = Callable[..., "Future[Any]"]
 """Has a function called with some arguments in another process."""
@@ -102,12 +102,7 @@ class _Slot:
 
 @contextmanager
 def _ray(num_processes: int | None) -> Iterator[Submit]:
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigurationError(
-            "--engine ray needs the package ray: pip install 'lightning-mbo[ray]'"
-        ) from error
+    ray: Any = optional("ray", "ray", "--engine ray")
     ray.init(num_cpus=num_processes, log_to_driver=False, ignore_reinit_error=True)
 
     def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
-from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning, did_you_mean
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.space import Cells, DesignSpace
 
@@ -379,6 +379,7 @@ class CSV(DesignDataModule):
                 "out of the bounds, steps or constraints that candidates are held to. The oracle "
                 f"learns from them all the same; the first is data row "
                 f"{self._row_numbers[outside.argmax()]}",
+                category=MBOWarning,
                 stacklevel=4,
             )
 

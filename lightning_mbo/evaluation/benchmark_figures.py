@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from lightning_mbo.evaluation.figures import save_figure
 from lightning_mbo.evaluation.tables import decimals_for, metric_label
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 # Told apart in grey as well: by lightness, line and marker.

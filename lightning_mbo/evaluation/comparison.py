@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST_ASSIGNMENTS = 2**16
 
@@ -39,6 +42,8 @@ def averages(
         The columns `method`, those of the grid, `metric`, `arm`, `n` (trials), `mean`, `std` (of
         the sample) and `standard_error` (of the mean), NaN where there are too few trials.
     """
+    import pandas as pd
+
     records = []
     for cell, runs in rows.groupby(["method", *grid], sort=False, dropna=False):
         for metric in metrics:
@@ -67,6 +72,8 @@ def compare(
         and `reference_mean` (of the pairs), `mean_difference` (arm minus reference),
         `standard_error` (of the mean difference), `p_value` of `signed_rank_p_value`, and `stars`.
     """
+    import pandas as pd
+
     pairs = [(arm, reference) for reference, arm in combinations(arms, 2)]
     pairs.sort(key=lambda pair: arms.index(pair[0]))
     records = []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from lightning_mbo.evaluation.comparison import averages, compare, finished
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HEADINGS = {
     "expected_ground_truth": "expected ground truth",

@@ -7,7 +7,7 @@ from typing import Literal
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.importance.weights import (
     effective_sample_size,
     importance_weights,
@@ -108,14 +108,16 @@ class Autofocus:
         if n_e == 0:
             rank_zero_warn(
                 f"design iteration {iteration.number}: no training design has a finite weight "
-                "under the search model. The oracle is left as it is"
+                "under the search model. The oracle is left as it is",
+                category=MBOWarning,
             )
             return None
         if n_e < floor and self.alpha != "auto":
             rank_zero_warn(
                 f"design iteration {iteration.number}: the weighted training designs count for "
                 f"{n_e:.0f} of {total:.0f}, less than autofocus.min_effective_sample_size. The "
-                "oracle is left as it is; a smaller autofocus.alpha would keep more of them"
+                "oracle is left as it is; a smaller autofocus.alpha would keep more of them",
+                category=MBOWarning,
             )
             return None
         iteration.metrics["oracle_refitted"] = 1.0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.multivariate_normal import number_count, weighted_moments
 from lightning_mbo.space import DesignSpace
@@ -143,6 +143,7 @@ class CMANormal(SearchModel):
             warnings.warn(
                 f"the search model has standard deviations of {spread:.2g} at most, around a mean "
                 f"known to {rounding:.2g}: it stays as it is",
+                category=MBOWarning,
                 stacklevel=2,
             )
             return

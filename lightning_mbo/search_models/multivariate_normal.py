@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.space import DesignSpace
 
@@ -122,6 +122,7 @@ def weighted_moments(
         warnings.warn(
             "the covariance of the search model had lost rank: a share of "
             f"{share:.2g} of it was replaced by variances alone",
+            category=MBOWarning,
             stacklevel=3,
         )
     return mean, covariance

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_mbo.errors import DataError
+from lightning_mbo.errors import DataError, MBOWarning
 from lightning_mbo.importance.ratios import DensityRatio
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
@@ -110,7 +110,8 @@ class Search(nn.Module, ABC):
         if self.exhausted:
             rank_zero_warn(
                 f"the search ends after design iteration {iteration.number}: no sample has a "
-                "finite weight. What was found until then is kept"
+                "finite weight. What was found until then is kept",
+                category=MBOWarning,
             )
         return iteration
 
@@ -139,5 +140,6 @@ class Search(nn.Module, ABC):
         self.exhausted = True
         rank_zero_warn(
             f"the search ends after design iteration {self.num_done - 1}: {_NONE_FEASIBLE}. What "
-            "was found until then is kept"
+            "was found until then is kept",
+            category=MBOWarning,
         )

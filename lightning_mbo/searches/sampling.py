@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.distributed import gather_shards, shard
-from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 from lightning_mbo.importance import (
     ExactRatio,
     effective_sample_size,
@@ -121,7 +121,8 @@ class SamplingSearch(Search):
             rank_zero_warn(
                 f"of {DRAWS_PER_SAMPLE * self.num_samples:,} designs drawn in design iteration "
                 f"{self.num_done} only {len(draws.designs):,} meet data.constraints: the search "
-                "goes on with these"
+                "goes on with these",
+                category=MBOWarning,
             )
         samples = self._judged(draws.drawn, draws.designs, oracle)
         self.sampled_model.load_state_dict(self.search_model.state_dict())
@@ -195,7 +196,8 @@ class SamplingSearch(Search):
                 f"design iteration {self.num_done}: the {len(weights):,} samples count for "
                 f"{size:.1f} by their weights, fewer than the {fewest} that the search model "
                 "needs: it is updated as little as keeps so many. With more search.num_samples it "
-                "would go on faster"
+                "would go on faster",
+                category=MBOWarning,
             )
         self.search_model.update(drawn, mixed_with_equal(weights, fewest))
         return {"search_effective_sample_size": size}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from rich.table import Table
 
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.tabular.column_kinds import inferred_kind, kind_of_rows
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 from lightning_mbo.tabular.headers import missing_column
@@ -156,10 +156,13 @@ def _warn_of(name: str, kind: str, source: str) -> None:
         warnings.warn(
             f"{source}: the text in column {name!r} differs from row to row and is left out. If it "
             f"is part of the design give {pasted(name, 'category')} or {pasted(name, 'sequence')}",
+            category=MBOWarning,
             stacklevel=4,
         )
     elif kind == "empty":
-        warnings.warn(f"{source}: column {name!r} is empty and left out", stacklevel=4)
+        warnings.warn(
+            f"{source}: column {name!r} is empty and left out", category=MBOWarning, stacklevel=4
+        )
 
 
 def shown_columns(

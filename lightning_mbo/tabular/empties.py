@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.data.base import FEWEST_DESIGNS
-from lightning_mbo.errors import DataError
+from lightning_mbo.errors import DataError, MBOWarning
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 
 NONE = "none"
@@ -169,6 +169,7 @@ def complete_rows(
     warnings.warn(
         f"{source}: {(~complete).sum():,} of {len(table):,} rows are left out for missing entries: "
         f"{shown}",
+        category=MBOWarning,
         stacklevel=3,
     )
     return complete

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
+from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning, did_you_mean
 from lightning_mbo.tabular.text_files import first_rows
 
 _NUM_SEEN = 50
@@ -160,7 +160,9 @@ def _warn_of_no_names(
         counts = any(entries == [str(i + k) for i in range(len(entries))] for k in (0, 1))
         if not name.strip() and any(entries) and not counts:
             warnings.warn(
-                f"{source}: column {j + 1} has no name and is called {names[j]!r}", stacklevel=2
+                f"{source}: column {j + 1} has no name and is called {names[j]!r}",
+                category=MBOWarning,
+                stacklevel=2,
             )
 
 

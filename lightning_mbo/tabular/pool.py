@@ -10,7 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from lightning_mbo.designs import first_occurrences
-from lightning_mbo.errors import DataError
+from lightning_mbo.errors import DataError, MBOWarning
 from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.layout import TableLayout
 
@@ -69,6 +69,7 @@ def pool_of(
         warnings.warn(
             f"{source}: {(~complete).sum():,} of {len(table):,} rows are left out for missing "
             f"entries: {empty}",
+            category=MBOWarning,
             stacklevel=3,
         )
         entries = entries[complete]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from lightning_mbo.data.base import FEWEST_DESIGNS
-from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import as_numbers
 from lightning_mbo.tabular.column_options import SETTINGS, TEXTS, ColumnOptions, pasted
@@ -260,7 +260,9 @@ def _check_columns(columns: Sequence[Column], kinds: Mapping[str, str], source: 
     if constant:
         shown = ", ".join(constant[:5]) + (f" and {len(constant) - 5} more" * (len(constant) > 5))
         warnings.warn(
-            f"{source}: constant columns are left out of the designs: {shown}", stacklevel=3
+            f"{source}: constant columns are left out of the designs: {shown}",
+            category=MBOWarning,
+            stacklevel=3,
         )
     sequences = [name for name, kind in kinds.items() if kind == "sequence"]
     if len(sequences) > 1:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_mbo.errors import ConfigurationError, DataError, MBOError
+from lightning_mbo.errors import ConfigurationError, DataError, MBOError, MBOWarning, optional
 from lightning_mbo.tabular.entries import MISSING, bad_entry
 from lightning_mbo.tabular.excel_files import EXCEL, read_sheet
 from lightning_mbo.tabular.headers import check_names, column_names, head_of_text, named
@@ -98,7 +97,7 @@ def read_table(
     elif format_ in _PARQUET:
         if options.header != 1:
             raise ConfigurationError("data.header is for text and Excel files: leave it out")
-        _check_package(path, "pyarrow")
+        optional("pyarrow", "files", str(path), _AS_TEXT)
         with _refusing(path, f"{format_} file"):
             check_parquet(path)
             table = pd.read_parquet(path, engine="pyarrow")
@@ -111,6 +110,7 @@ def read_table(
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 _TEXT = (".csv", ".txt", ".tsv", ".tab", ".dat", *_COMPRESSED)
 _PARQUET = (".parquet", ".pq")
+_AS_TEXT = "save the table as .csv"
 
 
 def _format(path: Path) -> str:
@@ -130,16 +130,8 @@ def _format(path: Path) -> str:
     return ".xlsx" if start == b"PK\3\4" and suffixes[-1] != ".zip" else format_
 
 
-def _check_package(path: Path, package: str) -> None:
-    if find_spec(package) is None:
-        raise DataError(
-            f"{path} needs the package {package}: pip install 'lightning-mbo[files]', or save the "
-            "table as .csv"
-        )
-
-
 def _read_excel(path: Path, target: str | None, options: FileOptions) -> pd.DataFrame:
-    _check_package(path, "openpyxl")
+    optional("openpyxl", "files", str(path), _AS_TEXT)
     with _refusing(path, f"{path.suffix.lower()} file"):
         check_workbook(path)
         return read_sheet(path, options.sheet, options.header, target, options.missing_values)
@@ -297,5 +289,7 @@ def varying(values: NDArray[np.float64], names: Sequence[str], source: str) -> N
         raise DataError(f"{source}: all columns are constant, there is nothing to design")
     if constant:
         shown = ", ".join(constant[:5]) + (f" and {len(constant) - 5} more" * (len(constant) > 5))
-        warnings.warn(f"{source}: constant columns are left out: {shown}", stacklevel=2)
+        warnings.warn(
+            f"{source}: constant columns are left out: {shown}", category=MBOWarning, stacklevel=2
+        )
     return np.flatnonzero(changes)

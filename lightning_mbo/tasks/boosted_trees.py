@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.console import say
-from lightning_mbo.errors import FileError
+from lightning_mbo.errors import FileError, MBOWarning
 from lightning_mbo.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -95,7 +95,10 @@ class BoostedTrees:
             digest = hashlib.sha256(content).hexdigest()
             write_text(_digest_path(path), f"{digest}  {path.name}\n")
         except FileError as error:
-            rank_zero_warn(f"the ground truth is not kept, {folder} cannot be written: {error}")
+            rank_zero_warn(
+                f"the ground truth is not kept, {folder} cannot be written: {error}",
+                category=MBOWarning,
+            )
         return cls(booster)
 
 

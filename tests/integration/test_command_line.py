@@ -186,11 +186,6 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--search.help SearchModelUpdate" in " ".join(text.split())
 
 
-def test_help_of_all(capsys: pytest.CaptureFixture[str]) -> None:
-    text = shown(capsys, "--help")
-    assert all(command in text for command in ("fit", "validate", "test", "predict"))
-
-
 def test_a_config_in_the_working_directory_wins(capsys: pytest.CaptureFixture[str]) -> None:
     args = ["fit", "--config=cbas_af.yaml", "--print_config"]
     assert yaml.safe_load(shown(capsys, *args))["autofocus"]["alpha"] == "auto"

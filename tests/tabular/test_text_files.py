@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import importlib
 import io
 import lzma
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,10 +106,10 @@ def test_binary_formats(tmp_path: Path, name: str) -> None:
 def test_a_package_that_is_missing(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tabular = importlib.import_module("lightning_mbo.tabular.reading")
-    monkeypatch.setattr(tabular, "find_spec", lambda package: None)
+    for package in ("pyarrow", "openpyxl"):
+        monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / name).write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"pip install 'lightning-mbo\[files\]', or save"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'lightning-mbo\[files\]', or save"):
         read_table(tmp_path / name)
 
 
