@@ -14,9 +14,14 @@ from lightning_mbo.console import is_first_process, say
 from lightning_mbo.errors import CheckpointError, ConfigurationError, FileError
 from lightning_mbo.files import write_text
 from lightning_mbo.locks import FolderLock
+from lightning_mbo.signals import end_with
 from lightning_mbo.trust import check_found, trusted_modules
 
 _INHERITED = "LIGHTNING_MBO_RUN_FOLDER"
+_STARTED_BY = "LIGHTNING_MBO_FIRST_PROCESS"
+_GRACE = 10.0
+"""For a process to find by itself that the first has ended, in seconds."""
+
 _END = ".end"
 _locks: list[FolderLock] = []
 _PREFIX = "version_"
@@ -50,6 +55,8 @@ class RunFolder:
         wanted = config.ckpt_path
         if "LOCAL_RANK" in os.environ and _INHERITED in os.environ:
             folder = Path(os.environ[_INHERITED])
+            first = int(os.environ[_STARTED_BY])
+            end_with(first, _GRACE, "error: the run's first process has ended")
         elif wanted == "last":
             folder = _newest(named) or named / f"{_PREFIX}0"
         elif wanted is not None and Path(wanted).name == "last.ckpt":
@@ -60,6 +67,7 @@ class RunFolder:
         _take(folder)
         # Processes that this one starts, one a device, take the same folder.
         os.environ[_INHERITED] = str(folder)
+        os.environ.setdefault(_STARTED_BY, str(os.getpid()))
         if wanted == "last":
             last = folder / "checkpoints" / "last.ckpt"
             wanted = str(last) if last.is_file() else None
@@ -112,6 +120,7 @@ def leave_run_folder() -> None:
     """Let others have the process's run folder; remove it if the run has not come to begin."""
     while _locks:
         _locks.pop().release()
+    os.environ.pop(_STARTED_BY, None)
     name = os.environ.pop(_INHERITED, None)
     if name is None or "LOCAL_RANK" in os.environ:
         return

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+
+_LATER = 0.1
+"""Until a signal that has come too early is sent again, in seconds."""
 
 
 class Signalled(KeyboardInterrupt):
@@ -20,8 +24,22 @@ class Signalled(KeyboardInterrupt):
         self.signum = signum
 
 
-def _raise(signum: int, frame: FrameType | None) -> NoReturn:
+def _raise(signum: int, frame: FrameType | None) -> None:
+    if _is_importing(frame):
+        # Compiled modules that are interrupted cannot be imported again, and others swallow it.
+        again = threading.Timer(_LATER, os.kill, (os.getpid(), signum))
+        again.daemon = True
+        again.start()
+        return
     raise Signalled(signum)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def listen(signum: int, handler: Callable[[int, FrameType | None], None] = _raise) -> None:
@@ -29,7 +47,7 @@ def listen(signum: int, handler: Callable[[int, FrameType | None], None] = _rais
 
     Args:
         signum: The signal.
-        handler: What to do; default: raise `Signalled`.
+        handler: What to do; default: raise `Signalled`, once nothing is being imported.
     """
     if (
         threading.current_thread() is threading.main_thread()
@@ -49,7 +67,7 @@ def ended_by_signals(
         last_words: From the signal, what to say after its name; called once the work is over.
     """
     before = {signum: signal.getsignal(signum) for signum in (*signums, signal.SIGINT)}
-    for signum in signums:
+    for signum in before:
         listen(signum)
     try:
         yield
@@ -73,3 +91,24 @@ def _signal_behind(error: BaseException | None) -> int | None:
         # What was being handled when a process decided to end by itself has no part in it.
         error = error.__context__ if isinstance(error, SystemExit) else None
     return None
+
+
+def end_with(parent: int, grace: float = 0.0, last_words: str = "") -> None:
+    """Have this process end when the one that started it has ended in any way, even before this.
+
+    Args:
+        parent: The number of the process that started this one.
+        grace: How long it may go on by itself, in seconds.
+        last_words: What it says when it has to be ended.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        time.sleep(grace)
+        if last_words:
+            print(last_words, file=sys.stderr, flush=True)
+        # It may be waiting for something that never comes.
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

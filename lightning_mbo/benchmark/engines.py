@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any
 import loky
 
 from lightning_mbo.errors import MBOError, optional
+from lightning_mbo.signals import end_with
 
 Submit = Callable[..., "Future[Any]"]
 """Has a function called with some arguments in another process."""
@@ -83,7 +82,7 @@ class _Slot:
         """
         if self._pool is None:
             self._pool = loky.ProcessPoolExecutor(
-                1, env={"OMP_NUM_THREADS": "1"}, initializer=_end_with_parent
+                1, env={"OMP_NUM_THREADS": "1"}, initializer=end_with, initargs=(os.getpid(),)
             )
         try:
             return self._pool.submit(function, *arguments).result()
@@ -113,16 +112,3 @@ def _ray(num_processes: int | None) -> Iterator[Submit]:
         yield submit
     finally:
         ray.shutdown()
-
-
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it has been killed."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        # It may be waiting for somebody to take its results.
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
