@@ -10,10 +10,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.evaluation.figures import read_image
-from lightning_mbo.evaluation.plane import Plane, draw_plane
 from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
+from lightning_mbo.report.figures import read_image
+from lightning_mbo.report.plane import Plane, draw_plane
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.space import DesignSpace
 

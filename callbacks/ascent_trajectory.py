@@ -9,9 +9,9 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from lightning_mbo.evaluation.figures import draw_ascent, read_image
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
+from lightning_mbo.report.figures import draw_ascent, read_image
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from lightning_mbo.evaluation.scores import score
+from lightning_mbo.metrics.scores import score
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.samples import DesignIteration, JudgedDesigns
 

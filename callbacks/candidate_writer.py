@@ -16,10 +16,10 @@ from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.evaluation.candidates import candidate_table
 from lightning_mbo.evidence.intervals import intervals
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.report.candidates import candidate_table
 from lightning_mbo.samples import DesignIteration, JudgedDesigns, Prediction, Samples
 from lightning_mbo.search_models import Draws
 from lightning_mbo.searches import Search

@@ -7,10 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from lightning_mbo.evaluation.report import Evidence, render
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.report.page import Evidence, render
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data, problem_of

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.distributed import on_rank_zero
-from lightning_mbo.evaluation.scores import score
-from lightning_mbo.evaluation.tables import heading
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
+from lightning_mbo.metrics.scores import score
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.report.headings import heading
 from lightning_mbo.samples import DesignIteration, Prediction
 
 from .base import DesignCallback, design_data

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.evaluation.figures import read_image
-from lightning_mbo.evaluation.panels import Panel, Problem, draw_panels
 from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.report.figures import read_image
+from lightning_mbo.report.panels import Panel, Problem, draw_panels
 from lightning_mbo.samples import DesignIteration, Prediction, Samples
 from lightning_mbo.search_models import SearchModel
 from lightning_mbo.searches.sampling import reweighed

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_mbo.evaluation.figures import draw_trajectory, read_image
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.report.figures import draw_trajectory, read_image
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callbacks_of, design_data

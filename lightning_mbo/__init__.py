@@ -32,7 +32,7 @@ _MODULES = {
         "design_callbacks",
     ),
     "lightning_mbo.data": ("CSV", "DesignDataModule"),
-    "lightning_mbo.evaluation.candidates": ("predictions_of",),
+    "lightning_mbo.report.candidates": ("predictions_of",),
     "lightning_mbo.oracles": (
         "ConservativeObjectiveModel",
         "ConvolutionalEnsemble",

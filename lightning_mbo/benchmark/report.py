@@ -7,21 +7,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from lightning_mbo.benchmark.comparison import averages, compare, finished, improvement
+from lightning_mbo.benchmark.figures import draw_averages, draw_heat_map, draw_trajectories
 from lightning_mbo.benchmark.plan import Benchmark
 from lightning_mbo.benchmark.results import FACTS
-from lightning_mbo.evaluation import (
-    averages,
-    compare,
-    draw_averages,
-    draw_heat_map,
-    draw_trajectories,
-    improvement,
-    markdown_tables,
-    terminal_tables,
-)
-from lightning_mbo.evaluation.comparison import finished
-from lightning_mbo.evaluation.tables import metric_label
+from lightning_mbo.benchmark.tables import markdown_tables, terminal_tables
 from lightning_mbo.files import dispensable, write_text
+from lightning_mbo.report.headings import metric_label
 
 _DRAWN = {"oracle_p80", "ground_truth_p80"}
 

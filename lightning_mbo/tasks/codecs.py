@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot
-from lightning_mbo.tabular.reading import numbers
 
 _SOURCE = "the table of designs"
 
@@ -51,6 +50,8 @@ class Numbers(Codec):
     def from_user_units(self, table: pd.DataFrame) -> Tensor:
         """The columns, in the order of the design's entries."""
         _check_columns(table, self.names)
+        from lightning_mbo.tabular.reading import numbers
+
         return torch.tensor(numbers(table, self.names, _SOURCE), device="cpu")
 
 

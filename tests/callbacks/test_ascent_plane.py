@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.evaluation.plane import Plane
 from lightning_mbo.oracles import RegressionEnsemble
+from lightning_mbo.report.plane import Plane
 from tests.callbacks.quadratic import OFFSET, SCALE, Quadratic, callbacks, run, trainer_with
 
 pytestmark = [

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lightning_mbo.algorithms import AnnealedCbAS
 from lightning_mbo.data import Toy
-from lightning_mbo.evaluation.panels import Panel, Problem
 from lightning_mbo.oracles import KernelRidge
+from lightning_mbo.report.panels import Panel, Problem
 from lightning_mbo.search_models import Quadrature
 from lightning_mbo.space import DesignSpace
 from lightning_mbo.tasks.toy import two_bumps

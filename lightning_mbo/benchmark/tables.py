@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,48 +10,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lightning_mbo.evaluation.comparison import averages, compare, finished
+from lightning_mbo.benchmark.comparison import averages, compare, finished
+from lightning_mbo.report.headings import decimals_for, heading
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_HEADINGS = {
-    "expected_ground_truth": "expected ground truth",
-    "median": "median",
-    "max": "maximum",
-    "pci": "PCI %",
-    "rho": "Spearman's ρ",
-    "rmse": "RMSE",
-    "best_128": "best of 128",
-    "median_128": "median of 128",
-    "best_128_repeated": "best of 128, as made",
-    "median_128_repeated": "median of 128, as made",
-    "diversity_128": "diversity",
-    "novelty_128": "novelty",
-    "held_out_rank_correlation": "held-out ρ",
-    "held_out_top_overlap": "held-out top overlap",
-    "held_out_log_likelihood": "held-out log-likelihood",
-    "held_out_weighted_log_likelihood": "the same, weighted",
-}
-_IN_UNITS_OF_THE_PROPERTY = ("median", "max", "rmse")
 _FEWEST_FOR_A_STAR = 6
 _UNKNOWN = "–"
-
-
-def heading(metric: str) -> str:
-    """A metric's name for a table."""
-    return _HEADINGS.get(metric, metric)
-
-
-def metric_label(metric: str, property_name: str) -> str:
-    """A metric's name for an axis, with its unit.
-
-    Args:
-        metric: As the column is called.
-        property_name: With its unit.
-    """
-    name = heading(metric)
-    return f"{name} of {property_name}" if metric in _IN_UNITS_OF_THE_PROPERTY else name
 
 
 def markdown_tables(
@@ -63,7 +28,7 @@ def markdown_tables(
     Reference: Fannjiang and Listgarten, NeurIPS 2020, table 1.
 
     Args:
-        rows: One a run, as in `lightning_mbo.evaluation.comparison`.
+        rows: One a run, as in `lightning_mbo.benchmark.comparison`.
         metrics: Columns of `rows`.
         grid: Columns of `rows` that set the cells of the grid apart.
         arms: In order: a later one is compared with the earlier ones.
@@ -123,14 +88,6 @@ def _tables(
             body.append([title, str(pairs), *cells, ""])
         settings = (f"{name} = {value}" for name, value in zip(grid, cell, strict=True))
         yield ", ".join([str(method), *settings]), body
-
-
-def decimals_for(largest: float) -> int:
-    """How many decimals show three digits of the largest figure, and at least one below 1,000."""
-    if not largest > 0:
-        return 1
-    exponent = math.floor(math.log10(largest))
-    return 0 if exponent > 2 else max(1, 2 - exponent)
 
 
 def _average(figure: dict[Hashable, Any], trials: int) -> str:

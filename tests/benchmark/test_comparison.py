@@ -7,8 +7,13 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from lightning_mbo.evaluation import averages, compare, improvement
-from lightning_mbo.evaluation.comparison import signed_rank_p_value, stars
+from lightning_mbo.benchmark.comparison import (
+    averages,
+    compare,
+    improvement,
+    signed_rank_p_value,
+    stars,
+)
 
 ARMS = ["original", "retrained", "autofocused"]
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from lightning_mbo.evaluation.verdict import RULES, judge, verdict
+from lightning_mbo.evidence.verdict import RULES, judge, verdict
 
 GOOD = {
     "overlap": 0.1,

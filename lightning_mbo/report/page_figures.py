@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_mbo.evaluation.figures import keep_text
+from lightning_mbo.report.figures import keep_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from lightning_mbo.evaluation import draw_trajectory
-from lightning_mbo.evaluation.figures import keep_text, save_figure
-from lightning_mbo.evaluation.report_figures import draw_held_out, draw_iterations, draw_marginal
+from lightning_mbo.report.figures import draw_trajectory, keep_text, save_figure
+from lightning_mbo.report.page_figures import draw_held_out, draw_iterations, draw_marginal
 
 NAMES = ["cost ($)", "$_{", "yield $x^$ of $", r"\$", "$$", "$\\frac{1$"]
 

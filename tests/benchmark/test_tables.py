@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lightning_mbo.evaluation import markdown_tables, terminal_tables
-from lightning_mbo.evaluation.tables import decimals_for, metric_label
+from lightning_mbo.benchmark.tables import markdown_tables, terminal_tables
+from lightning_mbo.report.headings import decimals_for, metric_label
 
 ARMS = ["original", "retrained", "autofocused"]
 METRICS = ["median", "pci", "num_modes"]

@@ -11,7 +11,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lightning_mbo.evaluation.panels import Panel, Problem, draw_panels
+from lightning_mbo.report.panels import Panel, Problem, draw_panels
 
 N, M = 20, 41
 POSITIONS = torch.linspace(0.0, 4.0, M, dtype=torch.float64)

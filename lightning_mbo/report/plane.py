@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lightning_mbo.evaluation.figures import save_figure
+from lightning_mbo.report.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

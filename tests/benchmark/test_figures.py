@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_mbo.evaluation import draw_averages, draw_heat_map, draw_trajectories
-from lightning_mbo.evaluation.figures import read_image
+from lightning_mbo.benchmark.figures import draw_averages, draw_heat_map, draw_trajectories
+from lightning_mbo.report.figures import read_image
 
 ARMS = ["original", "retrained", "autofocused"]
 PROPERTY = "critical temperature (K)"

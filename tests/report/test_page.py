@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lightning_mbo.data import CSV, DesignDataModule
 from lightning_mbo.designs import hamming, nearest_others
-from lightning_mbo.evaluation.report import Evidence, render
+from lightning_mbo.report.page import Evidence, render
 from lightning_mbo.sequences import letters, one_hot
 
 NUM_HELD_OUT = 40

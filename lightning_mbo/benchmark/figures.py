@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_mbo.evaluation.figures import save_figure
-from lightning_mbo.evaluation.tables import decimals_for, metric_label
+from lightning_mbo.report.figures import save_figure
+from lightning_mbo.report.headings import decimals_for, metric_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def draw_averages(
     """Draw each arm's mean and its standard error, a panel a metric.
 
     Args:
-        averages: What `lightning_mbo.evaluation.comparison.averages` returns.
+        averages: What `lightning_mbo.benchmark.comparison.averages` returns.
         arms: In the order of the legend.
         across: The column along the horizontal axis: `method`, or one of the grid's.
         property_name: With its unit, for the axes.
@@ -127,7 +127,7 @@ def draw_heat_map(gains: pd.DataFrame, grid: Sequence[str], title: str, path: Pa
     """Draw mean differences over a grid of two settings, each with its standard error.
 
     Args:
-        gains: What `lightning_mbo.evaluation.comparison.improvement` returns, of one method.
+        gains: What `lightning_mbo.benchmark.comparison.improvement` returns, of one method.
         grid: The columns along the horizontal and the vertical axis, which also name them.
         title: What the difference is of, with its unit.
         path: Of the PNG file.

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_mbo.evaluation.figures import save_figure
+from lightning_mbo.report.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,8 @@ import torch
 import lightning_mbo
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import DataError
-from lightning_mbo.evaluation.candidates import candidate_table, in_user_units, predictions_of
 from lightning_mbo.oracles import DeepEnsemble
+from lightning_mbo.report.candidates import candidate_table, in_user_units, predictions_of
 from tests.callbacks.quadratic import callbacks, trainer_with
 
 FIGURES = {

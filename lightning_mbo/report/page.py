@@ -15,15 +15,15 @@ from torch import Tensor
 from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
-from lightning_mbo.evaluation import report_figures as figures
-from lightning_mbo.evaluation.tables import decimals_for
-from lightning_mbo.evaluation.verdict import judge, verdict
 from lightning_mbo.evidence.conformal import (
     as_promising,
     conformal_quantile,
     normal_coverage,
     normal_quantile,
 )
+from lightning_mbo.evidence.verdict import judge, verdict
+from lightning_mbo.report import page_figures as figures
+from lightning_mbo.report.headings import decimals_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,12 +81,12 @@ def render(evidence: Evidence) -> str:
     import jinja2
 
     template = jinja2.Environment(
-        loader=jinja2.PackageLoader("lightning_mbo.evaluation", "."),
+        loader=jinja2.PackageLoader("lightning_mbo.report", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-    ).get_template("report.jinja")
+    ).get_template("page.jinja")
     data = evidence.data
     distances, limit = _distances(evidence)
     held_out = _held_out(evidence)

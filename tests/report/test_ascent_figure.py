@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 
-from lightning_mbo.evaluation.figures import draw_ascent
+from lightning_mbo.report.figures import draw_ascent
 
 STEPS = pd.DataFrame(
     {

@@ -12,7 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
-from lightning_mbo.evaluation.plane import Plane, draw_plane
+from lightning_mbo.report.plane import Plane, draw_plane
 
 
 def plane(known: bool) -> Plane:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lightning_mbo.designs import euclidean
-from lightning_mbo.evaluation.scores import score
+from lightning_mbo.metrics.scores import score
 
 
 def test_the_best_with_repetitions_and_without() -> None:

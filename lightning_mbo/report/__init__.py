@@ -1,0 +1,1 @@
+"""The page about a run, its figures, and the table of candidates."""
