@@ -20,7 +20,7 @@ def imported_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["cli", "callbacks", "report.page", "benchmark.report", "data"])
+@pytest.mark.parametrize("module", ["cli", "callbacks", "report.page", "data"])
 def test_libraries_are_imported_where_they_are_used(module: str) -> None:
     found = imported_by(f"import lightning_mbo.{module}")
     assert {"lightning_mbo", "torch"} <= found
