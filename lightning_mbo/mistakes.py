@@ -55,7 +55,9 @@ def checkpoints_mistake(error: BaseException) -> CheckpointError | None:
 
 
 def check_nulls(config: Namespace, groups: Mapping[str, type]) -> None:
-    """Refuse null where an option takes a number or a text, which the parser lets pass.
+    """Refuse null where an option takes a value, and a value where there is a group of them.
+
+    The parser lets both pass.
 
     Args:
         config: The parsed options.
@@ -66,6 +68,11 @@ def check_nulls(config: Namespace, groups: Mapping[str, type]) -> None:
     """
     for name, value in vars(config).items():
         if name in groups:
+            if not isinstance(value, Namespace):
+                raise ConfigurationError(
+                    f"{name} is a group of options, and not {value!r:.40}: give them by name, as "
+                    f"{name}: {{option: value}}"
+                )
             _check_arguments(value, name, groups[name])
         _check_inner(value, name)
 

@@ -117,6 +117,7 @@ def test_option(option: str, parts: list[str], fit: Callable[..., str]) -> None:
             ["search.algorithm.quantile must not be null", "float"],
         ),
         ("search: {algorithm: CbAS}\nautofocus:\n", ["autofocus is empty"]),
+        ("autofocus: 0.2\nsearch: {algorithm: CbAS}\n", ["autofocus is a group", "not 0.2"]),
     ],
 )
 def test_config(text: str, parts: list[str]) -> None:
