@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_mbo.data.fits import Fits
 from lightning_mbo.data.loading import DesignBatch
@@ -23,6 +23,16 @@ class ClosedFormOracle(Oracle, ABC):
     """
 
     fit_is_finished = True
+
+    def __init__(self, num_members: int = 1) -> None:
+        """Set up the bookkeeping that all oracles share.
+
+        Args:
+            num_members: Ensemble members, k.
+        """
+        super().__init__(num_members)
+        # Never used: torch has several processes together only for a module with a parameter.
+        self.unused = nn.Parameter(torch.zeros(num_members))
 
     @abstractmethod
     def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:

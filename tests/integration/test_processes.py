@@ -73,3 +73,16 @@ def test_two_processes_resume_what_one_began(runs: tuple[list[str], Path, Path])
     folder = fit(f"{root}/began", options, "--ckpt_path=last", *TWO)
     expected, resumed = (pd.read_csv(f / "trajectory.csv") for f in (one, folder))
     np.testing.assert_allclose(resumed, expected, rtol=2e-4)
+
+
+def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
+    options = ["--config=toy_af.yaml", "--search.num_iterations=3", "--trainer.logger=false"]
+    for root, more in (("one", []), ("two", TWO)):
+        words = ["fit", *options, f"--trainer.default_root_dir={tmp_path / root}", *more]
+        subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)
+    for file in ("candidates.csv", "trajectory.csv"):
+        one, two = (
+            (tmp_path / root / "toy_af" / "version_0" / file).read_bytes()
+            for root in ("one", "two")
+        )
+        assert one == two
