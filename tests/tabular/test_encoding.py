@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_mbo.data.csv import Roles, prepare
 from lightning_mbo.errors import DataError
 from lightning_mbo.tabular.column_options import parse_columns
+from lightning_mbo.tabular.column_roles import Roles
 from lightning_mbo.tabular.encoding import check_complete, entries_of
 from lightning_mbo.tabular.layout import TableLayout
+from lightning_mbo.tabular.preparation import prepare
 
 ACIDS = {"KOAc": 4.76, "KOPiv": 5.03, "CsOAc": 4.75}
 
