@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot
-
-if TYPE_CHECKING:
-    import pandas as pd
+from lightning_mbo.tabular.types import DataFrame
 
 
 class Codec(ABC):
     """Designs as tensors, and the same ones in the user's units, one a row."""
 
     @abstractmethod
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Designs ``(m, *design_shape)``, on the CPU, as the user knows them."""
 
     @abstractmethod
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The designs ``(m, *design_shape)``, float64, of a table with these columns.
 
         Raises:
@@ -39,13 +36,13 @@ class Numbers(Codec):
         """Name the d columns."""
         self.names = list(names)
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Columns of numbers."""
         import pandas as pd
 
         return pd.DataFrame(designs.numpy(), columns=self.names)
 
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The columns, in the order of the design's entries."""
         _check_columns(table, self.names)
         return torch.tensor(table[self.names].to_numpy(dtype=float), device="cpu")
@@ -67,11 +64,11 @@ class Standardized(Numbers):
         """The designs, ``(m, d)``, of the user's numbers ``(m, d)`` on any device."""
         return (numbers - self.mean.to(numbers.device)) / self.std.to(numbers.device)
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Columns of numbers."""
         return super().to_user_units(self.numbers(designs))
 
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The columns, standardised."""
         return self.designs(super().from_user_units(table))
 
@@ -83,13 +80,13 @@ class Letters(Codec):
         """Give the letters, in the order of their numbers."""
         self.alphabet = alphabet
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """A column `sequence` of words."""
         import pandas as pd
 
         return pd.DataFrame({"sequence": letters(designs, self.alphabet)})
 
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The words, one-hot."""
         _check_columns(table, ["sequence"])
         words = [str(word) for word in table["sequence"]]
@@ -103,7 +100,7 @@ class Letters(Codec):
         return one_hot(torch.tensor(tokens, device="cpu"), len(self.alphabet))
 
 
-def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
+def _check_columns(table: DataFrame, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise DataError(f"a table of designs lacks the column {missing[0]!r}")
