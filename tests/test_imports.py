@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,17 +14,34 @@ LATE = {"cma", "jinja2", "loky", "openpyxl", "pandas", "pyarrow", "ray", "sklear
 """Not among them: torchmetrics, which Lightning imports, imports matplotlib and scipy itself."""
 
 
+AT_THE_END = """
+import atexit, sys
+atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}))
+"""
+
+
 def imported_by(code: str) -> set[str]:
     """The top-level modules of another Python that has run some code."""
-    code += "\nimport sys\nprint(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END + code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize("module", ["cli", "callbacks", "report.page", "data"])
 def test_libraries_are_imported_where_they_are_used(module: str) -> None:
     found = imported_by(f"import lightning_mbo.{module}")
     assert {"lightning_mbo", "torch"} <= found
+    assert not LATE & found
+
+
+def test_a_fit_without_a_table_needs_none_of_them_to_begin(tmp_path: Path) -> None:
+    """Lest a signature that the parser reads make it import what only its annotations name."""
+    code = (
+        "from lightning_mbo.cli import main; main(['fit', '--config=toy.yaml', '--print_config'])"
+    )
+    found = imported_by(f"import os; os.chdir({str(tmp_path)!r})\n{code}")
+    assert "torch" in found
     assert not LATE & found
 
 

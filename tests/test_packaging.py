@@ -112,7 +112,7 @@ def test_wheel_metadata(wheel: Path, names: set[str], project: dict[str, Any]) -
     assert metadata["Version"] == project["project"]["version"]
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert "lightning-mbo = lightning_mbo.__main__:main" in entry_points
+    assert "lightning-mbo = lightning_mbo.main:main" in entry_points
     assert f"{folder}licenses/LICENSE" in names
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert len(required) == len(project["project"]["dependencies"])

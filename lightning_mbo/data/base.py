@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -26,11 +26,7 @@ from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import DesignProblem, GroundTruth, Property
 from lightning_mbo.space import Cells, DesignSpace
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from lightning_mbo.tabular.pool import Pool
+from lightning_mbo.tabular.types import DataFrame, Pool
 
 FEWEST_DESIGNS = 10
 """With fewer there is nothing to validate on."""
@@ -152,10 +148,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """
 
     @abstractmethod
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
 
-    def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
+    def read_pool(self, path: Path | DataFrame | None) -> Pool:
         """A user's own list of designs; None: the designs of the table that have no label.
 
         Raises:
@@ -171,7 +167,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """What the user measures, which the property is `sign` times."""
         return self.property_name
 
-    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+    def nearest_known(self, designs: Tensor) -> DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns.
 
         It is looked for in all rows of the table, held-out ones included.

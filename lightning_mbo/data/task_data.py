@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -12,9 +12,7 @@ from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.random import keyed_generator
 from lightning_mbo.space import Cells, DesignSpace
-
-if TYPE_CHECKING:
-    import pandas as pd
+from lightning_mbo.tabular.types import DataFrame
 
 
 class TaskData(DesignDataModule):
@@ -58,11 +56,11 @@ class TaskData(DesignDataModule):
         """Which draws become each of the designs ``(n, *design_shape)``."""
         return self._known.cells(designs)
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
         return self._known.codec.to_user_units(designs)
 
-    def nearest_known(self, designs: Tensor) -> pd.DataFrame:
+    def nearest_known(self, designs: Tensor) -> DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
         find = self._known.nearest_known
         return super().nearest_known(designs) if find is None else find(designs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
@@ -16,9 +16,7 @@ from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.search_models import Draws, SearchModel
-
-if TYPE_CHECKING:
-    from lightning_mbo.tabular.pool import Pool
+from lightning_mbo.tabular.types import Pool
 
 _NONE_FEASIBLE = "next to none of the designs that the search comes to meets data.constraints"
 

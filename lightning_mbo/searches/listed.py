@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +15,7 @@ from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration, JudgedDesigns
 from lightning_mbo.search_models import Draws
 from lightning_mbo.searches.base import Search
-
-if TYPE_CHECKING:
-    from lightning_mbo.tabular.pool import Pool
+from lightning_mbo.tabular.types import Pool
 
 _PERCENTILE = 0.8
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,10 +12,8 @@ from torch import Tensor
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.space import Cells, DesignSpace
+from lightning_mbo.tabular.types import DataFrame
 from lightning_mbo.tasks.codecs import Codec
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _ROUNDING = 1e-9
 """How far above its lower bound a standardised number still lies on it."""
@@ -52,7 +49,7 @@ class KnownProblem:
     least: Tensor | None = None
     groups: Tensor | None = None
     distances: Distances = euclidean
-    nearest_known: Callable[[Tensor], pd.DataFrame] | None = None
+    nearest_known: Callable[[Tensor], DataFrame] | None = None
 
     def nearest_allowed(self, designs: Tensor) -> Tensor:
         """The nearest designs ``(m, *design_shape)`` that can be made: nothing below the least."""

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot
+from lightning_mbo.tabular.types import DataFrame
 
 _SOURCE = "the table of designs"
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Codec(ABC):
     """Designs as tensors, and the same ones in the user's units, one a row."""
 
     @abstractmethod
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Designs ``(m, *design_shape)``, on the CPU, as the user knows them."""
 
     @abstractmethod
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The designs ``(m, *design_shape)``, float64, of a table with these columns.
 
         Raises:
@@ -41,13 +38,13 @@ class Numbers(Codec):
         """Name the d columns."""
         self.names = list(names)
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Columns of numbers."""
         import pandas as pd
 
         return pd.DataFrame(designs.numpy(), columns=self.names)
 
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The columns, in the order of the design's entries."""
         _check_columns(table, self.names)
         from lightning_mbo.tabular.reading import numbers
@@ -71,11 +68,11 @@ class Standardized(Numbers):
         """The designs, ``(m, d)``, of the user's numbers ``(m, d)`` on any device."""
         return (numbers - self.mean.to(numbers.device)) / self.std.to(numbers.device)
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """Columns of numbers."""
         return super().to_user_units(self.numbers(designs))
 
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The columns, standardised."""
         return self.designs(super().from_user_units(table))
 
@@ -87,13 +84,13 @@ class Letters(Codec):
         """Give the letters, in the order of their numbers."""
         self.alphabet = alphabet
 
-    def to_user_units(self, designs: Tensor) -> pd.DataFrame:
+    def to_user_units(self, designs: Tensor) -> DataFrame:
         """A column `sequence` of words."""
         import pandas as pd
 
         return pd.DataFrame({"sequence": letters(designs, self.alphabet)})
 
-    def from_user_units(self, table: pd.DataFrame) -> Tensor:
+    def from_user_units(self, table: DataFrame) -> Tensor:
         """The words, one-hot."""
         _check_columns(table, ["sequence"])
         words = [str(word) for word in table["sequence"]]
@@ -107,7 +104,7 @@ class Letters(Codec):
         return one_hot(torch.tensor(tokens, device="cpu"), len(self.alphabet))
 
 
-def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
+def _check_columns(table: DataFrame, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise DataError(f"{_SOURCE} lacks the column {missing[0]!r}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
+from lightning_mbo.tabular.types import DataFrame
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.boosted_trees import BoostedTrees
 from lightning_mbo.tasks.codecs import Standardized
@@ -26,9 +27,6 @@ from lightning_mbo.tasks.superconductor_table import (
     SuperconductorTable,
     read_superconductors,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST_MATERIALS = 10
 """With fewer there is nothing to fit the ground truth to and to judge it by."""
@@ -261,7 +259,7 @@ class Materials(NamedTuple):
             nearest_known=self._nearest(visible),
         )
 
-    def _nearest(self, visible: NDArray[np.bool_]) -> Callable[[Tensor], pd.DataFrame] | None:
+    def _nearest(self, visible: NDArray[np.bool_]) -> Callable[[Tensor], DataFrame] | None:
         """Which visible material has the most similar design, where the table has formulas."""
         import pandas as pd
 
@@ -275,7 +273,7 @@ class Materials(NamedTuple):
             }
         )
 
-        def nearest_known(designs: Tensor) -> pd.DataFrame:
+        def nearest_known(designs: Tensor) -> DataFrame:
             rows = torch.cdist(designs.double(), known).argmin(1).numpy()
             return recognised.iloc[rows].reset_index(drop=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +17,9 @@ from lightning_mbo.designs import hamming, nearest
 from lightning_mbo.errors import DataError
 from lightning_mbo.sequences import letters, one_hot, tokens
 from lightning_mbo.space import DesignSpace
+from lightning_mbo.tabular.types import DataFrame, Series
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.codecs import Letters
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ALPHABET = "ACGT"
 """The complement of letter number t is letter number 3 - t."""
@@ -99,7 +97,7 @@ def _looked_up(
     return ground_truth
 
 
-def _nearest_known(designs: Tensor, known: Tensor, labels: Tensor) -> pd.DataFrame:
+def _nearest_known(designs: Tensor, known: Tensor, labels: Tensor) -> DataFrame:
     """The known sequence that differs in the fewest places, which may be the design, and its label.
 
     Held-out ones are known too.
@@ -171,7 +169,7 @@ def read_landscape(path: Path) -> Landscape:
     return Landscape(strands, scores)
 
 
-def _sequences(column: pd.Series[str], path: Path) -> NDArray[np.int64]:
+def _sequences(column: Series[str], path: Path) -> NDArray[np.int64]:
     words = column.fillna("").astype(str)
     length = len(words.iloc[0])
     bad = np.flatnonzero(~words.str.fullmatch(f"[{ALPHABET}]{{{length or 1}}}"))
