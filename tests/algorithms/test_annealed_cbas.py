@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import Normal
 
 from lightning_mbo.algorithms import AnnealedCbAS, CbAS
 from lightning_mbo.algorithms.base import Algorithm
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.samples import Samples
+from lightning_mbo.samples import Prediction, Samples
 from lightning_mbo.search_models import Quadrature
 from lightning_mbo.space import DesignSpace
 
@@ -21,8 +20,7 @@ def judged(model: Quadrature, p_0: Quadrature, mean: np.ndarray, std: float) -> 
     means = torch.from_numpy(mean)
     return Samples(
         nodes,
-        Normal(means, torch.full_like(means, std), validate_args=False),
-        torch.zeros_like(means),
+        Prediction(means, torch.full_like(means, std), torch.zeros_like(means)),
         nodes,
         model.log_prob(nodes),
         p_0.log_prob(nodes),

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.samples import Samples
+from lightning_mbo.samples import Prediction, Samples
 
 
 def samples(means: list[float] | np.ndarray, std: float = 1.0) -> Samples:
@@ -18,8 +17,7 @@ def samples(means: list[float] | np.ndarray, std: float = 1.0) -> Samples:
     m = len(mean)
     return Samples(
         designs=torch.zeros(m, 2, dtype=torch.float64),
-        prediction=Normal(mean, torch.full_like(mean, std), validate_args=False),
-        disagreement=torch.zeros(m, dtype=torch.float64),
+        prediction=Prediction(mean, torch.full_like(mean, std), torch.zeros_like(mean)),
         drawn=torch.zeros(m, 2, dtype=torch.float64),
         log_prob=torch.linspace(-3.0, 2.0, m, dtype=torch.float64),
         log_prob_training=torch.linspace(1.0, -400.0, m, dtype=torch.float64),

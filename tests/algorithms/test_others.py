@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from torch.distributions import Normal
 
 from lightning_mbo.algorithms import CEMPI, CMAES, FB, RWR, Algorithm, DbAS
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance import normalized_weights
-from lightning_mbo.samples import Samples
+from lightning_mbo.samples import Prediction, Samples
 
 M, N = 200, 50
 RNG = np.random.default_rng(0)
@@ -22,8 +21,9 @@ DESIGNS, LABELS = RNG.normal(size=(N, 2)), RNG.normal(size=N)
 def samples(means: np.ndarray = MEANS) -> Samples:
     designs = torch.from_numpy(np.stack([means, -means], 1))
     zeros = torch.zeros(len(means), dtype=torch.float64)
-    prediction = Normal(torch.from_numpy(means), torch.from_numpy(STDS[: len(means)]))
-    return Samples(designs, prediction, zeros, designs, zeros, zeros)
+    stds = torch.from_numpy(STDS[: len(means)])
+    prediction = Prediction(torch.from_numpy(means), stds, zeros)
+    return Samples(designs, prediction, designs, zeros, zeros)
 
 
 def started(algorithm: Algorithm) -> Algorithm:
