@@ -18,6 +18,7 @@ import pytest
 from lightning_mbo.cli import main
 from lightning_mbo.locks import FolderLock
 from lightning_mbo.oracles import DeepEnsemble
+from lightning_mbo.searches import SamplingSearch
 from lightning_mbo.signals import ended_by_signals
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
@@ -107,7 +108,7 @@ def test_a_second_signal_ends_a_step(words: list[str], capsys: pytest.CaptureFix
         pytest.fail("the run goes on")
 
     with pytest.MonkeyPatch.context() as patch:
-        at_call(patch, callbacks.SearchModelUpdate, "iterate", 1, twice)
+        at_call(patch, SamplingSearch, "iterate", 1, twice)
         assert ended(words, capsys)[0] == 143
 
 
@@ -321,7 +322,7 @@ def test_who_has_a_run_is_told(
     words: list[str], straight: tuple[bytes, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     FOLDER.mkdir(parents=True)
-    lock = FolderLock(FOLDER)
+    lock = FolderLock(FOLDER, "leave out --ckpt_path")
     message, _ = ended([*words, "--ckpt_path=last"], capsys)
     assert f"{FOLDER} is in use by process {os.getpid()} on " in str(message)
     assert "wait for it or end it, or leave out --ckpt_path" in str(message)
