@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GroundTruth = Callable[[Tensor], Tensor]
+FEWEST_DESIGNS = 10
+"""With fewer there is nothing to validate on."""
+
 Numbers = TypeVar("Numbers", float, Tensor, np.ndarray[Any, Any], "pd.Series[float]")
 
 

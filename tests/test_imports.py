@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import lightning_mbo
+from tests.readmes import ROOT
 
+CALLBACKS = "lightning_mbo.callbacks"
 LATE = {"cma", "jinja2", "loky", "openpyxl", "pandas", "pyarrow", "ray", "sklearn", "xgboost"}
 """Not among them: torchmetrics, which Lightning imports, imports matplotlib and scipy itself."""
 
@@ -63,3 +67,27 @@ def test_names_are_found_when_they_are_asked_for() -> None:
     assert set(names) <= set(dir(lightning_mbo))
     with pytest.raises(AttributeError, match="no attribute 'Cbas'"):
         lightning_mbo.Cbas  # noqa: B018
+
+
+def imports_of(path: Path, name: str) -> set[str]:
+    """The modules that one needs before it can be there."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [package if node.level else "", node.module or ""]))
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found - {name}
+
+
+def test_no_circle_of_imports() -> None:
+    paths = {}
+    for folder, package in (("lightning_mbo", "lightning_mbo"), ("callbacks", CALLBACKS)):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            paths[".".join([package, *parts]).removesuffix(".__init__")] = path
+    needed = {name: imports_of(path, name) & paths.keys() for name, path in paths.items()}
+    assert sum(map(len, needed.values())) > 500
+    TopologicalSorter(needed).prepare()

@@ -24,12 +24,9 @@ from lightning_mbo.data.loading import (
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.label_noise import LabelNoise
-from lightning_mbo.problem import DesignProblem, GroundTruth, Property
+from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.types import DataFrame, Pool
-
-FEWEST_DESIGNS = 10
-"""With fewer there is nothing to validate on."""
 
 _LEAST_SPREAD, _MOST_SPREAD = 1e-15, 1e15
 """Of labels, in standard deviations: their squares are numbers of single precision too."""

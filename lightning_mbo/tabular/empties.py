@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_mbo.data.base import FEWEST_DESIGNS
 from lightning_mbo.errors import DataError, MBOWarning
+from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.tabular.column_options import SETTINGS, ColumnOptions, pasted
 
 NONE = "none"

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.table import Table
 
-from lightning_mbo.data.base import FEWEST_DESIGNS
 from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
+from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.tabular.column_building import build_column
 from lightning_mbo.tabular.column_kinds import as_numbers
 from lightning_mbo.tabular.column_options import SETTINGS, TEXTS, ColumnOptions, pasted

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
 from lightning_mbo.tabular.types import DataFrame
@@ -27,9 +28,6 @@ from lightning_mbo.tasks.superconductor_table import (
     SuperconductorTable,
     read_superconductors,
 )
-
-FEWEST_MATERIALS = 10
-"""With fewer there is nothing to fit the ground truth to and to judge it by."""
 
 
 @dataclass(frozen=True)
@@ -205,10 +203,10 @@ class Materials(NamedTuple):
         from lightning_mbo.tabular.reading import varying
 
         names, values = table.represented(representation)
-        if len(values) < FEWEST_MATERIALS:
+        if len(values) < FEWEST_DESIGNS:
             raise DataError(
                 f"{table.source} has {len(values)} rows, too few to learn from: at least "
-                f"{FEWEST_MATERIALS} are needed"
+                f"{FEWEST_DESIGNS} are needed"
             )
         if np.ptp(table.temperatures) == 0:
             raise DataError(

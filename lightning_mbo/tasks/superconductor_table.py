@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+import lightning_mbo.tasks.materials as materials
 from lightning_mbo.errors import DataError
-from lightning_mbo.tasks import materials
 
 TARGET = "critical_temp"
 
