@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 import yaml
 
+from lightning_mbo.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_mbo.cli import main
 
 RUN = Path("theirs/my_data/version_0")
@@ -135,9 +135,10 @@ def test_a_table_is_no_config(run: Path) -> None:
 
 def test_a_checkpoint_names_no_class(run: Path) -> None:
     path = run / "checkpoints" / "best.ckpt"
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = read_checkpoint(path)
     checkpoint["hyper_parameters"] = {"_class_path": "marking.Theirs"}
-    torch.save(checkpoint, path)
+    # Written as a run writes it: one that was merely changed is refused.
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     main(["predict", f"--ckpt_path={run}", "--num_candidates=3"])
     assert not Path("marker").exists()
 
