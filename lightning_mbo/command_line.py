@@ -219,6 +219,11 @@ class MBOCommandLine(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer, with what every design run has."""
         config = self._get(self.config_init, "trainer")
+        for name, value in vars(config).items():
+            if name.startswith("limit_") and isinstance(value, int) and value >= 2**63:
+                raise ConfigurationError(
+                    f"trainer.{name}: more batches than can be counted. Leave it out for all"
+                )
         own: list[pl.Callback] = callbacks.recording_callbacks(
             self._get(self.config_init, "num_candidates"),
             self._get(self.config_init, "keep_known"),
