@@ -91,7 +91,7 @@ class AscentSearch(Search):
         Raises:
             DataError: If no training design is feasible.
         """
-        self._problem = problem
+        super().start(problem, device)
         training = problem.training
         ranking = training.properties.argsort(descending=True, stable=True)
         self._ranking = ranking[problem.is_feasible(training.designs)[ranking]]
@@ -131,7 +131,6 @@ class AscentSearch(Search):
             held_out_log_ratios = self.ratio.of_held_out(*self._densities)
         score = samples.prediction.mean.nanquantile(_PERCENTILE).item()
         threshold = self.threshold.item()
-        evidence = self._problem.evidence.designs
         constrained = self._problem.feasible is not None
         return DesignIteration(
             number=self.num_done,
@@ -143,7 +142,6 @@ class AscentSearch(Search):
             log_ratios=log_ratios,
             sampled_log_ratios=log_ratios,
             held_out_log_ratios=held_out_log_ratios,
-            held_out=oracle.predict(evidence) if len(evidence) else None,
             metrics={
                 "oracle_p80": score,
                 "threshold": threshold,
@@ -180,11 +178,6 @@ class AscentSearch(Search):
     def baseline(self) -> Tensor:
         """The designs that it starts from."""
         return self._starts(self.num_starts)
-
-    @property
-    def threshold(self) -> Tensor:
-        """The greatest training label."""
-        return self._problem.training.properties.max()
 
     @property
     def densities(self) -> tuple[SearchModel, SearchModel] | None:

@@ -47,7 +47,6 @@ class Search(nn.Module, ABC):
         self.exhausted = False
         self.ratio: DensityRatio | None = None
 
-    @abstractmethod
     def start(self, problem: DesignProblem, device: torch.device | str = "cpu") -> None:
         """Learn what the search begins with. Called once, before all else.
 
@@ -55,6 +54,7 @@ class Search(nn.Module, ABC):
             problem: What is to be designed.
             device: Where the search goes on: the oracle's.
         """
+        self._problem = problem
 
     @abstractmethod
     def advance(self, oracle: Oracle) -> DesignIteration | None:
@@ -73,9 +73,12 @@ class Search(nn.Module, ABC):
         """What the search is to be better than, designs ``(m, *design_shape)``."""
 
     @property
-    @abstractmethod
     def threshold(self) -> Tensor:
-        """γ of the last design iteration, a scalar in the property's units."""
+        """γ of the last design iteration, a scalar in the property's units.
+
+        By default the greatest training label.
+        """
+        return self._problem.training.properties.max()
 
     def further_samples(self, oracle: Oracle) -> Iterator[Draws]:
         """More designs of the last iteration, while candidates are too few, in several lots.
@@ -104,6 +107,9 @@ class Search(nn.Module, ABC):
         if iteration is None:
             self._end_without_designs()
             return None
+        evidence = self._problem.evidence.designs
+        if len(evidence):
+            iteration.held_out = oracle.predict(evidence)
         self.num_done += 1
         if self.exhausted:
             rank_zero_warn(

@@ -6,12 +6,10 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lightning_mbo.errors import CheckpointError
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration, JudgedDesigns
 from lightning_mbo.search_models import Draws
 from lightning_mbo.searches.base import Search
@@ -44,22 +42,16 @@ class ListSearch(Search):
         self._pool: Pool | None = None
         self._digest: str | None = None
 
-    def start(self, problem: DesignProblem, device: torch.device | str = "cpu") -> None:
-        """Know the training designs."""
-        self._problem = problem
-
     def advance(self, oracle: Oracle) -> DesignIteration | None:
         """Judge the list."""
         designs = self.pool.designs.to(oracle.device)
         samples = JudgedDesigns(designs, oracle.predict(designs), designs)
         threshold = self.threshold.item()
-        evidence = self._problem.evidence.designs
         return DesignIteration(
             number=self.num_done,
             samples=samples,
             threshold=threshold,
             candidate_threshold=-float("inf"),
-            held_out=oracle.predict(evidence) if len(evidence) else None,
             metrics={
                 "oracle_p80": samples.prediction.mean.nanquantile(_PERCENTILE).item(),
                 "threshold": threshold,
@@ -79,11 +71,6 @@ class ListSearch(Search):
     def baseline(self) -> Tensor:
         """The training designs."""
         return self._problem.training.designs
-
-    @property
-    def threshold(self) -> Tensor:
-        """The greatest training label."""
-        return self._problem.training.properties.max()
 
     @property
     def pool(self) -> Pool:

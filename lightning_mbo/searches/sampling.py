@@ -98,7 +98,7 @@ class SamplingSearch(Search):
 
     def start(self, problem: DesignProblem, device: torch.device | str = "cpu") -> None:
         """Fit the training distribution, and start the search model from it."""
-        self._problem = problem
+        super().start(problem, device)
         training = problem.training
         self.search_model = search_model_for(problem.space, *self._given)
         self.search_model.build(problem.space)
@@ -130,7 +130,7 @@ class SamplingSearch(Search):
         self.exhausted = update is None
         constrained = self._problem.feasible is not None
         rate = {"acceptance_rate": draws.acceptance_rate} if constrained else {}
-        return self._record(samples, oracle, rate | (update or {}))
+        return self._record(samples, rate | (update or {}))
 
     def last_samples(self, oracle: Oracle) -> Tensor:
         """The samples of the last design iteration, drawn again, ``(m, *design_shape)``."""
@@ -221,11 +221,8 @@ class SamplingSearch(Search):
         *predicted, log_prob, log_prob_training = columns.unbind(1)
         return Samples(designs, Prediction(*predicted), drawn, log_prob, log_prob_training)
 
-    def _record(
-        self, samples: Samples, oracle: Oracle, metrics: dict[str, float]
-    ) -> DesignIteration:
+    def _record(self, samples: Samples, metrics: dict[str, float]) -> DesignIteration:
         score = samples.prediction.mean.nanquantile(CANDIDATE_QUANTILE).item()
-        evidence = self._problem.evidence.designs
         sampled = self._sampled_log_ratios
         if sampled is None:
             sampled = self.ratio.of_training(*self.densities)
@@ -242,7 +239,6 @@ class SamplingSearch(Search):
             log_ratios=updated,
             sampled_log_ratios=sampled,
             held_out_log_ratios=self.ratio.of_held_out(*self.densities),
-            held_out=oracle.predict(evidence) if len(evidence) else None,
             metrics={
                 "oracle_p80": score,
                 "threshold": self.threshold.item(),
