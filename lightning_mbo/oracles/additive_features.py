@@ -53,7 +53,8 @@ class AdditiveFeatures(nn.Module):
     def start(self, designs: Tensor) -> None:
         """Learn scales, polynomials and frequencies of the training designs ``(n, *shape)``."""
         numbers = self.space.numbers(designs).double()
-        centre, spread = numbers.mean(0), numbers.std(0, correction=0)
+        centre = numbers.mean(0)
+        spread = (numbers - centre).square().mean(0).sqrt()
         # A constant's mean is rounded.
         varies = spread > 1e-12 * numbers.abs().amax(0)
         self.register_buffer("centre", centre)

@@ -30,7 +30,15 @@ _MOST_WORK = 1e9
 """Multiplications for judging prior variances once: of more designs some are drawn."""
 
 _GRID = tuple(10.0**power for power in range(-4, 7))
-_FACTORS = (0.25, 0.5, 2.0, 4.0)
+_FACTORS = (0.5, 0.25, 2.0, 4.0)
+_LEAST, _MOST = 1e-6, 1e8
+"""Prior variances, in the noise's: those that are compared first, then around the best."""
+
+_ENOUGH = 2
+"""Greater variances in a row that predict worse, after which no greater one is tried."""
+
+_LEAST_GAIN = 1e-3
+"""Nats a design, less than which is not worth another turn."""
 
 
 class Effect(NamedTuple):
@@ -145,7 +153,7 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
                 left_out = ridge.leave_one_out(variances, judged)  # noqa: B023
                 return seen.judged(targets[judged], left_out, variance)  # noqa: B023
 
-            chosen = chosen_variances(judge, len(sizes))
+            chosen = chosen_variances(judge, sizes)
             found = judge(chosen)
             variance = found.variance
         # Without products, neither they nor their zeros are kept.
@@ -202,7 +210,7 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
 
 
 def chosen_variances(
-    judge: Callable[[Sequence[float]], Judgement], num_blocks: int
+    judge: Callable[[Sequence[float]], Judgement], sizes: Sequence[int]
 ) -> list[float]:
     """The prior variances of main effects, curves and products that predict best.
 
@@ -211,27 +219,35 @@ def chosen_variances(
 
     Args:
         judge: How well labels are predicted with given ones.
-        num_blocks: Of the three.
+        sizes: How many coefficients there are in each block.
     """
-    chosen = [0.0] * num_blocks
+    chosen = [0.0] * len(sizes)
     best = judge(chosen)
 
     def better(block: int, values: Sequence[float]) -> bool:
         nonlocal chosen, best
-        before = best
+        before, num_worse = best, 0
         for value in values:
             tried = [*chosen[:block], value, *chosen[block + 1 :]]
             judgement = judge(tried)
+            num_worse += judgement.loss >= best.loss
             if judgement.loss < best.loss:
-                chosen, best = tried, judgement
-        return best is not before
+                chosen, best, num_worse = tried, judgement, 0
+            elif best is not before and num_worse == _ENOUGH:
+                break
+        return before.loss - best.loss > _LEAST_GAIN
 
-    for block in range(num_blocks):
+    blocks = [block for block, size in enumerate(sizes) if size > 0]
+    for block in blocks:
         without, kept = best, chosen
         better(block, _GRID)
-        while any([better(b, [chosen[b] * f for f in _FACTORS]) for b in range(block + 1)]):
+        while any([better(b, _near(chosen[b])) for b in blocks if chosen[b] > 0]):
             pass
         gain, error = best.gain_over(without)
         if block == 2 and gain <= error:
             chosen, best = kept, without
     return chosen
+
+
+def _near(variance: float) -> list[float]:
+    return [variance * factor for factor in _FACTORS if _LEAST <= variance * factor <= _MOST]
