@@ -96,7 +96,7 @@ class AdditiveFeatures(nn.Module):
         safe = torch.where(self.scale > 0, self.scale, 1.0)
         numbers = scaled / safe + self.centre
         values = self._terms(numbers)
-        curves = torch.arange(self.sizes[1], device=scaled.device).unflatten(0, (num_numbers, -1))
+        curves = torch.arange(self.sizes[1], device=scaled.device).view(num_numbers, _DEGREE - 1)
         for j in range(num_numbers):
             used = torch.cat([curves.new_tensor([j]), num_main + curves[j]])
             found.append((numbers[:, j], values[:, j, 1:], used))

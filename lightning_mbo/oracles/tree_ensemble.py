@@ -31,22 +31,19 @@ _ROUNDS_BESIDE_ERRORS = 2
 _PATIENCE = 30
 """Trees without a smaller cross-validated error, after which no more are grown."""
 
-_MOST_BINS = 256
-
 
 class TreeEnsemble(ClosedFormOracle):
     """Gradient-boosted trees: k members on all weighted designs, each with other random numbers.
 
-    A member weighs every design by its weight times an exponential random number (the Bayesian
-    bootstrap), and draws rows and columns for each tree. How many trees there are is cross-validated
-    under the weights. One-hot groups are categories of the trees. The variance is the squared
-    error under the weights, cross-validated, beside the spread of the members. Equal designs are
-    left out together. A label with an error of its own weighs its `noise_share`, and the errors'
-    variance is not part of the oracle's. It has no gradient.
+    The members draw other rows and columns for each tree. How many trees there are is
+    cross-validated under the weights. One-hot groups are categories of the trees. The variance is
+    the squared error under the weights, cross-validated, beside the spread of the members. Equal
+    designs are left out together. A label with an error of its own weighs its `noise_share`, and
+    the errors' variance is not part of the oracle's. It has no gradient.
 
-    Reference: Chen and Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016; Rubin, "The
-    Bayesian bootstrap", Annals of Statistics 1981; Sugiyama, Krauledat and Müller, "Covariate
-    shift adaptation by importance weighted cross validation", JMLR 2007.
+    Reference: Chen and Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016; Sugiyama,
+    Krauledat and Müller, "Covariate shift adaptation by importance weighted cross validation",
+    JMLR 2007.
 
     Attributes:
         trees: The members one after another, as bytes, uint8.
@@ -139,7 +136,7 @@ class TreeEnsemble(ClosedFormOracle):
         Args:
             problem: Of the training designs.
             weights: Shape ``(n,)``, not negative, not all zero.
-            generator: Draws the folds, the bootstrap and the trees' seeds.
+            generator: Draws the folds and the members' seeds.
         """
         mean, scale = self.property_mean.cpu(), self.property_std.cpu()
         labels, noise = (problem.properties - mean) / scale, problem.noise
@@ -156,13 +153,9 @@ class TreeEnsemble(ClosedFormOracle):
             squares, num_trees = self._validated(columns, labels, *counts, held_out)
             squares = squares + scatters.square() - errors.square()
             variance = weighted_error(squares, counts[1] * held_out)
-        bootstrap = torch.empty(self.num_members, len(labels), dtype=labels.dtype)
-        bootstrap.exponential_(generator=generator)
-        members = [
-            self._grown(columns, labels, counts[0] * times, num_trees, seed)
-            for seed, times in enumerate(bootstrap)
-        ]
-        self._keep(members)
+        seeds = torch.randint(2**31 - 1, (self.num_members,), generator=generator, device="cpu")
+        matrix = self._matrix(columns, labels, counts[0])
+        self._keep([self._grown(matrix, num_trees, seed) for seed in seeds.tolist()])
         self.num_trees.fill_(num_trees)
         self.variance.copy_(variance.clamp(min=_SMALLEST_VARIANCE))
 
@@ -213,19 +206,13 @@ class TreeEnsemble(ClosedFormOracle):
             "tree_method": "hist",
             "nthread": 1,
             "seed": seed,
+            # Else all boosters that grow in turns draw from one generator.
+            "seed_per_iteration": True,
         }
         return xgboost.Booster(parameters, [matrix, *more])
 
-    def _grown(
-        self,
-        columns: NDArray[np.float32],
-        labels: Tensor,
-        weights: Tensor,
-        num_trees: int,
-        seed: int,
-    ) -> bytes:
+    def _grown(self, matrix: xgboost.DMatrix, num_trees: int, seed: int) -> bytes:
         """A member of so many trees, in UBJSON."""
-        matrix = self._matrix(columns, labels, weights)
         booster = self._booster(matrix, seed=seed)
         for tree in range(num_trees):
             booster.update(matrix, tree)
