@@ -12,12 +12,14 @@ from pytorch_lightning.loggers import CSVLogger
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import (
+    AdditiveRegression,
     ConservativeObjectiveModel,
     DeepEnsemble,
     KernelRidge,
     Oracle,
     PersistentParticles,
     RegressionEnsemble,
+    TreeEnsemble,
 )
 from tests.callbacks.quadratic import (
     Quadratic,
@@ -35,6 +37,8 @@ ORACLES = {
         hidden_sizes=(8,), adversary=PersistentParticles()
     ),
     "KernelRidge": KernelRidge,
+    "AdditiveRegression": AdditiveRegression,
+    "TreeEnsemble": lambda: TreeEnsemble(2, most_trees=9),
 }
 
 pytestmark = [

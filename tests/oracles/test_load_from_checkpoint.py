@@ -16,6 +16,7 @@ from lightning_mbo.checkpoints import read_checkpoint
 from lightning_mbo.data import DesignDataModule, Quadratic, TFBind8, Toy
 from lightning_mbo.errors import CheckpointError
 from lightning_mbo.oracles import (
+    AdditiveRegression,
     BatchAscent,
     ConservativeObjectiveModel,
     ConvolutionalEnsemble,
@@ -26,6 +27,7 @@ from lightning_mbo.oracles import (
     PersistentParticles,
     RegressionEnsemble,
     SmoothedLogits,
+    TreeEnsemble,
 )
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import DesignSpace
@@ -91,6 +93,13 @@ ORACLES = {
         lambda: TFBind8(batch_size=10_000),
     ),
     "kernel ridge": (lambda: KernelRidge(gamma=0.5), Toy),
+    "additive": (lambda: AdditiveRegression(products=False), Quadratic),
+    "additive with products": (AdditiveRegression, Quadratic),
+    "trees": (lambda: TreeEnsemble(2, most_trees=9), Toy),
+    "trees of sequences": (
+        lambda: TreeEnsemble(2, most_trees=3),
+        lambda: TFBind8(batch_size=10_000),
+    ),
 }
 
 
