@@ -91,7 +91,9 @@ class AdditiveFeatures(nn.Module):
         """
         found = []
         num_numbers, num_main = len(self.centre), self.sizes[0]
-        shares = torch.linspace(0, 1, num_values, dtype=self.centre.dtype, device=self.centre.device)
+        shares = torch.linspace(
+            0, 1, num_values, dtype=self.centre.dtype, device=self.centre.device
+        )
         scaled = self.lower + shares[:, None] * (self.upper - self.lower)
         safe = torch.where(self.scale > 0, self.scale, 1.0)
         numbers = scaled / safe + self.centre

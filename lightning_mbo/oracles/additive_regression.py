@@ -75,6 +75,7 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
         block_variances: Prior variances in σ² of coefficients of main effects, curves, products.
     """
 
+    coefficients: Tensor
     variance: Tensor
     block_variances: Tensor
     loss: Tensor
@@ -241,8 +242,10 @@ def chosen_variances(
     for block in blocks:
         without, kept = best, chosen
         better(block, _GRID)
-        while any([better(b, _near(chosen[b])) for b in blocks if chosen[b] > 0]):
-            pass
+        helps = True
+        while helps:
+            gained = [better(b, _near(chosen[b])) for b in blocks if chosen[b] > 0]
+            helps = any(gained)
         gain, error = best.gain_over(without)
         if block == 2 and gain <= error:
             chosen, best = kept, without

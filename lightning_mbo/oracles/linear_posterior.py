@@ -167,7 +167,7 @@ class BlockRidge:
         return kernel @ solved, prior - explained.square().sum(0)
 
     def _spread(self, variances: Sequence[float]) -> Tensor:
-        """t of each feature, shape ``(features,)``."""
+        """The prior variance t of each feature, shape ``(features,)``."""
         sizes = torch.tensor(self.sizes, device=self.features.device)
         return self.features.new_tensor(variances).repeat_interleave(sizes)
 
@@ -195,4 +195,5 @@ class BlockRidge:
         roots = self.weights.sqrt()
         system = roots[:, None] * self._kernel(variances) * roots
         system.diagonal().add_(1)
-        return torch.linalg.cholesky(system)
+        factor: Tensor = torch.linalg.cholesky(system)
+        return factor

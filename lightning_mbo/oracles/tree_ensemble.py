@@ -28,6 +28,9 @@ _SMALLEST_VARIANCE = 1e-6
 _ROUNDS_BESIDE_ERRORS = 2
 """Cross-validations, each with what the one before makes the labels' errors count for."""
 
+_STRIDE = 5
+"""Trees that are grown between two looks at the designs that are left out."""
+
 _PATIENCE = 30
 """Trees without a smaller cross-validated error, after which no more are grown."""
 
@@ -65,7 +68,7 @@ class TreeEnsemble(ClosedFormOracle):
         subsample: float = 0.7,
         column_share: float = 0.7,
         min_child_weight: float = 1.0,
-        most_trees: int = 500,
+        most_trees: int = 300,
         num_folds: int = 5,
     ) -> None:
         """Describe the ensemble.
@@ -143,18 +146,20 @@ class TreeEnsemble(ClosedFormOracle):
         columns = self._columns(problem.designs.flatten(1))
         folds = folds_of_designs(problem.designs, weights, self.num_folds, generator)
         held_out = folds == torch.arange(int(folds.max()) + 1)[:, None]
-        counts = [weights, weights]
-        squares, num_trees = self._validated(columns, labels, *counts, held_out)
-        variance = weighted_error(squares, counts[1] * held_out)
+        used = weights
+        squares, num_trees = self._validated(columns, labels, weights, weights, held_out)
+        variance = weighted_error(squares, weights * held_out)
         for _ in range(0 if noise is None else _ROUNDS_BESIDE_ERRORS):
+            assert noise is not None
             errors, scatters = (values / scale for values in noise)
             shares = noise_share(errors, variance.clamp(min=SMALLEST_BESIDE_ERRORS))
-            counts = [weights * shares, weights * shares.square()]
-            squares, num_trees = self._validated(columns, labels, *counts, held_out)
-            squares = squares + scatters.square() - errors.square()
-            variance = weighted_error(squares, counts[1] * held_out)
+            used, counts = weights * shares, weights * shares.square()
+            squares, num_trees = self._validated(columns, labels, used, counts, held_out)
+            variance = weighted_error(
+                squares + scatters.square() - errors.square(), counts * held_out
+            )
         seeds = torch.randint(2**31 - 1, (self.num_members,), generator=generator, device="cpu")
-        matrix = self._matrix(columns, labels, counts[0])
+        matrix = self._matrix(columns, labels, used)
         self._keep([self._grown(matrix, num_trees, seed) for seed in seeds.tolist()])
         self.num_trees.fill_(num_trees)
         self.variance.copy_(variance.clamp(min=_SMALLEST_VARIANCE))
@@ -241,15 +246,18 @@ class TreeEnsemble(ClosedFormOracle):
             left = self._matrix(columns[fold.numpy()])
             fits.append((self._booster(kept, left, seed=0), kept, left))
         best, least, num_best = labels.new_zeros(held_out.shape), float("inf"), 1
-        for tree in range(self.most_trees):
+        for start in range(0, self.most_trees, _STRIDE):
+            num_trees = min(start + _STRIDE, self.most_trees)
             squares = labels.new_zeros(held_out.shape)
             for row, fold, (booster, kept, left) in zip(squares, held_out, fits, strict=True):
-                booster.update(kept, tree)
-                row[fold] = (labels[fold] - torch.from_numpy(booster.predict(left))).square()
+                for tree in range(start, num_trees):
+                    booster.update(kept, tree)
+                found = booster.predict(left, validate_features=False)
+                row[fold] = (labels[fold] - torch.from_numpy(found)).square()
             loss = weighted_error(squares, counts * held_out).item()
             if loss < least:
-                best, least, num_best = squares, loss, tree + 1
-            elif tree + 1 - num_best >= _PATIENCE:
+                best, least, num_best = squares, loss, num_trees
+            elif num_trees - num_best >= _PATIENCE:
                 break
         return best, num_best
 

@@ -133,8 +133,9 @@ def test_a_weight_of_two_is_the_same_row_twice() -> None:
     generator = torch.Generator().manual_seed(0)
     weighted.solve(problem, torch.from_numpy(times.astype(float)), generator)
     other.solve(repeated, torch.ones_like(repeated.properties), generator)
-    for one, two in zip(vars(weighted.predict(at)).values(), vars(other.predict(at)).values()):
-        np.testing.assert_allclose(one, two, rtol=1e-7)
+    found, expected = (vars(oracle.predict(at)) for oracle in (weighted, other))
+    for name, figures in found.items():
+        np.testing.assert_allclose(figures, expected[name], rtol=1e-7)
     assert weighted.validation_loss().item() == pytest.approx(other.validation_loss().item())
 
 
@@ -276,7 +277,9 @@ def test_the_scale_of_the_property_makes_no_difference() -> None:
     labels = interacting(designs) + np.random.default_rng(1).normal(size=50)
     plain = fitted(problem_of(designs, labels, MIXED)).predict(torch.from_numpy(designs))
     for scale in (1e12, 1e-9):
-        found = fitted(problem_of(designs, scale * labels, MIXED)).predict(torch.from_numpy(designs))
+        found = fitted(problem_of(designs, scale * labels, MIXED)).predict(
+            torch.from_numpy(designs)
+        )
         np.testing.assert_allclose(found.mean / scale, plain.mean, rtol=1e-6)
         np.testing.assert_allclose(found.std / scale, plain.std, rtol=1e-6)
 

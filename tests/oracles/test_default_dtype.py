@@ -98,7 +98,11 @@ def test_the_default_dtype_changes_nothing(kind: str, climbs: bool) -> None:
         samples = [iteration.samples for iteration in iterations]
         figures = [value for s in samples for value in (s.designs, *vars(s.prediction).values())]
         # As a user has them: double by default, and single.
-        designs = [problem.designs[:9], problem.designs[:9].float(), torch.eye(3)[None, [0, 1, 2, 0, 1]]]
+        designs = [
+            problem.designs[:9],
+            problem.designs[:9].float(),
+            torch.eye(3)[None, [0, 1, 2, 0, 1]],
+        ]
         with torch.no_grad():
             figures += [part for each in designs for part in vars(oracle(each)).values()]
             figures += [each for d in designs for each in vars(oracle.predict(d)).values()]
