@@ -24,6 +24,7 @@ from lightning_mbo.oracles.objectives import (
 )
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
+from lightning_mbo.oracles.stack import Stack
 
 __all__ = [
     "Adversarial",
@@ -46,6 +47,7 @@ __all__ = [
     "RegressionEnsemble",
     "Representation",
     "SmoothedLogits",
+    "Stack",
     "Unchanged",
     "ascend",
     "ascent_path",
