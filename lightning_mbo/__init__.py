@@ -38,6 +38,7 @@ _MODULES = {
         "ConvolutionalEnsemble",
         "ClosedFormOracle",
         "DeepEnsemble",
+        "GaussianProcess",
         "GradientOracle",
         "Oracle",
         "RegressionEnsemble",

@@ -14,6 +14,7 @@ from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.oracles.convolutional_ensemble import ConvolutionalEnsemble
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.gaussian_process import GaussianProcess
 from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.kernel_ridge import KernelRidge
 from lightning_mbo.oracles.objectives import (
@@ -37,6 +38,7 @@ __all__ = [
     "DeepEnsemble",
     "DifferentiableOracle",
     "EnsembleObjective",
+    "GaussianProcess",
     "GradientOracle",
     "KernelRidge",
     "LowerConfidenceBound",
