@@ -34,6 +34,7 @@ _MODULES = {
     "lightning_mbo.data": ("CSV", "DesignDataModule"),
     "lightning_mbo.report.candidates": ("predictions_of",),
     "lightning_mbo.oracles": (
+        "AdditiveRegression",
         "ConservativeObjectiveModel",
         "ConvolutionalEnsemble",
         "ClosedFormOracle",
@@ -42,6 +43,7 @@ _MODULES = {
         "GradientOracle",
         "Oracle",
         "RegressionEnsemble",
+        "TreeEnsemble",
     ),
     "lightning_mbo.problem": ("DesignProblem",),
     "lightning_mbo.samples": ("Prediction", "Samples"),

@@ -1,5 +1,6 @@
 """Oracles p_β(y|x): regressors of the property that know what they do not know."""
 
+from lightning_mbo.oracles.additive_regression import AdditiveRegression, Effect
 from lightning_mbo.oracles.adversaries import (
     Adversarial,
     Adversary,
@@ -26,8 +27,10 @@ from lightning_mbo.oracles.objectives import (
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
 from lightning_mbo.oracles.stack import Stack
+from lightning_mbo.oracles.tree_ensemble import TreeEnsemble
 
 __all__ = [
+    "AdditiveRegression",
     "Adversarial",
     "Adversary",
     "BatchAscent",
@@ -37,6 +40,7 @@ __all__ = [
     "ConvolutionalEnsemble",
     "DeepEnsemble",
     "DifferentiableOracle",
+    "Effect",
     "EnsembleObjective",
     "GaussianProcess",
     "GradientOracle",
@@ -50,6 +54,7 @@ __all__ = [
     "Representation",
     "SmoothedLogits",
     "Stack",
+    "TreeEnsemble",
     "Unchanged",
     "ascend",
     "ascent_path",

@@ -99,7 +99,8 @@ class Oracle(RestorableModule, ABC):
 
     def member_predictions(self, designs: Tensor) -> Normal:
         """Each member's view in the property's units, batch shape ``(k, b)``."""
-        return self.in_property_units(self.member_outputs(designs))
+        # Designs are in double precision, and so is all that torch makes where that is its default.
+        return self.in_property_units(self.member_outputs(designs.to(self.property_mean)))
 
     def in_property_units(self, outputs: Normal) -> Normal:
         """What is said of the standardised property, said of the property itself."""
@@ -118,10 +119,7 @@ class Oracle(RestorableModule, ABC):
         """Judge many designs ``(m, *design_shape)``, in chunks, without gradients."""
         was_training = self.training
         self.eval()
-        members = [
-            self.member_predictions(chunk)
-            for chunk in designs.to(self.property_mean).split(_CHUNK_SIZE)
-        ]
+        members = [self.member_predictions(chunk) for chunk in designs.split(_CHUNK_SIZE)]
         self.train(was_training)
         means = torch.cat([m.loc for m in members], dim=1).double()
         stds = torch.cat([m.scale for m in members], dim=1).double()

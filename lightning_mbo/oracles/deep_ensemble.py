@@ -108,7 +108,7 @@ class StackedMLP(nn.Module):
         Returns:
             Shape ``(k, b, out)``.
         """
-        hidden = inputs.expand(len(self.weights[0]), -1, -1)
+        hidden = inputs.to(self.weights[0].dtype).expand(len(self.weights[0]), -1, -1)
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = torch.baddbmm(bias, hidden, weight)

@@ -1,0 +1,142 @@
+"""What a regression that adds up its columns sees of a design."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mbo.space import DesignSpace
+
+_DEGREE = 3
+MOST_PAIRS = 2000
+"""Products that are thought of; of a space with more of them there are none."""
+
+
+class AdditiveFeatures(nn.Module):
+    """Main effects, curves and products of designs, in this order.
+
+    Main effects are numbers, with mean 0 and variance 1 over the training designs, and one-hot
+    entries less their frequency. Curves are polynomials of degrees 2 and 3 of each number, of
+    which the same is true, orthogonal over the training designs; beyond these a number goes on
+    along its tangent. Products are of two main effects of different columns. A number that takes
+    too few values for a degree has zeros there.
+
+    Attributes:
+        sizes: How many there are of each.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    lower: Tensor
+    upper: Tensor
+    polynomials: Tensor
+    frequencies: Tensor
+    left: Tensor
+    right: Tensor
+
+    def build(self, space: DesignSpace) -> None:
+        """Learn what the columns are."""
+        self.space = space
+        columns = [1] * space.num_numbers + list(space.groups)
+        num_pairs = (sum(columns) ** 2 - sum(size**2 for size in columns)) // 2
+        left, right = torch.empty(2, 0, dtype=torch.long, device="cpu")
+        if 0 < num_pairs <= MOST_PAIRS:
+            entries = torch.arange(sum(columns), device="cpu").split(columns)
+            pairs = [torch.cartesian_prod(*pair) for pair in combinations(entries, 2)]
+            left, right = torch.cat(pairs).mT.contiguous()
+        self.register_buffer("left", left, persistent=False)
+        self.register_buffer("right", right, persistent=False)
+        self.sizes = (sum(columns), (_DEGREE - 1) * space.num_numbers, len(left))
+
+    def start(self, designs: Tensor) -> None:
+        """Learn scales, polynomials and frequencies of the training designs ``(n, *shape)``."""
+        numbers = self.space.numbers(designs).double()
+        centre = numbers.mean(0)
+        spread = (numbers - centre).square().mean(0).sqrt()
+        # A constant's mean is rounded.
+        varies = spread > 1e-12 * numbers.abs().amax(0)
+        self.register_buffer("centre", centre)
+        self.register_buffer("scale", torch.where(varies, 1 / spread, 0.0))
+        scaled = (numbers - centre) * self.scale
+        self.register_buffer("lower", scaled.amin(0))
+        self.register_buffer("upper", scaled.amax(0))
+        found = [orthogonal_polynomials(column) for column in scaled.unbind(1)]
+        none = scaled.new_zeros(0, _DEGREE + 1, _DEGREE + 1)
+        self.register_buffer("polynomials", torch.stack(found) if found else none)
+        one_hots = self.space.one_hots(designs)
+        frequencies = torch.cat(one_hots, -1).double().mean(0) if one_hots else scaled.new_zeros(0)
+        self.register_buffer("frequencies", frequencies)
+
+    def forward(self, inputs: Tensor, with_products: bool = True) -> Tensor:
+        """Features ``(..., features)`` of flattened designs ``(..., inputs)``, float64."""
+        inputs = inputs.to(self.centre)
+        numbers, levels = inputs.split([len(self.centre), len(self.frequencies)], -1)
+        values = self._terms(numbers)
+        main = torch.cat([values[..., 1], levels - self.frequencies], -1)
+        features = [main, values[..., 2:].flatten(-2)]
+        if with_products:
+            features.append(main[..., self.left] * main[..., self.right])
+        return torch.cat(features, -1)
+
+    def by_column(self, num_values: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """What the main effects and curves of each column are, numbers first.
+
+        Args:
+            num_values: Of each number, evenly over the training designs'.
+
+        Returns:
+            Values ``(l,)`` of the column, their features ``(l, f)``, and which features these are.
+        """
+        found = []
+        num_numbers, num_main = len(self.centre), self.sizes[0]
+        shares = torch.linspace(0, 1, num_values, dtype=self.centre.dtype, device=self.centre.device)
+        scaled = self.lower + shares[:, None] * (self.upper - self.lower)
+        safe = torch.where(self.scale > 0, self.scale, 1.0)
+        numbers = scaled / safe + self.centre
+        values = self._terms(numbers)
+        curves = torch.arange(self.sizes[1], device=scaled.device).view(num_numbers, _DEGREE - 1)
+        for j in range(num_numbers):
+            used = torch.cat([curves.new_tensor([j]), num_main + curves[j]])
+            found.append((numbers[:, j], values[:, j, 1:], used))
+        start = 0
+        for size in self.space.groups:
+            levels = torch.eye(size, dtype=scaled.dtype, device=scaled.device)
+            features = levels - self.frequencies[start : start + size]
+            used = torch.arange(start, start + size, device=scaled.device) + num_numbers
+            found.append((torch.arange(size, device=scaled.device), features, used))
+            start += size
+        return found
+
+    def _terms(self, numbers: Tensor) -> Tensor:
+        """The polynomials of numbers ``(..., d)``, shape ``(..., d, 4)``."""
+        scaled = (numbers - self.centre) * self.scale
+        within = torch.maximum(torch.minimum(scaled, self.upper), self.lower)
+        powers = torch.stack([within**m for m in range(_DEGREE + 1)], -1)
+        slopes = torch.stack([m * within ** max(m - 1, 0) for m in range(_DEGREE + 1)], -1)
+        along = powers + slopes * (scaled - within)[..., None]
+        return torch.einsum("...jm,jkm->...jk", along, self.polynomials)
+
+
+def orthogonal_polynomials(values: Tensor) -> Tensor:
+    """Polynomials of mean square 1 over values ``(n,)``, each orthogonal to those before.
+
+    Returns:
+        Coefficients of the powers from 0 on, a row each, shape ``(4, 4)``; zeros where there are
+        too few different values.
+    """
+    num_terms = _DEGREE + 1
+    powers = torch.stack([values**m for m in range(num_terms)], -1)
+    identity = torch.eye(num_terms, dtype=values.dtype, device=values.device)
+    found = torch.zeros_like(identity)
+    # With n - 1 terms the n different values are met exactly: what is left is rounding.
+    for degree in range(min(num_terms, len(values.unique()))):
+        row = identity[degree]
+        for _ in range(2):  # once more against rounding
+            term = powers @ row
+            row = row - (found @ powers.mT @ term / len(values)) @ found
+        size = (powers @ row).square().mean().sqrt()
+        if size > 1e-7 * (powers[:, degree].square().mean().sqrt()):
+            found[degree] = row / size
+    return found
