@@ -59,7 +59,7 @@ class Stack(ClosedFormOracle):
         """Choose what is compared.
 
         Args:
-            oracles: The oracles; default: `GaussianProcess`, `AdditiveRegression`, `BoostedTrees`.
+            oracles: The oracles; default: `GaussianProcess`, `AdditiveRegression`, `TreeEnsemble`.
             num_folds: Of the cross-validation.
 
         Raises:
@@ -236,10 +236,10 @@ class Stack(ClosedFormOracle):
 def default_oracles() -> list[ClosedFormOracle]:
     """One of each kind."""
     from lightning_mbo.oracles.additive_regression import AdditiveRegression
-    from lightning_mbo.oracles.boosted_trees import BoostedTrees
+    from lightning_mbo.oracles.tree_ensemble import TreeEnsemble
     from lightning_mbo.oracles.gaussian_process import GaussianProcess
 
-    return [GaussianProcess(), AdditiveRegression(), BoostedTrees()]
+    return [GaussianProcess(), AdditiveRegression(), TreeEnsemble()]
 
 
 def _mixed(shares: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
