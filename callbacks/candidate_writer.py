@@ -209,8 +209,8 @@ class CandidateWriter(DesignCallback):
         figures: dict[str, Tensor],
     ) -> dict[str, Tensor]:
         """Those of designs that no design iteration has the evidence of."""
-        evidence = data.problem.evidence.designs.to(prediction.mean.device)
-        if len(evidence) == 0:
+        held_out = oracle.predict_unseen(data.problem)
+        if held_out is None:
             return {}
         held_out_log_ratios, log_ratios = None, _log_ratios(figures)
         if search.densities is not None and search.ratio is not None:
@@ -218,7 +218,6 @@ class CandidateWriter(DesignCallback):
             if self._pool is not None:
                 # Nobody has drawn them: of one on a bound or a step, of all that would become it.
                 log_ratios = search.ratio.of_designs(designs, *search.densities)
-        held_out = oracle.predict(evidence)
         return intervals(data.problem, prediction, held_out, held_out_log_ratios, log_ratios)
 
     def _chosen(

@@ -37,9 +37,9 @@ class HeldOut(DesignCallback):
         """Add the figures of one iteration."""
         if iteration.held_out is None:
             return
-        evidence = problem_of(trainer).evidence
-        properties = evidence.properties.to(iteration.held_out.mean)
-        prediction = evidence.label_prediction(iteration.held_out).normal
+        judged = problem_of(trainer).judged
+        properties = judged.properties.to(iteration.held_out.mean)
+        prediction = judged.label_prediction(iteration.held_out).normal
         figures = held_out_figures(prediction, properties)
         if not self.original:
             self.original = {"mean": prediction.loc.cpu(), "std": prediction.scale.cpu()}

@@ -57,7 +57,7 @@ class Report(DesignCallback):
             "others": others.epistemic_std.mean().item(),
         }
         if iteration.held_out is not None:
-            of_labels = problem.evidence.label_prediction(iteration.held_out)
+            of_labels = problem.judged.label_prediction(iteration.held_out)
             self.held_out = {"mean": of_labels.mean.cpu(), "std": of_labels.std.cpu()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:

@@ -39,6 +39,7 @@ _MODULES = {
         "ConvolutionalEnsemble",
         "ClosedFormOracle",
         "DeepEnsemble",
+        "GaussianProcess",
         "GradientOracle",
         "Oracle",
         "RegressionEnsemble",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -58,6 +59,21 @@ def from_rank_zero(tensor: Tensor) -> Tensor:
         dist.broadcast(shared, src=0)
         return shared.to(tensor.device)
     return tensor
+
+
+def state_from_rank_zero(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rank 0's tensors on every process; the others pass some of the same names and types.
+
+    Args:
+        state: Tensors by their names, whose shapes may differ between the processes.
+    """
+    shapes: list[Any] = [[tensor.shape for tensor in state.values()]]
+    if world_size() > 1:
+        dist.broadcast_object_list(shapes, src=0)
+    return {
+        name: from_rank_zero(tensor if rank() == 0 else tensor.new_empty(shape))
+        for (name, tensor), shape in zip(state.items(), shapes[0], strict=True)
+    }
 
 
 def on_rank_zero(function: Callable[[], Tensor], like: Tensor) -> Tensor:

@@ -119,6 +119,14 @@ class DesignProblem:
         """The rows that are held out, to judge by."""
         return self.of_rows(self.held_out)
 
+    @cached_property
+    def judged(self) -> DesignProblem:
+        """The rows that an oracle is judged by: the held-out ones, or all where there are none.
+
+        Of all rows, each is predicted by a fit without it, by oracles that cross-validate.
+        """
+        return self.evidence if self.held_out.any() else self.training
+
     def is_feasible(self, designs: Tensor) -> Tensor:
         """Which of designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``."""
         if self.feasible is None:

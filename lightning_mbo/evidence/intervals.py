@@ -46,9 +46,9 @@ def intervals(
     """
     if held_out is None:
         return {}
-    evidence = problem.evidence
-    of_labels = evidence.label_prediction(held_out).normal
-    residuals = normalized_residuals(of_labels, evidence.properties.to(held_out.mean))
+    judged = problem.judged
+    of_labels = judged.label_prediction(held_out).normal
+    residuals = normalized_residuals(of_labels, judged.properties.to(held_out.mean))
     passed = as_promising(held_out.mean, prediction.mean)
     quantile = conformal_quantile(residuals[passed])
     quantiles = {"90": quantile.expand(len(prediction))}

@@ -108,9 +108,9 @@ class Selector:
             return iteration.metrics[self.metric]
         assert iteration.held_out is not None
         assert iteration.held_out_log_ratios is not None
-        evidence = problem.evidence
+        judged = problem.judged
         return weighted_log_likelihood(
-            evidence.label_prediction(iteration.held_out).normal,
-            evidence.properties.to(iteration.held_out.mean),
+            judged.label_prediction(iteration.held_out).normal,
+            judged.properties.to(iteration.held_out.mean),
             iteration.held_out_log_ratios,
         )

@@ -52,7 +52,7 @@ class DensityRatio(ABC):
 
     @abstractmethod
     def of_held_out(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
-        """Of the problem's held-out designs, shape ``(h,)``."""
+        """Of the problem's judged designs, shape ``(h,)``."""
 
     @abstractmethod
     def of_designs(
@@ -73,14 +73,18 @@ class ExactRatio(DensityRatio):
         """
         self._problem = problem
         self._training = self._preimages(problem.training.designs, 0).to(device)
-        self._held_out = self._preimages(problem.evidence.designs, 1).to(device)
+        self._held_out = (
+            self._preimages(problem.evidence.designs, 1).to(device)
+            if problem.held_out.any()
+            else self._training
+        )
 
     def of_training(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
         """Of the problem's training designs, shape ``(n,)``."""
         return log_density_ratios(search_model, training_distribution, self._training)
 
     def of_held_out(self, search_model: SearchModel, training_distribution: SearchModel) -> Tensor:
-        """Of the problem's held-out designs, shape ``(h,)``."""
+        """Of the problem's judged designs, shape ``(h,)``."""
         return log_density_ratios(search_model, training_distribution, self._held_out)
 
     def of_designs(

@@ -15,6 +15,7 @@ from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.oracles.convolutional_ensemble import ConvolutionalEnsemble
 from lightning_mbo.oracles.deep_ensemble import DeepEnsemble
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.gaussian_process import GaussianProcess
 from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.kernel_ridge import KernelRidge
 from lightning_mbo.oracles.objectives import (
@@ -25,6 +26,7 @@ from lightning_mbo.oracles.objectives import (
 )
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
+from lightning_mbo.oracles.stack import Stack
 from lightning_mbo.oracles.tree_ensemble import TreeEnsemble
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "DifferentiableOracle",
     "Effect",
     "EnsembleObjective",
+    "GaussianProcess",
     "GradientOracle",
     "KernelRidge",
     "LowerConfidenceBound",
@@ -50,6 +53,7 @@ __all__ = [
     "RegressionEnsemble",
     "Representation",
     "SmoothedLogits",
+    "Stack",
     "TreeEnsemble",
     "Unchanged",
     "ascend",

@@ -126,6 +126,19 @@ class Oracle(RestorableModule, ABC):
         prediction = mixture(Normal(means, stds, validate_args=False))
         return Prediction(prediction.loc, prediction.scale, means.std(dim=0, correction=0))
 
+    def predict_unseen(self, problem: DesignProblem) -> Prediction | None:
+        """What the oracle says of `problem.judged`, none of which it was fitted to.
+
+        None where no rows are held out, unless the oracle has predicted each of them by a fit
+        without it.
+        """
+        evidence = problem.evidence.designs
+        return self.predict(evidence) if len(evidence) else None
+
+    def figures(self) -> dict[str, float]:
+        """What else there is to say of the last fit, by name; by default nothing."""
+        return {}
+
     def prepare(self, problem: DesignProblem) -> None:
         """Build for a problem and learn what is the same in all fits, once."""
         if self._built_for is not None:

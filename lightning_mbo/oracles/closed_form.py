@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_mbo.data.fits import Fits
 from lightning_mbo.data.loading import DesignBatch
-from lightning_mbo.distributed import from_rank_zero, rank, world_size
+from lightning_mbo.distributed import rank, state_from_rank_zero, world_size
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.problem import DesignProblem
@@ -19,7 +20,8 @@ from lightning_mbo.random import keyed_generator
 class ClosedFormOracle(Oracle, ABC):
     """An oracle without epochs: a fit is one call, at the start of an epoch that trains nothing.
 
-    Of several processes the first fits, and the others receive what it has found.
+    Of several processes the first fits, and the others receive what it has found. What `start`
+    registers may change its shape in a fit, but not its type.
     """
 
     fit_is_finished = True
@@ -59,8 +61,21 @@ class ClosedFormOracle(Oracle, ABC):
         if rank() == 0:
             self.solve(fits.problem, fits.weights, keyed_generator("folds", fits.num_fits))
         if world_size() > 1:
-            for tensor in self.state_dict().values():
-                tensor.copy_(from_rank_zero(tensor))
+            self._reshape_like(state := state_from_rank_zero(self.state_dict()))
+            self.load_state_dict(state)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the shapes of what it has learnt, which a fit may have changed."""
+        self._reshape_like(checkpoint["state_dict"])
+        super().on_load_checkpoint(checkpoint)
+
+    def _reshape_like(self, state: dict[str, Tensor]) -> None:
+        for name in self._learnt_buffers:
+            if name in state and state[name].shape != self.get_buffer(name).shape:
+                owner, _, buffer = name.rpartition(".")
+                self.get_submodule(owner).register_buffer(
+                    buffer, torch.empty_like(state[name], device=self.device)
+                )
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """None: nothing is learnt by gradients."""

@@ -9,6 +9,7 @@ from torch.distributions import Normal
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, noise_share
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
+from lightning_mbo.oracles.folds import balanced_folds
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.space import DesignSpace
 
@@ -83,15 +84,16 @@ class KernelRidge(ClosedFormOracle):
         return Normal(mean, self.variance.sqrt().expand_as(mean), validate_args=False)
 
     def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
-        """Fit to the weighted designs, which are those that it was started with.
+        """Fit to the weighted designs.
 
         Args:
-            problem: Of the training designs.
+            problem: Of the training designs, or of some of them.
             weights: Shape ``(n,)``, not negative, not all zero.
             generator: Draws the folds.
         """
         properties, noise = problem.properties, problem.noise
         properties, weights = properties.to(self.designs), weights.to(self.designs)
+        self.designs = problem.designs.to(self.designs).flatten(1)
         kernel = rbf_kernel(self.designs, self.designs, self.gamma)
         folds = balanced_folds(weights, self.num_folds, generator)
         held_out = folds == torch.arange(self.num_folds, device=folds.device)[:, None]
@@ -116,7 +118,7 @@ class KernelRidge(ClosedFormOracle):
         # A weight of zero leaves a design out: the fit to all and those to the folds' complements.
         fits = torch.cat([weights[None], weights * ~held_out])
         coefficients = dual_coefficients(kernel, properties, fits, self.ridge)
-        self.coefficients.copy_(coefficients[0])
+        self.coefficients = coefficients[0]
         return (properties - coefficients[1:] @ kernel).square()
 
     def validation_loss(self) -> Tensor:
@@ -151,33 +153,6 @@ def dual_coefficients(kernel: Tensor, properties: Tensor, weights: Tensor, ridge
     system.diagonal(dim1=-2, dim2=-1).add_(ridge)
     factor = torch.linalg.cholesky(system)
     return roots * torch.cholesky_solve((roots * properties)[..., None], factor)[..., 0]
-
-
-def balanced_folds(weights: Tensor, num_folds: int, generator: torch.Generator) -> Tensor:
-    """Random folds that share the heavy designs evenly.
-
-    Of the designs in the order of their weights, each `num_folds` neighbours fall into different
-    folds. Were the few heavy ones to meet in one fold, it would be predicted by a fit that has
-    seen nothing of where the weight lies, and its error would be that of another oracle.
-
-    Args:
-        weights: Shape ``(n,)``.
-        num_folds: k.
-        generator: Draws which design falls into which fold, and the order of equal weights; of
-            the CPU, so that the folds of one seed are the same on every device.
-
-    Returns:
-        Each design's fold, 0 to k - 1, shape ``(n,)``.
-    """
-    n = len(weights)
-    shuffled = torch.randperm(n, generator=generator, device="cpu")
-    order = shuffled[weights.cpu()[shuffled].argsort(descending=True, stable=True)]
-    draws = torch.rand(
-        -(-n // num_folds), num_folds, generator=generator, dtype=torch.float32, device="cpu"
-    )
-    folds = torch.empty_like(order)
-    folds[order] = draws.argsort(1).flatten()[:n]
-    return folds.to(weights.device)
 
 
 def weighted_error(errors: Tensor, weights: Tensor) -> Tensor:

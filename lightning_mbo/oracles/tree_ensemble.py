@@ -15,7 +15,8 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, noise_share
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
-from lightning_mbo.oracles.kernel_ridge import balanced_folds, weighted_error
+from lightning_mbo.oracles.folds import balanced_folds
+from lightning_mbo.oracles.kernel_ridge import weighted_error
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.space import DesignSpace
 

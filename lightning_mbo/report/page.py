@@ -72,7 +72,7 @@ class Evidence:
     @property
     def residuals(self) -> Tensor:
         """|y - μ| / σ of the held-out designs, ``(h,)``."""
-        errors = self.data.held_out_properties - self.held_out["mean"]
+        errors = self.data.problem.judged.properties - self.held_out["mean"]
         return errors.abs() / self.held_out["std"]
 
 
@@ -148,7 +148,7 @@ def _values(
 
 def _promised(evidence: Evidence) -> float:
     """How far the best prediction lies beyond the best measurement, in ranges of all of them."""
-    measured = torch.cat([evidence.data.properties, evidence.data.held_out_properties])
+    measured = evidence.data.problem.properties
     best = evidence.figures["oracle_mean"].max()
     return ((best - measured.max()) / (measured.max() - measured.min())).item()
 
@@ -181,12 +181,13 @@ def _held_out(evidence: Evidence) -> dict[str, Any] | None:
     if not evidence.held_out:
         return None
     residuals = evidence.residuals
-    measured = data.problem.property.measured(data.held_out_properties.numpy())
+    measured = data.problem.property.measured(data.problem.judged.properties.numpy())
     mean = data.problem.property.measured(evidence.held_out["mean"].numpy())
     rows = _spread(len(measured), _MOST_DRAWN // 2).numpy()
     margin = normal_quantile() * evidence.held_out["std"].numpy()
     return {
         "number": len(measured),
+        "cross_validated": not data.problem.held_out.any(),
         "top": data.held_out == "top",
         "rank_correlation": float(stats.spearmanr(mean, measured).statistic),
         "rmse": float(np.sqrt(np.mean((mean - measured) ** 2))),

@@ -107,9 +107,8 @@ class Search(nn.Module, ABC):
         if iteration is None:
             self._end_without_designs()
             return None
-        evidence = self._problem.evidence.designs
-        if len(evidence):
-            iteration.held_out = oracle.predict(evidence)
+        iteration.held_out = oracle.predict_unseen(self._problem)
+        iteration.metrics |= oracle.figures()
         self.num_done += 1
         if self.exhausted:
             rank_zero_warn(

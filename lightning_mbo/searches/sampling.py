@@ -238,7 +238,9 @@ class SamplingSearch(Search):
             training_distribution=self.training_distribution,
             log_ratios=updated,
             sampled_log_ratios=sampled,
-            held_out_log_ratios=self.ratio.of_held_out(*self.densities),
+            held_out_log_ratios=self.ratio.of_held_out(*self.densities)
+            if self._problem.held_out.any()
+            else sampled,
             metrics={
                 "oracle_p80": score,
                 "threshold": self.threshold.item(),

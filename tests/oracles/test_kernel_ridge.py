@@ -14,12 +14,8 @@ from lightning_mbo.data import LabelNoise
 from lightning_mbo.data.fits import Fits
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import KernelRidge
-from lightning_mbo.oracles.kernel_ridge import (
-    balanced_folds,
-    dual_coefficients,
-    rbf_kernel,
-    weighted_error,
-)
+from lightning_mbo.oracles.folds import balanced_folds
+from lightning_mbo.oracles.kernel_ridge import dual_coefficients, rbf_kernel, weighted_error
 from lightning_mbo.problem import DesignProblem
 
 Array = NDArray[np.float64]
@@ -181,28 +177,6 @@ def test_the_scale_of_the_held_out_weights_does_not_matter() -> None:
     weights = torch.tensor([[2.0, 6.0, 0.0], [0.0, 0.0, 1e-30]])
     assert weighted_error(errors, weights).item() == pytest.approx((2.5 + 7.0) / 2)
     assert weighted_error(errors, weights * torch.tensor([[1.0], [0.0]])).item() == 2.5
-
-
-@pytest.mark.parametrize("n", [5, 17, 100])
-@pytest.mark.parametrize("num_folds", [2, 5])
-def test_folds_share_the_heavy_designs(n: int, num_folds: int) -> None:
-    weights = torch.from_numpy(np.random.default_rng(0).exponential(size=n))
-    folds = balanced_folds(weights, num_folds, torch.Generator().manual_seed(0))
-    assert set(folds.tolist()) == set(range(num_folds))
-    in_order = folds[weights.argsort(descending=True)]
-    for start in range(0, n - num_folds + 1, num_folds):
-        assert len(set(in_order[start : start + num_folds].tolist())) == num_folds
-
-
-def test_folds_are_random() -> None:
-    weights = torch.ones(60)
-    drawn = [balanced_folds(weights, 5, torch.Generator().manual_seed(s)) for s in range(200)]
-    assert torch.equal(drawn[0], balanced_folds(weights, 5, torch.Generator().manual_seed(0)))
-    together = torch.stack([folds[:, None] == folds for folds in drawn]).double().mean(0)
-    off_diagonal = together[~torch.eye(60, dtype=torch.bool)]
-    # Of 60 designs each shares its fold with 11 of the other 59, whichever they are.
-    assert off_diagonal.mean().item() == pytest.approx(11 / 59, rel=1e-9)
-    assert (off_diagonal - 11 / 59).abs().max() < 5 * np.sqrt(11 / 59 * 48 / 59 / 200)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])

@@ -1,0 +1,98 @@
+"""Cross-validation of oracles, and what it says of several."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_NUM_STEPS = 1000
+_SMALLEST_SHARE = 0.01
+"""An oracle with less is not worth fitting."""
+
+
+def balanced_folds(weights: Tensor, num_folds: int, generator: torch.Generator) -> Tensor:
+    """Random folds that share the heavy designs evenly.
+
+    Of the designs in the order of their weights, each `num_folds` neighbours fall into different
+    folds. Were the few heavy ones to meet in one fold, it would be predicted by a fit that has
+    seen nothing of where the weight lies, and its error would be that of another oracle.
+
+    Args:
+        weights: Shape ``(n,)``.
+        num_folds: k.
+        generator: Draws which design falls into which fold, and the order of equal weights; of
+            the CPU, so that the folds of one seed are the same on every device.
+
+    Returns:
+        Each design's fold, 0 to k - 1, shape ``(n,)``.
+    """
+    n = len(weights)
+    shuffled = torch.randperm(n, generator=generator, device="cpu")
+    order = shuffled[weights.cpu()[shuffled].argsort(descending=True, stable=True)]
+    draws = torch.rand(
+        -(-n // num_folds), num_folds, generator=generator, dtype=torch.float32, device="cpu"
+    )
+    folds = torch.empty_like(order)
+    folds[order] = draws.argsort(1).flatten()[:n]
+    return folds.to(weights.device)
+
+
+def grouped_folds(groups: Tensor | None, num: int, k: int, generator: torch.Generator) -> Tensor:
+    """Random folds of designs, with what is the same thing in the same fold.
+
+    Args:
+        groups: Equal integers, shape ``(n,)``, for designs that are the same thing; None: none are.
+        num: n.
+        k: How many folds.
+        generator: Of the CPU.
+
+    Returns:
+        Each design's fold, 0 to k - 1, shape ``(n,)``.
+    """
+    if groups is None:
+        groups = torch.arange(num, device="cpu")
+    things, which = groups.cpu().unique(return_inverse=True)
+    return balanced_folds(torch.ones(len(things), device="cpu"), k, generator)[which]
+
+
+def clearly_worse(log_likelihoods: Tensor) -> Tensor:
+    """Which oracles predict worse than the best one by more than chance explains.
+
+    By more than one standard error of the mean difference.
+
+    Args:
+        log_likelihoods: Of left-out labels by each oracle, shape ``(k, n)``, nats; -inf of an
+            oracle that is out of the question.
+
+    Returns:
+        Bool, shape ``(k,)``.
+    """
+    best = log_likelihoods.mean(1).argmax()
+    behind = log_likelihoods[best] - log_likelihoods
+    error = behind.std(1) / math.sqrt(behind.shape[1])
+    return ~(behind.mean(1) <= error)
+
+
+def shares_of(log_likelihoods: Tensor, weights: Tensor) -> Tensor:
+    """The mixture of oracles that makes weighted left-out labels most likely.
+
+    By expectation maximisation, which cannot miss: the likelihood is concave in the shares.
+
+    Args:
+        log_likelihoods: Of left-out labels by each oracle, shape ``(k, n)``, nats; -inf of an
+            oracle that is out of the question.
+        weights: Of these labels, shape ``(n,)``, not negative, not all zero.
+
+    Returns:
+        Shape ``(k,)``, summing to one; small ones are zero.
+    """
+    possible = log_likelihoods.isfinite().all(1)
+    shares = possible.to(weights) / possible.sum()
+    weights = weights / weights.sum()
+    for _ in range(_NUM_STEPS):
+        parts = (shares.log()[:, None] + log_likelihoods).softmax(0)
+        shares = parts @ weights
+    shares = torch.where(shares < _SMALLEST_SHARE, 0.0, shares)
+    return shares / shares.sum()

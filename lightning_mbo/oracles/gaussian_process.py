@@ -1,0 +1,310 @@
+"""A Gaussian process, fitted to weighted designs."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.distributions import Normal
+
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.label_noise import LabelNoise, negative_log_likelihoods
+from lightning_mbo.oracles.closed_form import ClosedFormOracle
+from lightning_mbo.oracles.covariance import Covariance
+from lightning_mbo.oracles.differentiable import DifferentiableOracle
+from lightning_mbo.oracles.gaussian_posterior import (
+    Conditioned,
+    condition,
+    evidence,
+    left_out,
+    posterior,
+)
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import Prediction
+from lightning_mbo.space import DesignSpace
+
+_NUM_SEARCHED = 800
+"""Designs at most that the hyper-parameters are searched with."""
+_SMALLEST_NOISE = 1e-6
+_LARGEST_NOISE = 10.0
+_FIRST_NOISE = 0.1
+_TOLERANCE = 1e-7
+_MOST_STEPS = 200
+_LEAST_WEIGHT = 1e-10
+"""Of the largest; what is said of lighter labels without themselves is rounded away."""
+_PAIRS_AT_ONCE = 4_000_000
+
+
+class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
+    """A Gaussian process with one noise for all designs, its hyper-parameters the most probable.
+
+    Numbers, one-hot groups and sequences are compared by a `Covariance`. A label counts as
+    Normal(y; f(x), σ² + e²)^w with its own error e and its weight w, in the search for
+    hyper-parameters as in the posterior: the weighted log-likelihood. Importance weights are scaled
+    to the sum n_e that they are worth, since they repeat no measurement. Noise variances σ² of the
+    standardised property have the prior Gamma(1.1, 0.05).
+
+    A fit searches for hyper-parameters from where the last one found them. Its time grows with the
+    cube of the number of designs, its memory with the square.
+
+    Reference: Rasmussen and Williams, "Gaussian processes for machine learning", 2006.
+    """
+
+    hyper_parameters: Tensor
+    lower: Tensor
+    width: Tensor
+    designs: Tensor
+    factor: Tensor
+    roots: Tensor
+    coefficients: Tensor
+    loss: Tensor
+
+    def __init__(self, max_designs: int = 4000) -> None:
+        """Describe the process.
+
+        Args:
+            max_designs: More are refused: of twice as many, a fit takes eight times as long.
+
+        Raises:
+            ConfigurationError: If that is none.
+        """
+        super().__init__()
+        if max_designs < 1:
+            raise ConfigurationError(f"model.max_designs must be at least 1, not {max_designs}")
+        self.max_designs = max_designs
+        self.double()
+
+    def build(self, space: DesignSpace) -> None:
+        """Start the hyper-parameters at likely values."""
+        super().build(space)
+        self._covariance = Covariance(space)
+        self._num_numbers = space.num_numbers
+        start = np.append(self._covariance.limits().start, math.log(_FIRST_NOISE))
+        device = self.property_mean.device
+        self.register_buffer("hyper_parameters", torch.from_numpy(start).to(device))
+        self.register_buffer("loss", self.property_mean.new_full((), torch.inf))
+
+    def start(self, problem: DesignProblem) -> None:
+        """Note the numbers' ranges, and make room for the designs.
+
+        Raises:
+            ConfigurationError: If there are more than it takes.
+        """
+        super().start(problem)
+        n = len(problem.designs)
+        if n > self.max_designs:
+            raise ConfigurationError(
+                f"model.max_designs is {self.max_designs}, and there are {n} training designs, too "
+                "many for a GaussianProcess: choose another oracle, such as --model DeepEnsemble, "
+                "or give a greater model.max_designs and the time"
+            )
+        designs = problem.designs.flatten(1).to(self.property_mean)
+        numbers = designs[:, : self._num_numbers]
+        lower, width = designs.new_zeros(designs.shape[1]), designs.new_ones(designs.shape[1])
+        if self._num_numbers:
+            least, range_ = numbers.amin(0), numbers.amax(0) - numbers.amin(0)
+            lower[: self._num_numbers] = least
+            width[: self._num_numbers] = torch.where(range_ > 0, range_, 1.0)
+        self.register_buffer("lower", lower)
+        self.register_buffer("width", width)
+        self.register_buffer("designs", self._scaled(designs))
+        self.register_buffer("roots", designs.new_zeros(n))
+        self.register_buffer("coefficients", designs.new_zeros(n))
+        self.register_buffer("factor", torch.eye(n).to(designs))
+
+    def input_outputs(self, inputs: Tensor) -> Normal:
+        """The label's mean and deviation, batch shape ``(1, b)``, of the standardised property."""
+        mean, variance = self._posterior(inputs)
+        deviation = (variance + self.noise_variance).sqrt()
+        return Normal(mean[None], deviation[None], validate_args=False)
+
+    @property
+    def noise_variance(self) -> Tensor:
+        """σ² of a single measurement without an error of its own, standardised, a scalar."""
+        return self.hyper_parameters[-1].exp()
+
+    @torch.no_grad()
+    def predict(self, designs: Tensor) -> Prediction:
+        """Judge designs ``(m, *design_shape)``; what more data would remove is that of f alone."""
+        inputs = self.representation.encode(designs.to(self.property_mean))
+        chunks = inputs.split(max(1, _PAIRS_AT_ONCE // len(self.designs)))
+        parts = [self._posterior(chunk) for chunk in chunks]
+        mean, variance = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+        label = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
+        label = self.in_property_units(label)
+        return Prediction(label.loc, label.scale, variance.sqrt() * self.property_std)
+
+    def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
+        """Search for hyper-parameters, and condition on all designs.
+
+        Args:
+            problem: Of the training designs.
+            weights: Shape ``(n,)``, not negative, not all zero.
+            generator: Draws the designs to search with, of those that weigh the same.
+        """
+        with torch.inference_mode(False):
+            weights = as_measurements(weights, problem.base_weights)
+            self._standardize(problem, weights)
+            labelled = self._labelled(problem, weights)
+            searched = heaviest(weights, _NUM_SEARCHED, generator)
+            self.hyper_parameters = self._most_probable(labelled.of_rows(searched))
+            self._condition(labelled)
+
+    def validation_loss(self) -> Tensor:
+        """The mean negative log-likelihood of labels that are left out one by one, by weight."""
+        return self.loss
+
+    def log_posterior(self, hyper_parameters: Tensor, labelled: Labelled) -> tuple[Tensor, Tensor]:
+        """Of hyper-parameters given labels, up to a constant.
+
+        Args:
+            hyper_parameters: Logarithms: those of the covariance, then σ².
+            labelled: What they are to explain.
+
+        Returns:
+            A scalar, and its derivatives by the hyper-parameters.
+        """
+        with torch.enable_grad():
+            tracked = hyper_parameters.detach().clone().requires_grad_()
+            variance = tracked[-1].exp()
+            prior = self._covariance.log_prior(tracked[:-1]) + log_prior_of_noise(variance)
+            covariance = self._covariance(tracked[:-1], labelled.designs, labelled.designs)
+            with torch.no_grad():
+                found = evidence(
+                    covariance,
+                    labelled.labels,
+                    labelled.weights,
+                    variance + labelled.errors.square(),
+                    labelled.scatters,
+                )
+            # The derivatives by K and by the noise are at hand; autograd has what lies before.
+            linear = (found.by_covariance * covariance).sum() + found.by_noise.sum() * variance
+            (gradient,) = torch.autograd.grad(prior + linear, tracked)
+        return found.value + prior.detach(), gradient
+
+    def _most_probable(self, labelled: Labelled) -> Tensor:
+        """The hyper-parameters of the greatest posterior density, from the present ones on."""
+        limits = self._covariance.limits()
+        lower = np.append(limits.lower, math.log(_SMALLEST_NOISE))
+        upper = np.append(limits.upper, math.log(_LARGEST_NOISE))
+
+        def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            here = torch.from_numpy(values).to(self.hyper_parameters)
+            value, gradient = self.log_posterior(here, labelled)
+            return -value.item(), -gradient.cpu().numpy()
+
+        found = minimize(
+            objective,
+            self.hyper_parameters.cpu().numpy(),
+            method="L-BFGS-B",
+            jac=True,
+            bounds=np.stack([lower, upper], axis=1),
+            options={"ftol": _TOLERANCE, "maxiter": _MOST_STEPS},
+        )
+        return torch.from_numpy(found.x).to(self.hyper_parameters)
+
+    def _condition(self, labelled: Labelled) -> None:
+        """Keep what predictions are made of, and the loss of labels that are left out."""
+        designs, labels, weights = labelled.designs, labelled.labels, labelled.weights
+        covariance = self._covariance(self.hyper_parameters[:-1], designs, designs)
+        precisions = weights / (self.noise_variance + labelled.errors.square())
+        given = condition(covariance, labels, precisions)
+        self.designs = designs
+        self.factor, self.roots, self.coefficients = given
+        counted = weights > _LEAST_WEIGHT * weights.max()
+        mean, variance = (values[counted] for values in left_out(given, labels))
+        unseen = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
+        noise = LabelNoise(labelled.errors[counted], labelled.scatters[counted])
+        losses = negative_log_likelihoods(unseen, labels[counted], noise)
+        shares = weights[counted] / weights[counted].sum()
+        self.loss = (shares * losses).sum() + self.property_std.log()
+
+    def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance ``(b,)`` of f, standardised, at inputs ``(b, inputs)``, also (1, b)."""
+        scaled = self._scaled(inputs.to(self.designs).flatten(0, -2))
+        given = Conditioned(self.factor, self.roots, self.coefficients)
+        parameters = self.hyper_parameters[:-1]
+        cross = self._covariance(parameters, scaled, self.designs)
+        return posterior(given, cross, self._covariance.variances(parameters, scaled))
+
+    def _standardize(self, problem: DesignProblem, weights: Tensor) -> None:
+        labels = problem.properties.double()
+        shares = weights.double() / weights.sum()
+        mean = (shares * labels).sum()
+        deviation = (shares * (labels - mean).square()).sum().sqrt()
+        # Labels that are all the same differ by rounding.
+        varied = deviation > 1e-12 * labels.abs().max()
+        self.property_mean.fill_(mean)
+        self.property_std.fill_(torch.where(varied, deviation, 1.0))
+
+    def _labelled(self, problem: DesignProblem, weights: Tensor) -> Labelled:
+        labels = problem.properties.to(self.property_mean)
+        noise = problem.noise or LabelNoise(torch.zeros_like(labels), torch.zeros_like(labels))
+        errors, scatters = noise.map(lambda values: values.to(labels) / self.property_std)
+        designs = self._scaled(problem.designs.to(labels).flatten(1))
+        return Labelled(designs, self.standardized(labels), weights.to(labels), errors, scatters)
+
+    def _scaled(self, inputs: Tensor) -> Tensor:
+        return (inputs - self.lower) / self.width
+
+
+class Labelled(NamedTuple):
+    """Rows that a process is fitted to, of the standardised property.
+
+    Attributes:
+        designs: Flat, the numbers from 0 to 1, shape ``(n, entries)``.
+        labels: Shape ``(n,)``.
+        weights: Shape ``(n,)``; a single measurement weighs one.
+        errors: As in `LabelNoise`, shape ``(n,)``.
+        scatters: As in `LabelNoise`, shape ``(n,)``.
+    """
+
+    designs: Tensor
+    labels: Tensor
+    weights: Tensor
+    errors: Tensor
+    scatters: Tensor
+
+    def of_rows(self, rows: Tensor) -> Labelled:
+        """Some of the rows, by their numbers."""
+        return Labelled(*(values[rows.to(values.device)] for values in self))
+
+
+def as_measurements(weights: Tensor, base_weights: Tensor) -> Tensor:
+    """Weights on the scale on which a single measurement weighs one.
+
+    Importance weights say which rows matter, and not that they were measured more often: they are
+    scaled to have the sum of the effective sample size. Were it n, in a table of which few rows
+    matter those would count as many measurements each; and a noise that is learnt would come out
+    too small by what is taken for residuals of zero, were rows of no weight counted.
+
+    Args:
+        weights: Importance weights times base weights, on any scale, shape ``(n,)``.
+        base_weights: Of so many measurements is each label the mean, shape ``(n,)``.
+
+    Returns:
+        Shape ``(n,)``; the base weights, where all importance weights are the same.
+    """
+    weights = weights / weights.max()
+    importance = weights / base_weights.to(weights)
+    scaled: Tensor = weights * (weights.sum() / (weights * importance).sum())
+    return scaled
+
+
+def heaviest(weights: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """The rows of the greatest weights ``(n,)``, drawn where weights are the same; in order."""
+    if len(weights) <= number:
+        return torch.arange(len(weights))
+    shuffled = torch.randperm(len(weights), generator=generator, device="cpu")
+    order = weights.cpu()[shuffled].argsort(descending=True, stable=True)
+    return shuffled[order[:number]].sort().values
+
+
+def log_prior_of_noise(variance: Tensor) -> Tensor:
+    """Gamma(1.1, 0.05), up to a constant: of noise as of almost none, little is presumed."""
+    return 0.1 * variance.log() - 0.05 * variance
