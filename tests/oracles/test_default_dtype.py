@@ -20,11 +20,13 @@ from lightning_mbo.oracles import (
     ConvolutionalEnsemble,
     DeepEnsemble,
     DifferentiableOracle,
+    GaussianProcess,
     KernelRidge,
     Oracle,
     PersistentParticles,
     RegressionEnsemble,
     SmoothedLogits,
+    Stack,
     TreeEnsemble,
     ascend,
 )
@@ -38,10 +40,12 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     ),
     "ConvolutionalEnsemble": lambda: ConvolutionalEnsemble(2, window=2, num_channels=4),
     "DeepEnsemble": lambda: DeepEnsemble(2, (8,)),
+    "GaussianProcess": GaussianProcess,
     "KernelRidge": KernelRidge,
     "RegressionEnsemble": lambda: RegressionEnsemble(
         2, (8,), representation=SmoothedLogits(standardize=True)
     ),
+    "Stack": lambda: Stack([AdditiveRegression(), TreeEnsemble(1, most_trees=5)]),
     "TreeEnsemble": lambda: TreeEnsemble(2, most_trees=20),
 }
 
