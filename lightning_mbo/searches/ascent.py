@@ -103,6 +103,7 @@ class AscentSearch(Search):
         self.num_wanted = min(self.num_starts, len(self._ranking))
         if self.with_densities:
             model = search_model_for(problem.space)
+            model.stream = problem.stream
             model.build(problem.space)
             model.fit(training.designs, torch.ones_like(training.properties))
             self._training_distribution = (model.requires_grad_(False).to(device),)
