@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
-from lightning_mbo.report.figures import read_image
 from lightning_mbo.report.plane import Plane, draw_plane
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.space import DesignSpace
 
 from .base import DesignCallback, callback_of, design_data
+from .figures import record_figure
 from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
 
@@ -68,16 +67,7 @@ class AscentPlane(DesignCallback):
             return
         assert isinstance(oracle, Oracle)
         plane = _plane(design_data(trainer), oracle, self.paths, self.candidates)
-        if not writes_files(trainer):
-            return
-        path = run_folder(trainer) / "ascent_plane.png"
-        with dispensable(path):
-            draw_plane(plane, path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/ascent_plane", read_image(path), dataformats="HWC"
-                    )
+        record_figure(trainer, "ascent_plane", partial(draw_plane, plane))
 
     def state_dict(self) -> dict[str, Any]:
         """The paths and the candidates."""

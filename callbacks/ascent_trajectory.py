@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
+from lightning_mbo.files import run_folder, write_text, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
-from lightning_mbo.report.figures import draw_ascent, read_image
+from lightning_mbo.report.figures import draw_ascent
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data
+from .figures import record_figure
 from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
 
@@ -61,14 +62,9 @@ class AscentTrajectory(DesignCallback):
             return
         self._write(trainer)
         data = design_data(trainer)
-        path = run_folder(trainer) / "ascent.png"
-        with dispensable(path):
-            draw_ascent(self.table(), data.property_name, data.properties.max().item(), path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/ascent", read_image(path), dataformats="HWC"
-                    )
+        best_label = data.properties.max().item()
+        draw = partial(draw_ascent, self.table(), data.property_name, best_label)
+        record_figure(trainer, "ascent", draw)
 
     def table(self) -> pd.DataFrame:
         """One row a step; the first is where the ascent starts."""

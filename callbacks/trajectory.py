@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
+from lightning_mbo.files import run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.report.figures import draw_trajectory, read_image
+from lightning_mbo.report.figures import draw_trajectory
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callbacks_of, design_data
+from .figures import record_figure
 from .importance_weighting import ImportanceWeighting
 
 if TYPE_CHECKING:
@@ -79,14 +81,9 @@ class Trajectory(DesignCallback):
             return
         self._write(trainer)
         data = design_data(trainer)
-        path = run_folder(trainer) / "trajectory.png"
-        with dispensable(path):
-            draw_trajectory(self.table(), data.property_name, data.properties.max().item(), path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/trajectory", read_image(path), len(self.rows) - 1, dataformats="HWC"
-                    )
+        best_label = data.properties.max().item()
+        draw = partial(draw_trajectory, self.table(), data.property_name, best_label)
+        record_figure(trainer, "trajectory", draw, len(self.rows) - 1)
 
     def _write(self, trainer: pl.Trainer) -> None:
         write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))
