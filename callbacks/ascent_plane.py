@@ -15,9 +15,8 @@ from lightning_mbo.report.plane import Plane, draw_plane
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.space import DesignSpace
 
-from .base import DesignCallback, callback_of, design_data
+from .base import DesignCallback, design_data
 from .figures import record_figure
-from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
 
 _NUM_PATHS = 32
@@ -48,14 +47,12 @@ class AscentPlane(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Keep a segment of the paths, and the candidates of the best iteration."""
-        search = callback_of(trainer, GradientAscent)
-        if search is None or design_data(trainer).space != DesignSpace(torch.Size([2])):
+        path = iteration.path
+        if path is None or design_data(trainer).space != DesignSpace(torch.Size([2])):
             return
         assert isinstance(oracle, DifferentiableOracle)
-        drawn = (
-            torch.linspace(0, search.search.path.shape[1] - 1, _NUM_PATHS).round().long().unique()
-        )
-        segment = oracle.representation.decode(search.search.path[:, drawn]).double().cpu()
+        drawn = torch.linspace(0, path.shape[1] - 1, _NUM_PATHS).round().long().unique()
+        segment = oracle.representation.decode(path[:, drawn]).double().cpu()
         # A later segment starts where the one before ended.
         self.paths = segment if self.paths is None else torch.cat([self.paths, segment[1:]])
         if iteration.is_best:

@@ -14,9 +14,8 @@ from lightning_mbo.oracles import DifferentiableOracle, Oracle
 from lightning_mbo.report.figures import draw_ascent
 from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, callback_of, design_data
+from .base import DesignCallback, design_data
 from .figures import record_figure
-from .gradient_ascent import GradientAscent
 from .scoring import evaluate_once
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 class AscentTrajectory(DesignCallback):
     """Records what the oracle predicts along a gradient ascent, and what is true.
 
-    Acts on `on_search_model_update` when the search is a `GradientAscent`: notes for each step
+    Acts on `on_search_model_update` where the iteration is an ascent: notes for each step
     the mean over the particles of the oracle's prediction and of the members' disagreement; of
     sequences, between which the particles move, also the mean prediction of the decoded ones; and,
     where there is a ground truth, its mean and maximum over the decoded designs. Writes
@@ -43,12 +42,11 @@ class AscentTrajectory(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Record one segment."""
-        search = callback_of(trainer, GradientAscent)
-        if search is None:
+        if iteration.path is None:
             return
         assert isinstance(oracle, DifferentiableOracle)
         # A later segment starts where the one before ended, which has been recorded.
-        path = search.search.path[1 if self.rows else 0 :]
+        path = iteration.path[1 if self.rows else 0 :]
         ground_truth = _ground_truth(trainer, oracle, path)
         for place, truth in zip(path, ground_truth, strict=True):
             row = {"step": float(len(self.rows)), **_predicted(oracle, place), **truth}

@@ -51,10 +51,12 @@ class SearchPanels(DesignCallback):
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Prepare the second search."""
         callback = callback_of(trainer, SearchModelUpdate)
-        if callback and callback.search.search_model.has_nodes and self._second is None:
-            search = callback.search
-            self._second = _SecondSearch(*copy.deepcopy((search.algorithm, search.search_model)))
+        if callback and callback.search.search_model.has_nodes:
+            search = self._search = callback.search
             self._half_way = callback.num_iterations // 2
+            self._second = self._second or _SecondSearch(
+                *copy.deepcopy((search.algorithm, search.search_model))
+            )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Note what the oracle is fitted with; when it is drawn, the data may have new weights."""
@@ -98,11 +100,10 @@ class SearchPanels(DesignCallback):
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw `search.png`."""
-        search, second = callback_of(trainer, SearchModelUpdate), self._second
-        if not (self.panels and search and second and self._original):
+        if not (self.panels and self._second and self._original):
             return
-        data, nodes = design_data(trainer), second.search_model.nodes
-        log_p_0 = search.search.training_distribution.log_prob(nodes)
+        data, search, nodes = design_data(trainer), self._search, self._second.search_model.nodes
+        log_p_0 = search.training_distribution.log_prob(nodes)
         problem = _problem(data, nodes, log_p_0)
         start = _panel(torch.ones_like(data.weights), self._original, log_p_0, -math.inf)
         rows = {
@@ -113,7 +114,7 @@ class SearchPanels(DesignCallback):
             for name, kept in self.panels.items()
         }
         draw = partial(draw_panels, problem, rows)
-        record_figure(trainer, "search", draw, search.search.num_done - 1)
+        record_figure(trainer, "search", draw, search.num_done - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """The panels, and the second search."""

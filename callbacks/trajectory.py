@@ -13,9 +13,8 @@ from lightning_mbo.oracles import Oracle
 from lightning_mbo.report.figures import draw_trajectory
 from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, callbacks_of, design_data
+from .base import DesignCallback, design_data
 from .figures import record_figure
-from .importance_weighting import ImportanceWeighting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +72,7 @@ class Trajectory(DesignCallback):
         for logger in trainer.loggers:
             logger.log_metrics(named, step=iteration.number)
             if isinstance(logger, TensorBoardLogger):
-                self._log_histograms(trainer, logger, iteration)
+                _log_histograms(logger, iteration)
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw the trajectory."""
@@ -102,16 +101,14 @@ class Trajectory(DesignCallback):
         """Go on with the record."""
         self.rows = state_dict["rows"]
 
-    def _log_histograms(
-        self, trainer: pl.Trainer, logger: TensorBoardLogger, iteration: DesignIteration
-    ) -> None:
-        board = logger.experiment
-        means = iteration.samples.prediction.mean
-        means = means[means.isfinite()].clamp(-_MOST_DRAWN, _MOST_DRAWN)
-        if len(means):
-            board.add_histogram("design/oracle_means", means, iteration.number)
-        for callback in callbacks_of(trainer, ImportanceWeighting):
-            if callback.rule.weights is not None:
-                # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
-                logarithms = callback.rule.weights.clamp(min=1e-10).log10()
-                board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)
+
+def _log_histograms(logger: TensorBoardLogger, iteration: DesignIteration) -> None:
+    board = logger.experiment
+    means = iteration.samples.prediction.mean
+    means = means[means.isfinite()].clamp(-_MOST_DRAWN, _MOST_DRAWN)
+    if len(means):
+        board.add_histogram("design/oracle_means", means, iteration.number)
+    if iteration.weights is not None:
+        # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
+        logarithms = iteration.weights.clamp(min=1e-10).log10()
+        board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)

@@ -32,7 +32,6 @@ from tests.callbacks.quadratic import (
     ScriptedOracle,
     callbacks,
     equal_states,
-    find,
     height,
     read_table,
     trainer_with,
@@ -313,7 +312,7 @@ class Refits(callbacks.DesignCallback):
         self.weights: list[Tensor] = []
 
     def on_search_model_update(self, trainer: pl.Trainer, oracle: Any, iteration: Any) -> None:
-        self.paths.append(find(trainer, callbacks.GradientAscent).search.path)
+        self.paths.append(iteration.path)
         self.models.append((iteration.search_model, iteration.training_distribution))
         self.weights.append(trainer.datamodule.weights.clone())
 
