@@ -34,6 +34,7 @@ from tests.callbacks.quadratic import (
     equal_states,
     height,
     read_table,
+    run,
     trainer_with,
 )
 
@@ -176,8 +177,9 @@ def test_goes_on_from_the_saved_state(tmp_path: Path) -> None:
 
 def test_other_searches_leave_no_ascent(tmp_path: Path) -> None:
     record = callbacks.AscentTrajectory()
-    record.on_search_model_update(pl.Trainer(logger=False), Bowls(), None)
+    run(tmp_path, record, num_iterations=1)
     assert record.rows == []
+    assert not (tmp_path / "ascent.csv").exists()
 
 
 class Words(DesignDataModule):
