@@ -28,7 +28,7 @@ from lightning_mbo.samples import Prediction, Samples
 CASES: dict[str, Callable[[], Algorithm]] = {
     "CEMPI": CEMPI,
     "CMAES": CMAES,
-    "FB": lambda: FB(0.4),
+    "FB": lambda: FB(0.8),
     "RWR": RWR,
     "AnnealedCbAS": lambda: AnnealedCbAS(0.9, num_steps=4),
     "CbAS": CbAS,
