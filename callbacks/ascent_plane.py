@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
-from lightning_mbo.report.figures import read_image
 from lightning_mbo.report.plane import Plane, draw_plane
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.space import DesignSpace
 
-from .base import DesignCallback, callback_of, design_data
-from .gradient_ascent import GradientAscent
+from .base import DesignCallback, design_data
+from .figures import record_figure
 from .scoring import evaluate_once
 
 _NUM_PATHS = 32
@@ -49,14 +47,12 @@ class AscentPlane(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Keep a segment of the paths, and the candidates of the best iteration."""
-        search = callback_of(trainer, GradientAscent)
-        if search is None or design_data(trainer).space != DesignSpace(torch.Size([2])):
+        path = iteration.path
+        if path is None or design_data(trainer).space != DesignSpace(torch.Size([2])):
             return
         assert isinstance(oracle, DifferentiableOracle)
-        drawn = (
-            torch.linspace(0, search.search.path.shape[1] - 1, _NUM_PATHS).round().long().unique()
-        )
-        segment = oracle.representation.decode(search.search.path[:, drawn]).double().cpu()
+        drawn = torch.linspace(0, path.shape[1] - 1, _NUM_PATHS).round().long().unique()
+        segment = oracle.representation.decode(path[:, drawn]).double().cpu()
         # A later segment starts where the one before ended.
         self.paths = segment if self.paths is None else torch.cat([self.paths, segment[1:]])
         if iteration.is_best:
@@ -68,16 +64,7 @@ class AscentPlane(DesignCallback):
             return
         assert isinstance(oracle, Oracle)
         plane = _plane(design_data(trainer), oracle, self.paths, self.candidates)
-        if not writes_files(trainer):
-            return
-        path = run_folder(trainer) / "ascent_plane.png"
-        with dispensable(path):
-            draw_plane(plane, path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/ascent_plane", read_image(path), dataformats="HWC"
-                    )
+        record_figure(trainer, "ascent_plane", partial(draw_plane, plane))
 
     def state_dict(self) -> dict[str, Any]:
         """The paths and the candidates."""

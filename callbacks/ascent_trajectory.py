@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
+from lightning_mbo.files import run_folder, write_text, writes_files
 from lightning_mbo.oracles import DifferentiableOracle, Oracle
-from lightning_mbo.report.figures import draw_ascent, read_image
+from lightning_mbo.report.figures import draw_ascent
 from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, callback_of, design_data
-from .gradient_ascent import GradientAscent
+from .base import DesignCallback, design_data
+from .figures import record_figure
 from .scoring import evaluate_once
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class AscentTrajectory(DesignCallback):
     """Records what the oracle predicts along a gradient ascent, and what is true.
 
-    Acts on `on_search_model_update` when the search is a `GradientAscent`: notes for each step
+    Acts on `on_search_model_update` where the iteration is an ascent: notes for each step
     the mean over the particles of the oracle's prediction and of the members' disagreement; of
     sequences, between which the particles move, also the mean prediction of the decoded ones; and,
     where there is a ground truth, its mean and maximum over the decoded designs. Writes
@@ -42,12 +42,11 @@ class AscentTrajectory(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Record one segment."""
-        search = callback_of(trainer, GradientAscent)
-        if search is None:
+        if iteration.path is None:
             return
         assert isinstance(oracle, DifferentiableOracle)
         # A later segment starts where the one before ended, which has been recorded.
-        path = search.search.path[1 if self.rows else 0 :]
+        path = iteration.path[1 if self.rows else 0 :]
         ground_truth = _ground_truth(trainer, oracle, path)
         for place, truth in zip(path, ground_truth, strict=True):
             row = {"step": float(len(self.rows)), **_predicted(oracle, place), **truth}
@@ -61,14 +60,9 @@ class AscentTrajectory(DesignCallback):
             return
         self._write(trainer)
         data = design_data(trainer)
-        path = run_folder(trainer) / "ascent.png"
-        with dispensable(path):
-            draw_ascent(self.table(), data.property_name, data.properties.max().item(), path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/ascent", read_image(path), dataformats="HWC"
-                    )
+        best_label = data.properties.max().item()
+        draw = partial(draw_ascent, self.table(), data.property_name, best_label)
+        record_figure(trainer, "ascent", draw)
 
     def table(self) -> pd.DataFrame:
         """One row a step; the first is where the ascent starts."""

@@ -87,16 +87,20 @@ class CandidateWriter(DesignCallback):
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
-        """Have designs drawn for `predict`, or the user's list read.
+        """Note the search; have designs drawn for `predict`, or the user's list read.
 
         Raises:
             ConfigurationError: If there is no search, or no list goes with the data.
             DataError: If the list cannot be used.
         """
         self.predicted = None
+        driver = search_of(trainer)
+        if driver is None:
+            raise ConfigurationError("candidates need a search callback: add a SearchModelUpdate")
+        search = self._search = driver.search
         if stage == "predict":
             assert isinstance(oracle, Oracle)
-            search, data = _needed_search(trainer), design_data(trainer)
+            data = design_data(trainer)
             pool = search.pool if self.listed is None else data.read_pool(self.listed)
             self._pool = pool
             least = (self.num_candidates or _NUM_PREDICTED) * _SAMPLES_PER_CANDIDATE
@@ -118,7 +122,7 @@ class CandidateWriter(DesignCallback):
         """Keep the candidates of the best iteration."""
         if not iteration.is_best:
             return
-        data, search = design_data(trainer), _needed_search(trainer)
+        data, search = design_data(trainer), self._search
         samples = self._enough(data, search, oracle, iteration.samples)
         means = samples.prediction.mean
         candidates = means >= iteration.candidate_threshold
@@ -152,8 +156,7 @@ class CandidateWriter(DesignCallback):
         """Write `candidates.csv`."""
         if writes_files(trainer) and self.designs is not None:
             _warn_of_none(len(self.designs))
-            search = _needed_search(trainer)
-            table = _table(design_data(trainer), search.pool, self.designs, self.figures)
+            table = _table(design_data(trainer), self._search.pool, self.designs, self.figures)
             write_text(
                 run_folder(trainer) / "candidates.csv", csv_text(table, self.escape_formulas)
             )
@@ -175,7 +178,7 @@ class CandidateWriter(DesignCallback):
         if not trainer.is_global_zero:
             return
         assert isinstance(oracle, Oracle)
-        search, data, pool = _needed_search(trainer), design_data(trainer), self._pool
+        search, data, pool = self._search, design_data(trainer), self._pool
         designs = torch.cat([batch for batch, _ in self._predictions])
         judged = Prediction.joined([prediction for _, prediction in self._predictions])
         means = judged.mean
@@ -279,13 +282,6 @@ def _warn_of_none(number: int) -> None:
         )
 
 
-def _needed_search(trainer: pl.Trainer) -> Search:
-    search = search_of(trainer)
-    if search is None:
-        raise ConfigurationError("predict needs a search callback: add a SearchModelUpdate")
-    return search.search
-
-
 def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:
     return {
         "oracle_mean": prediction.mean,
@@ -316,9 +312,7 @@ def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:
         return writer.predicted
     if writer.designs is None:
         raise ConfigurationError("there are no candidates yet: the first oracle fit is unfinished")
-    search = search_of(trainer)
-    pool = None if search is None else search.search.pool
-    return _table(design_data(trainer), pool, writer.designs, writer.figures)
+    return _table(design_data(trainer), writer._search.pool, writer.designs, writer.figures)
 
 
 def _table(

@@ -5,24 +5,23 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.files import dispensable, run_folder, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.report.figures import read_image
 from lightning_mbo.report.panels import Panel, Problem, draw_panels
 from lightning_mbo.samples import DesignIteration, Prediction, Samples
 from lightning_mbo.search_models import SearchModel
 from lightning_mbo.searches.sampling import reweighed
 
 from .base import DesignCallback, callback_of, design_data, problem_of
+from .figures import record_figure
 from .importance_weighting import ImportanceWeighting
 from .scoring import evaluate_once
 from .search_model_update import SearchModelUpdate
@@ -52,10 +51,12 @@ class SearchPanels(DesignCallback):
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
         """Prepare the second search."""
         callback = callback_of(trainer, SearchModelUpdate)
-        if callback and callback.search.search_model.has_nodes and self._second is None:
-            search = callback.search
-            self._second = _SecondSearch(*copy.deepcopy((search.algorithm, search.search_model)))
+        if callback and callback.search.search_model.has_nodes:
+            search = self._search = callback.search
             self._half_way = callback.num_iterations // 2
+            self._second = self._second or _SecondSearch(
+                *copy.deepcopy((search.algorithm, search.search_model))
+            )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Note what the oracle is fitted with; when it is drawn, the data may have new weights."""
@@ -99,14 +100,11 @@ class SearchPanels(DesignCallback):
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw `search.png`."""
-        search, second = callback_of(trainer, SearchModelUpdate), self._second
-        if not (self.panels and search and second and self._original):
+        if not (self.panels and self._second and self._original):
             return
-        data, nodes = design_data(trainer), second.search_model.nodes
-        log_p_0 = search.search.training_distribution.log_prob(nodes)
+        data, search, nodes = design_data(trainer), self._search, self._second.search_model.nodes
+        log_p_0 = search.training_distribution.log_prob(nodes)
         problem = _problem(data, nodes, log_p_0)
-        if not writes_files(trainer):
-            return
         start = _panel(torch.ones_like(data.weights), self._original, log_p_0, -math.inf)
         rows = {
             name: {
@@ -115,17 +113,8 @@ class SearchPanels(DesignCallback):
             }
             for name, kept in self.panels.items()
         }
-        path = run_folder(trainer) / "search.png"
-        with dispensable(path):
-            draw_panels(problem, rows, path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/search",
-                        read_image(path),
-                        search.search.num_done - 1,
-                        dataformats="HWC",
-                    )
+        draw = partial(draw_panels, problem, rows)
+        record_figure(trainer, "search", draw, search.num_done - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """The panels, and the second search."""

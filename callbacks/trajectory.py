@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
+from lightning_mbo.files import run_folder, write_text, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.report.figures import draw_trajectory, read_image
+from lightning_mbo.report.figures import draw_trajectory
 from lightning_mbo.samples import DesignIteration
 
-from .base import DesignCallback, callbacks_of, design_data
-from .importance_weighting import ImportanceWeighting
+from .base import DesignCallback, design_data
+from .figures import record_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class Trajectory(DesignCallback):
         for logger in trainer.loggers:
             logger.log_metrics(named, step=iteration.number)
             if isinstance(logger, TensorBoardLogger):
-                self._log_histograms(trainer, logger, iteration)
+                _log_histograms(logger, iteration)
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Draw the trajectory."""
@@ -79,14 +80,9 @@ class Trajectory(DesignCallback):
             return
         self._write(trainer)
         data = design_data(trainer)
-        path = run_folder(trainer) / "trajectory.png"
-        with dispensable(path):
-            draw_trajectory(self.table(), data.property_name, data.properties.max().item(), path)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(
-                        "design/trajectory", read_image(path), len(self.rows) - 1, dataformats="HWC"
-                    )
+        best_label = data.properties.max().item()
+        draw = partial(draw_trajectory, self.table(), data.property_name, best_label)
+        record_figure(trainer, "trajectory", draw, len(self.rows) - 1)
 
     def _write(self, trainer: pl.Trainer) -> None:
         write_text(run_folder(trainer) / "trajectory.csv", self.table().to_csv(index=False))
@@ -105,16 +101,14 @@ class Trajectory(DesignCallback):
         """Go on with the record."""
         self.rows = state_dict["rows"]
 
-    def _log_histograms(
-        self, trainer: pl.Trainer, logger: TensorBoardLogger, iteration: DesignIteration
-    ) -> None:
-        board = logger.experiment
-        means = iteration.samples.prediction.mean
-        means = means[means.isfinite()].clamp(-_MOST_DRAWN, _MOST_DRAWN)
-        if len(means):
-            board.add_histogram("design/oracle_means", means, iteration.number)
-        for callback in callbacks_of(trainer, ImportanceWeighting):
-            if callback.rule.weights is not None:
-                # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
-                logarithms = callback.rule.weights.clamp(min=1e-10).log10()
-                board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)
+
+def _log_histograms(logger: TensorBoardLogger, iteration: DesignIteration) -> None:
+    board = logger.experiment
+    means = iteration.samples.prediction.mean
+    means = means[means.isfinite()].clamp(-_MOST_DRAWN, _MOST_DRAWN)
+    if len(means):
+        board.add_histogram("design/oracle_means", means, iteration.number)
+    if iteration.weights is not None:
+        # Weights below 1e-10 all mean the same, and would stretch the axis to nothing.
+        logarithms = iteration.weights.clamp(min=1e-10).log10()
+        board.add_histogram("design/log10_importance_weights", logarithms, iteration.number)

@@ -46,6 +46,7 @@ _MODULES = {
         "TreeEnsemble",
     ),
     "lightning_mbo.problem": ("DesignProblem",),
+    "lightning_mbo.random": ("Stream",),
     "lightning_mbo.samples": ("Prediction", "Samples"),
     "lightning_mbo.searches": ("AscentSearch", "SamplingSearch", "Search", "design"),
     "lightning_mbo.space": ("DesignSpace",),

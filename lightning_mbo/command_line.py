@@ -224,12 +224,7 @@ class MBOCommandLine(LightningCLI):
                 raise ConfigurationError(
                     f"trainer.{name}: more batches than can be counted. Leave it out for all"
                 )
-        own: list[pl.Callback] = callbacks.recording_callbacks(
-            self._get(self.config_init, "num_candidates"),
-            self._get(self.config_init, "keep_known"),
-            self._get(self.config_init, "candidates"),
-            self._get(self.config_init, "escape_formulas"),
-        )
+        own = self.recording_callbacks()
         if self.run is None:
             kwargs |= {
                 "logger": False,
@@ -259,6 +254,16 @@ class MBOCommandLine(LightningCLI):
         except (TypeError, ValueError) as error:
             # Of devices, strategies and the like that do not exist, or not here.
             raise ConfigurationError(f"the trainer's options: {error}") from error
+
+    def recording_callbacks(self) -> list[pl.Callback]:
+        """What judges and records the run, by the options."""
+        own: list[pl.Callback] = callbacks.recording_callbacks(
+            self._get(self.config_init, "num_candidates"),
+            self._get(self.config_init, "keep_known"),
+            self._get(self.config_init, "candidates"),
+            self._get(self.config_init, "escape_formulas"),
+        )
+        return own
 
     def before_fit(self) -> None:
         """A finished run is left as it is."""

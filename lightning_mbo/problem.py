@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.label_noise import LabelNoise, of_labels
+from lightning_mbo.random import Stream
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import Cells, DesignSpace
 
@@ -66,6 +67,7 @@ class DesignProblem:
         distances: How far designs lie from others.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
             None where nobody knows it. Only metrics may read it.
+        stream: Of all that a run on this problem draws.
     """
 
     designs: Tensor
@@ -81,16 +83,24 @@ class DesignProblem:
     cells: Callable[[Tensor], Cells] | None = None
     distances: Distances = euclidean
     ground_truth: GroundTruth | None = None
+    stream: Stream = field(default_factory=Stream)
 
     @classmethod
-    def of_table(cls, designs: Tensor, properties: Tensor) -> Self:
-        """The problem of designs and labels, of which nothing else is known."""
+    def of_table(cls, designs: Tensor, properties: Tensor, seed: int = 0) -> Self:
+        """The problem of designs and labels, of which nothing else is known.
+
+        Args:
+            designs: Shape ``(n, *design_shape)``, float64.
+            properties: Shape ``(n,)``, float64.
+            seed: Of all that a run on it draws.
+        """
         return cls(
             designs,
             properties,
             base_weights=torch.ones_like(properties),
             space=DesignSpace.of_shape(designs.shape[1:]),
             held_out=torch.zeros_like(properties, dtype=torch.bool),
+            stream=Stream(seed),
         )
 
     def of_rows(self, rows: Tensor) -> DesignProblem:

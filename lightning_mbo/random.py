@@ -1,4 +1,4 @@
-"""Random numbers that depend on the run's seed and a key only, never on what was drawn before.
+"""Random numbers that depend on a seed and a key only, never on what was drawn before.
 
 A run that is killed and resumed therefore draws what the uninterrupted run would have drawn.
 """
@@ -6,26 +6,37 @@ A run that is killed and resumed therefore draws what the uninterrupted run woul
 from __future__ import annotations
 
 import hashlib
-import os
+from dataclasses import dataclass
 
 import torch
 
 
-def run_seed() -> int:
-    """The seed that ``pytorch_lightning.seed_everything`` was given, or torch's own."""
-    return int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed()))
+@dataclass(frozen=True)
+class Stream:
+    """All random numbers of one run, of which each draw has its own.
 
-
-def keyed_generator(
-    purpose: str, *indices: int, device: torch.device | str = "cpu"
-) -> torch.Generator:
-    """A generator whose stream is a function of the run's seed, the purpose and the indices.
-
-    Args:
-        purpose: What is drawn, for instance ``"shuffle"``; streams of two purposes are independent.
-        indices: Which draw, for instance the epoch or the design iteration.
-        device: Where the tensors are drawn.
+    Attributes:
+        seed: Streams of two seeds are independent.
     """
-    key = repr((run_seed(), purpose, indices)).encode()
-    seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1
-    return torch.Generator(device).manual_seed(seed)
+
+    seed: int = 0
+
+    def generator(
+        self, purpose: str, *indices: int, device: torch.device | str = "cpu"
+    ) -> torch.Generator:
+        """A generator that is a function of the seed, the purpose and the indices.
+
+        Args:
+            purpose: What is drawn, for instance ``"shuffle"``; two purposes are independent.
+            indices: Which draw, for instance the epoch or the design iteration.
+            device: Where the tensors are drawn.
+        """
+        return torch.Generator(device).manual_seed(self._key(purpose, *indices))
+
+    def of(self, purpose: str, *indices: int) -> Stream:
+        """The stream of a run within this one, for instance of a fold: independent of all else."""
+        return Stream(self._key(purpose, *indices))
+
+    def _key(self, purpose: str, *indices: int) -> int:
+        key = repr((self.seed, purpose, indices)).encode()
+        return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1

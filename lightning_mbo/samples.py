@@ -106,6 +106,10 @@ class DesignIteration:
         sampled_log_ratios: The same with the search model that the samples came from.
         held_out_log_ratios: That of the held-out designs, shape ``(h,)``; None likewise.
         held_out: What the oracle says of the held-out designs; None where there are none.
+        path: Of an ascent, the oracle's inputs before it and after each of its steps, shape
+            ``(steps + 1, m, inputs)``; None of other searches.
+        weights: Importance weights of the training designs, shape ``(n,)``; None where the oracle
+            cannot follow the search.
         metrics: Named figures of this iteration. Callbacks add theirs; `Trajectory` records them.
         is_best: Whether the rule of choice prefers it to all before; set before it is announced.
     """
@@ -120,6 +124,8 @@ class DesignIteration:
     sampled_log_ratios: Tensor | None = None
     held_out_log_ratios: Tensor | None = None
     held_out: Prediction | None = None
+    path: Tensor | None = None
+    weights: Tensor | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     is_best: bool = False
 

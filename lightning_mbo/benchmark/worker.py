@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
+from pytorch_lightning.cli import LightningCLI
 
 from lightning_mbo.command_line import MBOCommandLine
 from lightning_mbo.console import quieten
@@ -24,16 +24,6 @@ if TYPE_CHECKING:
 else:
     from lightning_mbo import callbacks
 
-_WRITERS = (
-    callbacks.Trajectory,
-    callbacks.AscentTrajectory,
-    callbacks.AscentPlane,
-    callbacks.SearchPanels,
-    callbacks.Summary,
-    callbacks.Report,
-    callbacks.CandidateWriter,
-    SaveConfigCallback,
-)
 _HELD_OUT = (
     "held_out_rank_correlation",
     "held_out_top_overlap",
@@ -70,16 +60,22 @@ class Outcome:
 class _Run(MBOCommandLine):
     """A `fit` that writes and draws nothing."""
 
-    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        trainer = super().instantiate_trainer(**kwargs)
-        own: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        for callback in [c for c in own if isinstance(c, _WRITERS)]:
-            own.remove(callback)
-        self.initial_oracle = callbacks.InitialOracle()
+    def __init__(self, words: list[str], keep_oracle: bool) -> None:
+        self.initial_oracle = callbacks.InitialOracle() if keep_oracle else None
         self.best_samples = callbacks.BestSamples()
         self.trajectory = callbacks.Trajectory(write=False)
-        # The oracle is kept before the search begins, and all figures are there before the record.
-        own[:] = [self.initial_oracle, *own, self.best_samples, self.trajectory]
+        super().__init__(words)
+
+    def recording_callbacks(self) -> list[pl.Callback]:
+        # All figures are there before the record.
+        return [callbacks.HeldOut(), callbacks.Scoring(), self.best_samples, self.trajectory]
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        self.save_config_callback = None
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.initial_oracle is not None:
+            # It is kept before the search begins.
+            trainer.callbacks.insert(0, self.initial_oracle)  # type: ignore[attr-defined]
         return trainer
 
     @staticmethod
@@ -114,7 +110,7 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
             path.write_bytes(initial_oracle)
             words.append(f"--ckpt_path={path}")
         try:
-            run = _Run(words)
+            run = _Run(words, keep_oracle)
         except (Exception, SystemExit) as error:
             mistake = users_mistake(error) or error
             message = " ".join(str(mistake).split()) or type(mistake).__name__
@@ -135,5 +131,5 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
         trajectory=rows,
         best_iteration=run.best_samples.iteration,
         seconds=time.monotonic() - started,
-        initial_oracle=run.initial_oracle.checkpoint if keep_oracle else None,
+        initial_oracle=None if run.initial_oracle is None else run.initial_oracle.checkpoint,
     )

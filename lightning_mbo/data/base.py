@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
+from lightning_mbo.random import Stream
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.types import DataFrame, Pool
 
@@ -68,6 +70,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         columns_read: What the columns of the user's table are taken for; None without one.
         remarks: What was found of them and done for it, or is uncertain, a sentence each.
         fits: Which oracle fit is wanted.
+        stream: Of all that the run draws, from when it is set up.
     """
 
     problem: DesignProblem
@@ -88,6 +91,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     distances: Distances = staticmethod(euclidean)
     columns_read: Table | None = None
     remarks: Sequence[str] = ()
+    stream: Stream = Stream()
 
     def __init__(
         self,
@@ -214,6 +218,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """
         if hasattr(self, "problem"):
             return
+        self.stream = Stream(_run_seed())
         self._hold_out(*self.load())
         num_designs = len(self.designs)
         if num_designs < FEWEST_DESIGNS:
@@ -279,7 +284,14 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         self.fits.load_state_dict(state_dict)
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
-        out = held_out_rows(designs, properties, self.held_out_fraction, self.held_out, self.groups)
+        out = held_out_rows(
+            designs,
+            properties,
+            self.held_out_fraction,
+            self.held_out,
+            self.stream.generator("held-out designs"),
+            self.groups,
+        )
         self.known_designs, self.known_properties = designs, properties
         whole = self.problem = DesignProblem(
             designs,
@@ -295,6 +307,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             self.cells,
             self.distances,
             self.ground_truth,
+            self.stream,
         )
         training, evidence = whole.training, whole.evidence
         self.designs, self.properties = training.designs, training.properties
@@ -331,6 +344,11 @@ class DesignDataModule(pl.LightningDataModule, ABC):
 
     def _evaluated(self, source: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: source().to(self._device())
+
+
+def _run_seed() -> int:
+    """The seed that ``pytorch_lightning.seed_everything`` was given, or torch's own."""
+    return int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed()))
 
 
 def _check_scale(properties: Tensor, name: str) -> None:

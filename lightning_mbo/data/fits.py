@@ -85,7 +85,7 @@ class Fits:
         return TrainingBatches(
             self._on_device(),
             rows=lambda: self._rows()[0] if self.fitting else None,
-            epoch=self._begin_epoch,
+            begin_epoch=self._begin_epoch,
             num_rows=self._rows()[0].shape[1],
             batch_size=self.batch_size,
         )
@@ -116,11 +116,11 @@ class Fits:
         if self._table is not None:
             self._table.weights.copy_(self.weights)
 
-    def _begin_epoch(self) -> int:
+    def _begin_epoch(self) -> torch.Generator:
         # Not the trainer's epoch: that counts the idle ones too, of which a run that goes on from
         # another's oracle has one more.
         self.num_epochs += 1
-        return self.num_epochs - 1
+        return self.problem.stream.generator("shuffle", self.num_epochs - 1)
 
     def _on_device(self) -> WeightedDesigns:
         if self._table is None:
@@ -144,7 +144,7 @@ class Fits:
                 len(self.problem.designs),
                 self._num_members,
                 self.validation_fraction,
-                self.num_fits,
+                self.problem.stream.generator("split", self.num_fits),
             )
             self._split = train.to(self._device), validation.to(self._device)
         return self._split

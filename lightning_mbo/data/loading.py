@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lightning_mbo.distributed import rank, shard, world_size
 from lightning_mbo.label_noise import LabelNoise
-from lightning_mbo.random import keyed_generator
 
 
 class DesignBatch(NamedTuple):
@@ -51,7 +50,7 @@ class WeightedDesigns(NamedTuple):
 
 
 def split_rows(
-    num_rows: int, num_members: int, validation_fraction: float, fit: int
+    num_rows: int, num_members: int, validation_fraction: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Each member's own random split into training and validation rows.
 
@@ -59,12 +58,11 @@ def split_rows(
         num_rows: Of the table, n.
         num_members: k.
         validation_fraction: Share of the rows to validate on.
-        fit: Which oracle fit; every one has new splits.
+        generator: Of the CPU.
 
     Returns:
         Row numbers, shapes ``(k, n_train)`` and ``(k, n - n_train)``.
     """
-    generator = keyed_generator("split", fit)
     rows = torch.stack(
         [torch.randperm(num_rows, generator=generator, device="cpu") for _ in range(num_members)]
     )
@@ -77,6 +75,7 @@ def held_out_rows(
     properties: Tensor,
     fraction: float,
     which: Literal["random", "top"],
+    generator: torch.Generator,
     groups: Tensor | None = None,
 ) -> Tensor:
     """Which rows of a table no oracle and no search model is fitted to.
@@ -89,6 +88,7 @@ def held_out_rows(
         properties: Shape ``(n,)``.
         fraction: Share of the rows, rounded up to whole groups.
         which: Random groups, or those with the greatest label.
+        generator: Of the CPU, for random groups.
         groups: Rows with equal numbers are the same thing, also where their designs differ; of
             integers, shape ``(n,)``. None: equal designs alone are.
 
@@ -102,7 +102,6 @@ def held_out_rows(
     groups = same_design if groups is None else joined_groups(same_design, groups)
     num_groups = int(groups.max()) + 1
     if which == "random":
-        generator = keyed_generator("held-out designs")
         places = torch.randperm(num_groups, generator=generator, device="cpu")
     else:
         best = properties.new_full((num_groups,), -torch.inf)
@@ -152,7 +151,7 @@ class TrainingBatches:
         self,
         table: WeightedDesigns,
         rows: Callable[[], Tensor | None],
-        epoch: Callable[[], int],
+        begin_epoch: Callable[[], torch.Generator],
         num_rows: int,
         batch_size: int,
     ) -> None:
@@ -161,13 +160,13 @@ class TrainingBatches:
         Args:
             table: The training table.
             rows: Gives the training rows ``(k, num_rows)``, or None while no fit is wanted.
-            epoch: Begins an epoch and gives its number.
+            begin_epoch: Begins an epoch and gives what draws its order, on the CPU.
             num_rows: Training rows a member.
             batch_size: b, over all processes.
         """
         self.table = table
         self.rows = rows
-        self.epoch = epoch
+        self.begin_epoch = begin_epoch
         self.num_rows = num_rows
         self.batch_size = batch_size
 
@@ -193,7 +192,7 @@ class TrainingBatches:
         rows = self.rows()
         if rows is None:
             return
-        generator = keyed_generator("shuffle", self.epoch())
+        generator = self.begin_epoch()
         order = torch.stack(
             [torch.randperm(self.num_rows, generator=generator, device="cpu") for _ in rows]
         )

@@ -10,7 +10,6 @@ from torch import Tensor
 from lightning_mbo import tasks
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.random import keyed_generator
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.types import DataFrame
 
@@ -38,7 +37,7 @@ class TaskData(DesignDataModule):
 
     def load(self) -> tuple[Tensor, Tensor]:
         """Draw or read the table."""
-        known = self._known = self.task.problem(keyed_generator("training designs"))
+        known = self._known = self.task.problem(self.stream.generator("training designs"))
         self.ground_truth, self.property_range = known.ground_truth, known.property_range
         self.groups, self.distances = known.groups, known.distances
         return known.designs, known.properties

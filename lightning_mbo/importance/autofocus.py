@@ -31,9 +31,6 @@ class Autofocus:
     far the search has gone from the data.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, equation 6 and algorithm 2.
-
-    Attributes:
-        weights: Of the last iteration, shape ``(n,)``; None before.
     """
 
     def __init__(
@@ -68,12 +65,12 @@ class Autofocus:
                 "autofocus.min_effective_sample_size is a share of the training designs and must "
                 f"lie in [0, 1], not {min_effective_sample_size}"
             )
-        self.weights: Tensor | None = None
 
     def weigh(self, iteration: DesignIteration, base_weights: Tensor) -> Tensor | None:
         """The weights that the oracle is to be refitted with; None where it is left as it is.
 
-        Adds to the iteration's metrics n_e, α where it is chosen here, and whether it refits.
+        Adds the weights to the iteration, and to its metrics n_e, α where it is chosen here, and
+        whether it refits.
 
         Args:
             iteration: With the ratios of the training designs.
@@ -99,8 +96,9 @@ class Autofocus:
             alpha = iteration.metrics["alpha"] = largest_alpha(log_ratios, floor, base_weights)
         else:
             alpha = USUAL_ALPHA
-        self.weights = importance_weights(log_ratios, alpha, self.self_normalize)
-        n_e = effective_sample_size(self.weights * base_weights).item()
+        weights = importance_weights(log_ratios, alpha, self.self_normalize)
+        iteration.weights = weights
+        n_e = effective_sample_size(weights * base_weights).item()
         iteration.metrics["effective_sample_size"] = n_e
         iteration.metrics["oracle_refitted"] = 0.0
         if not self.enabled:
@@ -121,4 +119,4 @@ class Autofocus:
             )
             return None
         iteration.metrics["oracle_refitted"] = 1.0
-        return self.weights
+        return weights

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models import MultivariateNormal, SearchModel
 from lightning_mbo.sequences import one_hot
 from lightning_mbo.space import Cells, DesignSpace
@@ -101,7 +100,7 @@ class ExactRatio(DensityRatio):
             problem.cells_of(designs),
             problem.space,
             problem.training.designs,
-            keyed_generator("preimages", number),
+            problem.stream.generator("preimages", number),
         )
 
 

@@ -13,6 +13,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.oracles.restorable import RestorableModule
 from lightning_mbo.problem import DesignProblem
+from lightning_mbo.random import Stream
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import DesignSpace
 
@@ -30,6 +31,7 @@ class Oracle(RestorableModule, ABC):
         num_members: k.
         validation_losses: Each member's weighted validation loss after the last epoch, ``(k,)``.
         frozen: Members that are not trained any further in this fit, bool, ``(k,)``.
+        stream: Of what is drawn in `build`; that of the problem that it is built for.
         fit_is_finished: Whether a fit ends with its first epoch, whatever the members' losses do.
     """
 
@@ -42,6 +44,7 @@ class Oracle(RestorableModule, ABC):
     on_train_batch_end = None  # type: ignore[assignment]
 
     fit_is_finished = False
+    stream: Stream = Stream()
     property_mean: Tensor
     property_std: Tensor
     frozen: Tensor
@@ -143,6 +146,7 @@ class Oracle(RestorableModule, ABC):
         """Build for a problem and learn what is the same in all fits, once."""
         if self._built_for is not None:
             return
+        self.stream = problem.stream
         self.build(problem.space)
         built = self.state_dict().keys()
         self.start(problem)

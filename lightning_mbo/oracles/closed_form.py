@@ -14,7 +14,6 @@ from lightning_mbo.distributed import rank, state_from_rank_zero, world_size
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.random import keyed_generator
 
 
 class ClosedFormOracle(Oracle, ABC):
@@ -59,7 +58,8 @@ class ClosedFormOracle(Oracle, ABC):
 
     def _solve(self, fits: Fits) -> None:
         if rank() == 0:
-            self.solve(fits.problem, fits.weights, keyed_generator("folds", fits.num_fits))
+            generator = fits.problem.stream.generator("folds", fits.num_fits)
+            self.solve(fits.problem, fits.weights, generator)
         if world_size() > 1:
             self._reshape_like(state := state_from_rank_zero(self.state_dict()))
             self.load_state_dict(state)

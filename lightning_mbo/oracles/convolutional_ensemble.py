@@ -11,6 +11,7 @@ from torch.nn import functional
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
+from lightning_mbo.random import Stream
 from lightning_mbo.space import DesignSpace
 
 
@@ -63,7 +64,9 @@ class ConvolutionalEnsemble(RegressionEnsemble):
                 f"{tuple(space.shape)}: give --model DeepEnsemble"
             )
         self.representation.build(space.shape)
-        self.network = StackedCNN(space.shape, self.window, self.num_channels, self.num_members)
+        self.network = StackedCNN(
+            space.shape, self.window, self.num_channels, self.num_members, self.stream
+        )
 
 
 class StackedCNN(nn.Module):
@@ -75,6 +78,7 @@ class StackedCNN(nn.Module):
         window: int,
         num_channels: int,
         num_members: int,
+        stream: Stream,
         activation: Callable[[Tensor], Tensor] = functional.gelu,
     ) -> None:
         """Initialise every member on its own.
@@ -84,6 +88,7 @@ class StackedCNN(nn.Module):
             window: Letters in a window, w.
             num_channels: Units of each layer.
             num_members: k.
+            stream: Of the initial values.
             activation: Of the hidden units.
         """
         super().__init__()
@@ -91,8 +96,8 @@ class StackedCNN(nn.Module):
         self.window = window
         self.activation = activation
         c = num_channels
-        self.motifs = StackedMLP((window * design_shape[1], c, c), num_members, activation)
-        self.head = StackedMLP((2 * c, c, 1), num_members, activation)
+        self.motifs = StackedMLP((window * design_shape[1], c, c), num_members, stream, activation)
+        self.head = StackedMLP((2 * c, c, 1), num_members, stream, activation)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply each member.

@@ -15,7 +15,7 @@ from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
 from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.representations import Representation
-from lightning_mbo.random import keyed_generator
+from lightning_mbo.random import Stream
 from lightning_mbo.space import DesignSpace
 
 _SMALLEST_VARIANCE = 1e-6
@@ -55,7 +55,7 @@ class DeepEnsemble(DifferentiableOracle, GradientOracle):
         """Create the stacked network for designs of this space."""
         super().build(space)
         sizes = (self.representation.num_inputs, *self.hidden_sizes, 2)
-        self.network = StackedMLP(sizes, self.num_members)
+        self.network = StackedMLP(sizes, self.num_members, self.stream)
 
     def input_outputs(self, inputs: Tensor) -> Normal:
         """Each member's mean and variance of the standardised property, batch shape ``(k, b)``."""
@@ -71,6 +71,7 @@ class StackedMLP(nn.Module):
         self,
         sizes: Sequence[int],
         num_members: int,
+        stream: Stream,
         activation: Callable[[Tensor], Tensor] = functional.elu,
     ) -> None:
         """Initialise every member on its own, uniformly within 1/√(inputs) of zero.
@@ -78,6 +79,7 @@ class StackedMLP(nn.Module):
         Args:
             sizes: Units of each layer, the input's and the output's included.
             num_members: k.
+            stream: Of the initial values.
             activation: Of the hidden units.
         """
         super().__init__()
@@ -85,7 +87,7 @@ class StackedMLP(nn.Module):
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for layer, (num_in, num_out) in enumerate(itertools.pairwise(sizes)):
-            generator = keyed_generator("initialisation", layer)
+            generator = stream.generator("initialisation", layer)
             # Drawn on the CPU, also where modules are built on a GPU: the same for one seed.
             uniform = torch.rand(
                 num_members,

@@ -71,6 +71,7 @@ class RegressionEnsemble(DifferentiableOracle, GradientOracle):
         self.network = StackedMLP(
             (self.representation.num_inputs, *self.hidden_sizes, 1),
             self.num_members,
+            self.stream,
             partial(functional.leaky_relu, negative_slope=self.negative_slope),
         )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mbo.distributed import all_reduce_sum, shard
+from lightning_mbo.random import Stream
 from lightning_mbo.space import DesignSpace
 
 Reduce = Callable[[Tensor], Tensor]
@@ -27,6 +28,7 @@ class SearchModel(nn.Module, ABC):
         learns_ranks: Whether an update goes by the order of the weights alone.
         has_nodes: Whether it is updated by the weights of its `nodes` in place of samples'.
         remedy: What to do where designs are of another kind.
+        stream: Of what a first fit begins with at random; set before `build`.
     """
 
     models_numbers: ClassVar[bool] = True
@@ -34,6 +36,7 @@ class SearchModel(nn.Module, ABC):
     learns_ranks: ClassVar[bool] = False
     has_nodes: ClassVar[bool] = False
     remedy: ClassVar[str] = "give another --search.search_model"
+    stream: Stream = Stream()
 
     @property
     def nodes(self) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.random import keyed_generator
 from lightning_mbo.search_models.base import Reduce
 from lightning_mbo.search_models.categorical import OneHotModel
 from lightning_mbo.space import DesignSpace
@@ -121,7 +120,7 @@ class CategoricalMixture(OneHotModel):
         """Disturb the frequencies ``(entries,)`` in each component on its own."""
         noise = torch.rand(
             self.log_probabilities.shape,
-            generator=keyed_generator("mixture"),
+            generator=self.stream.generator("mixture"),
             dtype=torch.float64,
             device="cpu",
         ).to(frequencies.device)

@@ -62,7 +62,9 @@ class Product(SearchModel):
                 f"{tuple(space.shape)}, have only one of them: leave --search.search_model out"
             )
         self.space = space
+        self.numbers.stream = self.stream
         self.numbers.build(DesignSpace(torch.Size([space.num_numbers])))
+        self.categories.stream = self.stream
         self.categories.build(DesignSpace(torch.Size([sum(space.groups)]), space.groups))
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:

@@ -44,13 +44,10 @@ class AscentSearch(Search):
     Attributes:
         with_densities: Whether it is to have densities; set before it is started.
         particles: Where the last segment ended, shape ``(m, inputs)``; None before the first.
-        path: The inputs before the last segment and after each of its steps, shape
-            ``(steps + 1, m, inputs)``.
     """
 
     candidate_quantile = 0.0
     baseline_name = "starting designs"
-    path: Tensor
 
     def __init__(
         self,
@@ -103,6 +100,7 @@ class AscentSearch(Search):
         self.num_wanted = min(self.num_starts, len(self._ranking))
         if self.with_densities:
             model = search_model_for(problem.space)
+            model.stream = problem.stream
             model.build(problem.space)
             model.fit(training.designs, torch.ones_like(training.properties))
             self._training_distribution = (model.requires_grad_(False).to(device),)
@@ -117,8 +115,8 @@ class AscentSearch(Search):
             if self.particles is None
             else self.particles.to(oracle.device)
         )
-        self.path = torch.stack([start, *self._climb(oracle, start, self.num_steps)])
-        self.particles = self.path[-1]
+        path = torch.stack([start, *self._climb(oracle, start, self.num_steps)])
+        self.particles = path[-1]
         drawn, designs, share = self._feasible(oracle, self.particles)
         if len(designs) == 0:
             return None
@@ -142,6 +140,7 @@ class AscentSearch(Search):
             log_ratios=log_ratios,
             sampled_log_ratios=log_ratios,
             held_out_log_ratios=held_out_log_ratios,
+            path=path,
             metrics={
                 "oracle_p80": score,
                 "threshold": threshold,

@@ -19,7 +19,6 @@ from lightning_mbo.importance import (
 )
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.random import keyed_generator
 from lightning_mbo.samples import DesignIteration, Prediction, Samples
 from lightning_mbo.search_models import (
     DRAWS_PER_SAMPLE,
@@ -101,6 +100,7 @@ class SamplingSearch(Search):
         super().start(problem, device)
         training = problem.training
         self.search_model = search_model_for(problem.space, *self._given)
+        self.search_model.stream = problem.stream
         self.search_model.build(problem.space)
         self.search_model.fit(training.designs, torch.ones_like(training.properties))
         self.algorithm.start(training.designs, training.properties)
@@ -162,7 +162,7 @@ class SamplingSearch(Search):
     def _draw(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Draws:
         """Feasible samples, at most as many as are wanted."""
         problem = self._problem
-        generator = keyed_generator(purpose, index, device=next(model.buffers()).device)
+        generator = problem.stream.generator(purpose, index, device=next(model.buffers()).device)
         return sample_allowed(
             model, num_samples, generator, problem.nearest_allowed, problem.feasible
         )

@@ -49,8 +49,7 @@ class Paths(callbacks.DesignCallback):
         self.segments: list[Tensor] = []
 
     def on_search_model_update(self, trainer: Any, oracle: Any, iteration: Any) -> None:
-        search = next(c for c in trainer.callbacks if isinstance(c, callbacks.GradientAscent))
-        self.segments.append(search.search.path)
+        self.segments.append(iteration.path)
         self.last = iteration.samples.designs
 
 

@@ -344,3 +344,9 @@ def test_predict_needs_a_search(tmp_path: Path) -> None:
 def test_refused_numbers(num_candidates: int) -> None:
     with pytest.raises(ConfigurationError, match="num_candidates must be at least 1"):
         callbacks.CandidateWriter(num_candidates)
+
+
+def test_needs_a_search(tmp_path: Path) -> None:
+    trainer = trainer_with(tmp_path, callbacks.OracleConvergence(), callbacks.CandidateWriter())
+    with pytest.raises(ConfigurationError, match="need a search callback: add a SearchModelUpdate"):
+        trainer.fit(ensemble(), datamodule=Quadratic())

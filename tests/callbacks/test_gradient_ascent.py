@@ -32,9 +32,9 @@ from tests.callbacks.quadratic import (
     ScriptedOracle,
     callbacks,
     equal_states,
-    find,
     height,
     read_table,
+    run,
     trainer_with,
 )
 
@@ -177,8 +177,9 @@ def test_goes_on_from_the_saved_state(tmp_path: Path) -> None:
 
 def test_other_searches_leave_no_ascent(tmp_path: Path) -> None:
     record = callbacks.AscentTrajectory()
-    record.on_search_model_update(pl.Trainer(logger=False), Bowls(), None)
+    run(tmp_path, record, num_iterations=1)
     assert record.rows == []
+    assert not (tmp_path / "ascent.csv").exists()
 
 
 class Words(DesignDataModule):
@@ -313,7 +314,7 @@ class Refits(callbacks.DesignCallback):
         self.weights: list[Tensor] = []
 
     def on_search_model_update(self, trainer: pl.Trainer, oracle: Any, iteration: Any) -> None:
-        self.paths.append(find(trainer, callbacks.GradientAscent).search.path)
+        self.paths.append(iteration.path)
         self.models.append((iteration.search_model, iteration.training_distribution))
         self.weights.append(trainer.datamodule.weights.clone())
 

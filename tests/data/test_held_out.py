@@ -15,6 +15,7 @@ from lightning_mbo.data import CSV, DesignDataModule, Quadratic, Superconductor,
 from lightning_mbo.data.loading import held_out_rows, joined_groups
 from lightning_mbo.designs import are_among
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+from lightning_mbo.random import Stream
 from lightning_mbo.samples import Prediction
 
 
@@ -54,16 +55,20 @@ def test_by_default_nothing_is_held_out() -> None:
     assert data.held_out_properties.shape == (0,)
 
 
-def test_random_rows_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def drawing(seed: int = 0) -> torch.Generator:
+    return Stream(seed).generator("test")
+
+
+def test_random_rows_depend_on_the_generator_alone() -> None:
     designs = torch.arange(100, dtype=torch.float64)[:, None]
-    rows = held_out_rows(designs, designs[:, 0], 0.3, "random")
+    rows = held_out_rows(designs, designs[:, 0], 0.3, "random", drawing())
     torch.rand(7)
-    assert torch.equal(rows, held_out_rows(designs, designs[:, 0], 0.3, "random"))
+    assert torch.equal(rows, held_out_rows(designs, designs[:, 0], 0.3, "random", drawing()))
     assert rows.sum() == 30
     # Not the last ones, nor the first: a run of 30 rows has this chance of being drawn.
     assert 5 < rows[:50].sum() < 25
-    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    assert not torch.equal(rows, held_out_rows(designs, designs[:, 0], 0.3, "random"))
+    other = held_out_rows(designs, designs[:, 0], 0.3, "random", drawing(1))
+    assert not torch.equal(rows, other)
 
 
 @pytest.mark.parametrize("which", ["random", "top"])
@@ -71,7 +76,7 @@ def test_a_design_is_not_on_both_sides(which: Any) -> None:
     # Every design is there three times, once with a great label.
     designs = torch.arange(20, dtype=torch.float64).repeat(3)[:, None]
     properties = torch.cat([torch.zeros(20), torch.zeros(20), torch.arange(20.0)]).double()
-    out = held_out_rows(designs, properties, 0.25, which)
+    out = held_out_rows(designs, properties, 0.25, which, drawing())
     held = set(designs[out, 0].tolist())
     assert not held & set(designs[~out, 0].tolist())
     assert out.sum() == 15 == 3 * len(held)
@@ -85,7 +90,7 @@ def test_a_group_is_not_on_both_sides(which: Any) -> None:
     designs = torch.arange(90, dtype=torch.float64)
     designs[30::3] = designs[:60:3]
     groups = torch.arange(90).div(3, rounding_mode="floor") * 7 - 1000
-    out = held_out_rows(designs[:, None], designs, 0.3, which, groups)
+    out = held_out_rows(designs[:, None], designs, 0.3, which, drawing(), groups)
     assert out.sum() == 27
     # Groups 1, 11 and 21 are joined by their first design.
     joined = torch.arange(90).div(3, rounding_mode="floor") % 10

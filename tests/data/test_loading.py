@@ -19,6 +19,7 @@ from lightning_mbo.data.loading import (
     WeightedDesigns,
     split_rows,
 )
+from lightning_mbo.random import Stream
 
 N = 50
 
@@ -39,12 +40,16 @@ def test_the_noise_of_labels_goes_with_them() -> None:
     assert table().batch(torch.tensor([[3]]), 1).noise is None
 
 
+def drawing(seed: int = 0) -> torch.Generator:
+    return Stream(seed).generator("test")
+
+
 def training(
-    rows: Tensor | None = None, epoch: int = 0, batch_size: int = 7, k: int = 3
+    rows: Tensor | None = None, seed: int = 0, batch_size: int = 7, k: int = 3
 ) -> TrainingBatches:
     if rows is None:
-        rows = split_rows(N, k, 0.2, fit=1)[0]
-    return TrainingBatches(table(), lambda: rows, lambda: epoch, rows.shape[1], batch_size)
+        rows = split_rows(N, k, 0.2, drawing())[0]
+    return TrainingBatches(table(), lambda: rows, lambda: drawing(seed), rows.shape[1], batch_size)
 
 
 def flat(loader: Iterable[list[DesignBatch]]) -> list[DesignBatch]:
@@ -70,7 +75,7 @@ def as_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.99])
 @pytest.mark.parametrize("n", [2, 11, 50])
 def test_splits_are_disjoint_and_complete(k: int, fraction: float, n: int) -> None:
-    train, validation = split_rows(n, k, fraction, fit=1)
+    train, validation = split_rows(n, k, fraction, drawing())
     assert train.shape[0] == validation.shape[0] == k
     assert train.shape[1] >= 1
     assert validation.shape[1] == min(max(round(fraction * n), 1), n - 1)
@@ -78,21 +83,19 @@ def test_splits_are_disjoint_and_complete(k: int, fraction: float, n: int) -> No
         assert sorted([*train[j].tolist(), *validation[j].tolist()]) == list(range(n))
 
 
-def validation_sets(fit: int) -> list[set[int]]:
-    return [set(rows.tolist()) for rows in split_rows(N, 3, 0.2, fit)[1]]
+def validation_sets(seed: int) -> list[set[int]]:
+    return [set(rows.tolist()) for rows in split_rows(N, 3, 0.2, drawing(seed))[1]]
 
 
-def test_splits_differ_by_member_and_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splits_differ_by_member_and_generator() -> None:
     sets = validation_sets(1) + validation_sets(2)
     assert validation_sets(1) == sets[:3]
-    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    sets += validation_sets(1)
-    assert len({frozenset(rows) for rows in sets}) == 9
+    assert len({frozenset(rows) for rows in sets}) == 6
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 100])
 def test_an_epoch_has_each_training_row_once(batch_size: int) -> None:
-    rows = split_rows(N, 3, 0.2, fit=1)[0]
+    rows = split_rows(N, 3, 0.2, drawing())[0]
     loader = training(rows, batch_size=batch_size)
     batches = flat(loader)
     assert len(batches) == loader.num_steps == -(-40 // batch_size)
@@ -109,24 +112,22 @@ def test_entries_of_a_batch_belong_together() -> None:
         assert torch.equal(batch.weights, rows + 0.5)
 
 
-def test_the_order_differs_by_member_epoch_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_differs_by_member_and_generator() -> None:
     rows = torch.arange(N).expand(3, N)
     first = seen(flat(training(rows)))
     assert torch.equal(first, seen(flat(training(rows))))
-    orders = [*first, *seen(flat(training(rows, epoch=1)))]
-    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    orders += [*seen(flat(training(rows)))]
-    assert len({tuple(order.tolist()) for order in orders}) == 9
+    orders = [*first, *seen(flat(training(rows, seed=1)))]
+    assert len({tuple(order.tolist()) for order in orders}) == 6
 
 
 def test_no_rows_yield_nothing() -> None:
-    loader = TrainingBatches(table(), lambda: None, lambda: 0, 40, 7)
+    loader = TrainingBatches(table(), lambda: None, drawing, 40, 7)
     assert list(loader) == []
 
 
 def test_rows_are_those_of_the_moment_of_iterating() -> None:
     rows = {"present": None}
-    loader = TrainingBatches(table(), lambda: rows["present"], lambda: 0, 4, 4)
+    loader = TrainingBatches(table(), lambda: rows["present"], drawing, 4, 4)
     iterator = iter(loader)
     rows["present"] = torch.arange(4)[None]
     assert sorted(seen(flat(iterator))[0].tolist()) == [0, 1, 2, 3]
@@ -175,7 +176,7 @@ def test_a_batch_smaller_than_the_number_of_processes(
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 100])
 def test_validation_batches_are_all_rows_in_order(chunk_size: int) -> None:
-    rows = split_rows(N, 3, 0.2, fit=1)[1]
+    rows = split_rows(N, 3, 0.2, drawing())[1]
     loader = ValidationBatches(table(), lambda: rows, chunk_size)
     batches = list(loader)
     assert len(batches) == len(loader)
@@ -185,7 +186,7 @@ def test_validation_batches_are_all_rows_in_order(chunk_size: int) -> None:
 
 @pytest.mark.parametrize("world_size", [2, 3, 11])
 def test_validation_is_shared_out(world_size: int, as_process: Callable[[int, int], None]) -> None:
-    rows = split_rows(N, 2, 0.2, fit=1)[1]
+    rows = split_rows(N, 2, 0.2, drawing())[1]
     parts = []
     for rank in range(world_size):
         as_process(rank, world_size)

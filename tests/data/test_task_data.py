@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from lightning_mbo import tasks
@@ -21,6 +22,7 @@ from lightning_mbo.data import (
     Toy,
 )
 from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.random import Stream
 from lightning_mbo.space import DesignSpace
 from lightning_mbo.tasks import KnownProblem, Task, boosted_trees
 from lightning_mbo.tasks.codecs import Numbers
@@ -90,6 +92,22 @@ def test_the_table_is_a_function_of_the_runs_seed(monkeypatch: pytest.MonkeyPatc
     assert torch.equal(loaded().designs, first.designs)
     monkeypatch.setenv("PL_GLOBAL_SEED", "1")
     assert not torch.equal(loaded().designs, first.designs)
+
+
+def test_the_runs_seed_is_that_of_the_moment_of_setting_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = TaskData(Steps())
+    pl.seed_everything(12, verbose=False)
+    data.setup("fit")
+    pl.seed_everything(13, verbose=False)
+    data.setup("test")
+    assert data.stream == data.problem.stream == data.fits.problem.stream == Stream(12)
+    monkeypatch.delenv("PL_GLOBAL_SEED")
+    torch.manual_seed(34)
+    other = TaskData(Steps())
+    other.setup("fit")
+    assert other.stream == Stream(34), "torch's own"
 
 
 def test_setup_does_not_load_again() -> None:

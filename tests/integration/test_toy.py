@@ -40,9 +40,9 @@ def outcome(folder: Path) -> dict[str, bytes]:
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than a run of six iterations."""
     for module, function in (("trajectory", "draw_trajectory"), ("search_panels", "draw_panels")):
-        place = f"lightning_mbo.callbacks.{module}"
-        monkeypatch.setattr(f"{place}.{function}", lambda *args: None)
-        monkeypatch.setattr(f"{place}.read_image", lambda path: np.zeros((1, 1, 3)))
+        monkeypatch.setattr(f"lightning_mbo.callbacks.{module}.{function}", lambda *args: None)
+    image = np.zeros((1, 1, 3))
+    monkeypatch.setattr("lightning_mbo.callbacks.figures.read_image", lambda path: image)
 
 
 @pytest.fixture(scope="module")

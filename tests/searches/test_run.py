@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from lightning_mbo.oracles import (
     RegressionEnsemble,
     TreeEnsemble,
 )
+from lightning_mbo.random import Stream
 from lightning_mbo.samples import DesignIteration
+from lightning_mbo.search_models import CategoricalMixture, Product
 from lightning_mbo.searches import AscentSearch, SamplingSearch, Search, design
 
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
@@ -148,4 +151,40 @@ def test_a_trainer_makes_no_difference(oracle: str, search: str, kind: str, tmp_
     assert len(plain) == len(driven) == (1 if search == "FB" and len(plain) == 1 else 3)
     for one, other in zip(plain, driven, strict=True):
         assert len(one) == len(other)
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*count for")
+@pytest.mark.parametrize("oracle", ["deep", "kernel ridge"])
+def test_all_is_drawn_by_the_problems_seed(oracle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = table("mixed")
+    data.setup("fit")
+    monkeypatch.setenv("PL_GLOBAL_SEED", "is not read")
+
+    def drawn(seed: int) -> list[torch.Tensor]:
+        """What a mixture's first fit, the samples and the oracle's splits have come to."""
+        torch.manual_seed(torch.seed())
+        search = SamplingSearch(CbAS(), CategoricalMixture(2), num_samples=60)
+        problem = replace(data.problem, stream=Stream(seed))
+        fitted = ORACLES[oracle]()
+        (made,) = design(problem, fitted, search, 1, convergence=Convergence(max_epochs=2))
+        assert isinstance(search.training_distribution, Product)
+        mixture = search.training_distribution.categories.state_dict()
+        return [mixture["log_probabilities"], made.samples.designs, fitted.validation_losses]
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert not any(torch.equal(*pair) for pair in zip(first, other, strict=True))
+
+
+def test_a_trainers_seed_makes_no_difference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    data = table("mixed")
+    data.setup("fit")
+    driven = with_trainer(table("mixed"), ORACLES["deep"](), SEARCHES["CbAS"](), tmp_path)
+    monkeypatch.setenv("PL_GLOBAL_SEED", "is not read")
+    plain = without_trainer(data, ORACLES["deep"](), SEARCHES["CbAS"]())
+    for one, other in zip(plain, driven, strict=True):
         assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))

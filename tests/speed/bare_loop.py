@@ -19,7 +19,6 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.data.loading import split_rows
 from lightning_mbo.importance import importance_weights, normalized_weights
 from lightning_mbo.oracles.deep_ensemble import StackedMLP
-from lightning_mbo.random import keyed_generator
 from lightning_mbo.samples import Prediction, Samples
 from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
@@ -39,7 +38,7 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
     designs, properties = data.designs, data.properties
     centre, spread = properties.mean().float(), properties.std(correction=0).float()
     table = designs.float(), properties.float(), torch.ones(len(designs))
-    network = StackedMLP((designs.shape[1], *HIDDEN, 2), K)
+    network = StackedMLP((designs.shape[1], *HIDDEN, 2), K, data.stream)
 
     def outputs(inputs: Tensor) -> tuple[Tensor, Tensor]:
         raw = network(inputs)
@@ -59,15 +58,16 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
     training = copy.deepcopy(search)
     algorithm = CbAS()
     reference = training.log_prob(designs)
-    epoch, oracle_p80 = 0, []
+    epoch, oracle_p80, stream = 0, [], data.stream
     for iteration in range(num_iterations):
         optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
-        rows, held_out = split_rows(len(designs), K, data.validation_fraction, iteration + 1)
+        generator = stream.generator("split", iteration + 1)
+        rows, held_out = split_rows(len(designs), K, data.validation_fraction, generator)
         best, since = torch.full((K,), torch.inf), torch.zeros(K, dtype=torch.long)
         while True:
             frozen = since >= PATIENCE
             kept = [p.data[frozen].clone() for p in network.parameters()]
-            generator = keyed_generator("shuffle", epoch)
+            generator = stream.generator("shuffle", epoch)
             order = torch.stack([torch.randperm(rows.shape[1], generator=generator) for _ in rows])
             for chunk in rows.gather(1, order).split(data.batch_size, dim=1):
                 optimizer.zero_grad()
@@ -84,7 +84,7 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
             since = torch.where(running & improved, 0, since + running.long())
             if (since >= PATIENCE).all():
                 break
-        generator = keyed_generator("design", iteration)
+        generator = stream.generator("design", iteration)
         samples = search.sample(num_samples, generator)
         with torch.no_grad():
             parts = [outputs(part) for part in samples.float().split(8192)]
