@@ -14,6 +14,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import (
     ConservativeObjectiveModel,
     DeepEnsemble,
+    GaussianProcess,
     KernelRidge,
     Oracle,
     PersistentParticles,
@@ -34,6 +35,7 @@ ORACLES = {
     "ConservativeObjectiveModel": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles()
     ),
+    "GaussianProcess": GaussianProcess,
     "KernelRidge": KernelRidge,
 }
 

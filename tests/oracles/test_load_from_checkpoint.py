@@ -20,6 +20,7 @@ from lightning_mbo.oracles import (
     ConservativeObjectiveModel,
     ConvolutionalEnsemble,
     DeepEnsemble,
+    GaussianProcess,
     GradientOracle,
     KernelRidge,
     Oracle,
@@ -90,6 +91,7 @@ ORACLES = {
         lambda: ConvolutionalEnsemble(2, window=3, num_channels=4),
         lambda: TFBind8(batch_size=10_000),
     ),
+    "gaussian process": (lambda: GaussianProcess(max_designs=5000), Toy),
     "kernel ridge": (lambda: KernelRidge(gamma=0.5), Toy),
 }
 

@@ -21,6 +21,7 @@ from lightning_mbo.oracles import (
     ConservativeObjectiveModel,
     Convergence,
     DeepEnsemble,
+    GaussianProcess,
     KernelRidge,
     Oracle,
     PersistentParticles,
@@ -37,6 +38,7 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     "coms": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles(16, 2, num_steps=6)
     ),
+    "gaussian process": GaussianProcess,
     "kernel ridge": lambda: KernelRidge(gamma=0.5),
 }
 ALGORITHMS = {kind.__name__: kind for kind in (CbAS, AnnealedCbAS, DbAS, RWR, FB, CEMPI, CMAES)}
