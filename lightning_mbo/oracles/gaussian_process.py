@@ -215,7 +215,9 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         precisions = weights / (self.noise_variance + labelled.errors.square())
         given = condition(covariance, labels, precisions)
         self.designs = designs
-        self.factor, self.roots, self.coefficients = given
+        # LAPACK's factor lies column by column, and processes exchange what lies row by row.
+        self.factor = given.factor.contiguous()
+        self.roots, self.coefficients = given.roots, given.coefficients
         counted = weights > _LEAST_WEIGHT * weights.max()
         mean, variance = (values[counted] for values in left_out(given, labels))
         unseen = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
