@@ -51,7 +51,8 @@ class Covariance:
         """Lay out the hyper-parameters of designs of this space."""
         self._num_numbers = space.num_numbers
         self._num_dimensions = space.num_numbers + len(space.groups)
-        self._sizes = torch.tensor(space.groups, dtype=torch.long)
+        self._sizes = torch.tensor(space.groups, dtype=torch.long, device="cpu")
+        self._num_entries = sum(space.groups)
         self.num_parameters = self._num_dimensions + 2
         self._expected_length = math.sqrt(2) + math.log(self._num_dimensions) / 2
 
@@ -106,7 +107,9 @@ class Covariance:
         """Each factor: of which squared distance, of which entries, by which length scales."""
         count = self._num_numbers
         each = lengths.exp()
-        of_entries = each[count:].repeat_interleave(self._sizes.to(each.device))
+        of_entries = each[count:].repeat_interleave(
+            self._sizes.to(each.device), output_size=self._num_entries
+        )
         parts: list[tuple[Function, slice, Tensor]] = [
             (matern, slice(count), each[:count]),
             (differing, slice(count, None), of_entries),

@@ -115,7 +115,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         self.register_buffer("designs", self._scaled(designs))
         self.register_buffer("roots", designs.new_zeros(n))
         self.register_buffer("coefficients", designs.new_zeros(n))
-        self.register_buffer("factor", torch.eye(n).to(designs))
+        self.register_buffer("factor", torch.eye(n, dtype=designs.dtype, device=designs.device))
 
     def input_outputs(self, inputs: Tensor) -> Normal:
         """The label's mean and deviation, batch shape ``(1, b)``, of the standardised property."""
