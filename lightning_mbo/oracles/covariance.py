@@ -23,9 +23,16 @@ Function = Callable[[Tensor], Tensor]
 
 
 class Limits(NamedTuple):
-    """Logarithms of positive hyper-parameters, where their search starts and what limits it."""
+    """Of logarithms of positive hyper-parameters: where a search starts, and what limits it.
 
-    start: NDArray[np.float64]
+    Attributes:
+        starts: The prior's mode of the length scales, after values between it and the median: from
+            either alone, some small tables lead to a lesser maximum of the posterior.
+        lower: Shape ``(num_parameters,)``.
+        upper: Shape ``(num_parameters,)``.
+    """
+
+    starts: tuple[NDArray[np.float64], ...]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
 
@@ -51,19 +58,20 @@ class Covariance:
         """Lay out the hyper-parameters of designs of this space."""
         self._num_numbers = space.num_numbers
         self._num_dimensions = space.num_numbers + len(space.groups)
-        self._sizes = torch.tensor(space.groups, dtype=torch.long)
+        self._sizes = torch.tensor(space.groups, dtype=torch.long, device="cpu")
+        self._num_entries = sum(space.groups)
         self.num_parameters = self._num_dimensions + 2
         self._expected_length = math.sqrt(2) + math.log(self._num_dimensions) / 2
 
     def limits(self) -> Limits:
         """Starts at likely values; the limits are where nothing changes any more."""
-        # Between the prior's mode and its median: from either, some small tables lead to a lesser
-        # maximum of the posterior.
-        lengths = np.full(self._num_dimensions, self._expected_length - _LENGTH_SPREAD**2 / 2)
-        start = np.append(lengths, [0.0, math.log(_SLOPE)])
+        start = np.full(self.num_parameters, self._expected_length - _LENGTH_SPREAD**2 / 2)
+        start[-2:] = 0.0, math.log(_SLOPE)
+        mode = start.copy()
+        mode[:-2] -= _LENGTH_SPREAD**2 / 2
         below, above = np.full_like(start, 7.0), np.full_like(start, 7.0)
         below[:-2], above[:-2] = 5.5, 7.5
-        return Limits(start, start - below, start + above)
+        return Limits((start, mode), start - below, start + above)
 
     def log_prior(self, parameters: Tensor) -> Tensor:
         """Log-density of the hyper-parameters up to a constant, a scalar; of s and v log-normal."""
@@ -106,7 +114,9 @@ class Covariance:
         """Each factor: of which squared distance, of which entries, by which length scales."""
         count = self._num_numbers
         each = lengths.exp()
-        of_entries = each[count:].repeat_interleave(self._sizes.to(each.device))
+        of_entries = each[count:].repeat_interleave(
+            self._sizes.to(each.device), output_size=self._num_entries
+        )
         parts: list[tuple[Function, slice, Tensor]] = [
             (matern, slice(count), each[:count]),
             (differing, slice(count, None), of_entries),

@@ -84,7 +84,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         super().build(space)
         self._covariance = Covariance(space)
         self._num_numbers = space.num_numbers
-        start = np.append(self._covariance.limits().start, math.log(_FIRST_NOISE))
+        start = np.append(self._covariance.limits().starts[0], math.log(_FIRST_NOISE))
         device = self.property_mean.device
         self.register_buffer("hyper_parameters", torch.from_numpy(start).to(device))
         self.register_buffer("loss", self.property_mean.new_full((), torch.inf))
@@ -115,7 +115,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         self.register_buffer("designs", self._scaled(designs))
         self.register_buffer("roots", designs.new_zeros(n))
         self.register_buffer("coefficients", designs.new_zeros(n))
-        self.register_buffer("factor", torch.eye(n).to(designs))
+        self.register_buffer("factor", torch.eye(n, dtype=designs.dtype, device=designs.device))
 
     def input_outputs(self, inputs: Tensor) -> Normal:
         """The label's mean and deviation, batch shape ``(1, b)``, of the standardised property."""
@@ -198,15 +198,22 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
             value, gradient = self.log_posterior(here, labelled)
             return -value.item(), -gradient.cpu().numpy()
 
-        found = minimize(
-            objective,
-            self.hyper_parameters.cpu().numpy(),
-            method="L-BFGS-B",
-            jac=True,
-            bounds=np.stack([lower, upper], axis=1),
-            options={"ftol": _TOLERANCE, "maxiter": _MOST_STEPS},
-        )
-        return torch.from_numpy(found.x).to(self.hyper_parameters)
+        starts = [self.hyper_parameters.cpu().numpy()]
+        if self.loss.isinf():  # of the first fit
+            starts += [np.append(start, math.log(_FIRST_NOISE)) for start in limits.starts[1:]]
+        found = [
+            minimize(
+                objective,
+                start,
+                method="L-BFGS-B",
+                jac=True,
+                bounds=np.stack([lower, upper], axis=1),
+                options={"ftol": _TOLERANCE, "maxiter": _MOST_STEPS},
+            )
+            for start in starts
+        ]
+        best = min(found, key=lambda result: result.fun)
+        return torch.from_numpy(best.x).to(self.hyper_parameters)
 
     def _condition(self, labelled: Labelled) -> None:
         """Keep what predictions are made of, and the loss of labels that are left out."""
@@ -215,7 +222,9 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         precisions = weights / (self.noise_variance + labelled.errors.square())
         given = condition(covariance, labels, precisions)
         self.designs = designs
-        self.factor, self.roots, self.coefficients = given
+        # LAPACK's factor lies column by column, and processes exchange what lies row by row.
+        self.factor = given.factor.contiguous()
+        self.roots, self.coefficients = given.roots, given.coefficients
         counted = weights > _LEAST_WEIGHT * weights.max()
         mean, variance = (values[counted] for values in left_out(given, labels))
         unseen = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)

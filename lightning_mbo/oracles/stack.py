@@ -236,8 +236,8 @@ class Stack(ClosedFormOracle):
 def default_oracles() -> list[ClosedFormOracle]:
     """One of each kind."""
     from lightning_mbo.oracles.additive_regression import AdditiveRegression
-    from lightning_mbo.oracles.tree_ensemble import TreeEnsemble
     from lightning_mbo.oracles.gaussian_process import GaussianProcess
+    from lightning_mbo.oracles.tree_ensemble import TreeEnsemble
 
     return [GaussianProcess(), AdditiveRegression(), TreeEnsemble()]
 

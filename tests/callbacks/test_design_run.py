@@ -15,6 +15,7 @@ from lightning_mbo.oracles import (
     AdditiveRegression,
     ConservativeObjectiveModel,
     DeepEnsemble,
+    GaussianProcess,
     KernelRidge,
     Oracle,
     PersistentParticles,
@@ -36,6 +37,7 @@ ORACLES = {
     "ConservativeObjectiveModel": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles()
     ),
+    "GaussianProcess": GaussianProcess,
     "KernelRidge": KernelRidge,
     "AdditiveRegression": AdditiveRegression,
     "TreeEnsemble": lambda: TreeEnsemble(2, most_trees=9),

@@ -2,8 +2,8 @@
 
 On the host remain, and are not run here: what happens once a design iteration or an oracle epoch
 to decide how to go on and what to record; the fit of a search model (its covariance is repaired
-where it has lost rank, and cma's `tell` is numpy's); and `KernelRidge.fit`, which is one Cholesky
-decomposition a design iteration, whose success the host has to know.
+where it has lost rank, and cma's `tell` is numpy's); and the fits in closed form, of which each
+Cholesky decomposition's success is the host's to know.
 """
 
 from __future__ import annotations

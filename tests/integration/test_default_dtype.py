@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -21,8 +23,21 @@ RUNS = {
     ],
     "logits": ["--config=coms_tf_bind_8.yaml", "--data.batch_size=10000"],
     "kernel ridge": ["--config=toy_af.yaml", "--search.num_iterations=4"],
+    "gaussian process": ["--config=cbas_gp.yaml", "--data.target=y"],
     "cma": ["--config=cma_es_af.yaml"],
 }
+
+CLOSED_FORMS = ("gaussian process", "kernel ridge")
+SHORT = ["--search.num_samples=200", "--search.num_iterations=2"]
+
+
+def table() -> str:
+    """Sixty rows of numbers and categories, in the working directory."""
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.uniform(size=(60, 2)), columns=["a", "b"])
+    frame["solvent"] = draw.choice(["DMF", "THF"], 60)
+    frame.assign(y=frame["a"] - frame["b"] ** 2).to_csv("table.csv", index=False)
+    return "table.csv"
 
 
 @pytest.fixture
@@ -39,11 +54,13 @@ def test_the_default_dtype_changes_nothing(kind: str, small_run: list[str]) -> N
     options = [*RUNS[kind], "--trainer.enable_progress_bar=false"]
     if kind in ("deep", "cma"):
         options += small_run
+    elif kind == "gaussian process":
+        options += [f"--data.path={table()}", *SHORT]
     elif kind in ("regression", "conservative"):
         options += [option for option in small_run if option.startswith("--data.")]
     if kind == "convolutional":
-        options += ["--search.num_samples=200", "--search.num_iterations=2"]
-    if kind != "kernel ridge":
+        options += SHORT
+    if kind not in CLOSED_FORMS:
         options += ["--convergence.max_epochs=2"]
     files = []
     for dtype in (torch.float32, torch.float64):
@@ -54,7 +71,7 @@ def test_the_default_dtype_changes_nothing(kind: str, small_run: list[str]) -> N
             [(folder / f"{name}.csv").read_bytes() for name in ("candidates", "trajectory")]
         )
         last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-        expected = torch.float64 if kind == "kernel ridge" else torch.float32
+        expected = torch.float64 if kind in CLOSED_FORMS else torch.float32
         found = {value.dtype for value in last["state_dict"].values() if value.is_floating_point()}
         assert found == {expected}
     assert files[0] == files[1]

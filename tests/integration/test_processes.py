@@ -86,3 +86,23 @@ def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
             for root in ("one", "two")
         )
         assert one == two
+
+
+def test_a_gaussian_process_is_found_by_one_process_for_all(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
+    table["y"] = table["a"] * table["b"] + draw.normal(size=80) / 9
+    table.to_csv(tmp_path / "table.csv", index=False)
+    options = ["--config=cbas_gp.yaml", f"--data.path={tmp_path}/table.csv", "--data.target=y"]
+    options += ["--search.num_samples=401", "--search.num_iterations=3", "--autofocus.alpha=0.3"]
+    for root, more in (("one", []), ("two", TWO)):
+        words = ["fit", *options, f"--trainer.default_root_dir={tmp_path / root}", *more]
+        subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)
+    one, two = (
+        pd.read_csv(tmp_path / root / "cbas_gp" / "version_0" / "trajectory.csv")
+        for root in ("one", "two")
+    )
+    assert list(one) == list(two)
+    assert len(one) == 3
+    # Each judges its share of the samples, and sums over more rows are rounded otherwise.
+    np.testing.assert_allclose(two, one, rtol=1e-6)

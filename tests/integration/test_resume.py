@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -132,6 +134,42 @@ def test_a_resumed_ascent_equals_a_straight_one(
     ]
     assert states[0].keys() == states[1].keys()
     assert {"log_alpha", "adversary.particles"} <= states[0].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize(
+    ("owner", "hook", "count"),
+    [
+        ("OracleConvergence", "on_train_epoch_start", 1),
+        ("SearchModelUpdate", "on_oracle_fit_end", 1),
+        ("ImportanceWeighting", "on_search_model_update", 1),
+        ("DesignCheckpoint", "_save_last_checkpoint", 3),
+        ("CandidateWriter", "on_train_end", 0),
+    ],
+)
+def test_a_resumed_run_with_a_gaussian_process(owner: str, hook: str, count: int) -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
+    frame["solvent"] = draw.choice(["DMF", "THF", "MeOH"], 80)
+    frame["y"] = frame["a"] * frame["b"] + (frame["solvent"] == "THF") + draw.normal(size=80) / 9
+    frame.to_csv("table.csv", index=False)
+    options = ["--config=cbas_gp.yaml", "--data.path=table.csv", "--data.target=y"]
+    options += ["--search.num_samples=300", "--search.num_iterations=4", "--autofocus.alpha=auto"]
+    options += ["--trainer.enable_progress_bar=false"]
+    main(["fit", "--trainer.default_root_dir=straight", *options])
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(patch, hook, count, getattr(callbacks, owner))
+        with pytest.raises(Crash):
+            main(["fit", *options])
+    main(["fit", *options, "--ckpt_path=last"])
+    whole, resumed = (Path(root) / "cbas_gp" / "version_0" for root in ("straight", "runs"))
+    assert outcome(resumed) == outcome(whole)
+    states = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (whole, resumed)
+    ]
+    assert states[0].keys() == states[1].keys()
+    assert {"hyper_parameters", "factor"} <= states[0].keys()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 

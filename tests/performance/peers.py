@@ -75,9 +75,9 @@ class Encoding:
                 continue
             numbers = column.lower + values.clip(0, 1) * (column.upper - column.lower)
             if column.step is not None:
-                numbers = column.lower + column.step * (
-                    (numbers - column.lower) / column.step
-                ).round()
+                numbers = (
+                    column.lower + column.step * ((numbers - column.lower) / column.step).round()
+                )
             table[name] = numbers
         return pd.DataFrame(table)
 
@@ -237,7 +237,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        return one(*given.one)
+        one(*given.one)
+        return
     found: list[dict[str, Any]] = []
     if given.write and given.write.exists():
         found = pd.read_csv(given.write).to_dict("records")

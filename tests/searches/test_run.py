@@ -23,6 +23,7 @@ from lightning_mbo.oracles import (
     ConservativeObjectiveModel,
     Convergence,
     DeepEnsemble,
+    GaussianProcess,
     KernelRidge,
     Oracle,
     PersistentParticles,
@@ -42,6 +43,7 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     "coms": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles(16, 2, num_steps=6)
     ),
+    "gaussian process": GaussianProcess,
     "kernel ridge": lambda: KernelRidge(gamma=0.5),
     "additive": AdditiveRegression,
     "trees": lambda: TreeEnsemble(2, most_trees=5),
