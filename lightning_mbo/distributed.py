@@ -55,7 +55,8 @@ def gather_shards(local: Tensor, length: int) -> Tensor:
 def from_rank_zero(tensor: Tensor) -> Tensor:
     """Rank 0's `tensor` on every process; the others pass one of the same shape and type."""
     if world_size() > 1:
-        shared = tensor.to(collective_device(tensor))
+        # A broadcast sends the numbers as they lie, whatever order that is.
+        shared = tensor.to(collective_device(tensor)).contiguous()
         dist.broadcast(shared, src=0)
         return shared.to(tensor.device)
     return tensor

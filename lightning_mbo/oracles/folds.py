@@ -57,14 +57,13 @@ def grouped_folds(groups: Tensor | None, num: int, k: int, generator: torch.Gene
     return balanced_folds(torch.ones(len(things), device="cpu"), k, generator)[which]
 
 
-def clearly_worse(log_likelihoods: Tensor) -> Tensor:
+def clearly_worse(log_likelihoods: Tensor, num_errors: float = 1.0) -> Tensor:
     """Which oracles predict worse than the best one by more than chance explains.
-
-    By more than one standard error of the mean difference.
 
     Args:
         log_likelihoods: Of left-out labels by each oracle, shape ``(k, n)``, nats; -inf of an
             oracle that is out of the question.
+        num_errors: By so many standard errors of the mean difference.
 
     Returns:
         Bool, shape ``(k,)``.
@@ -72,7 +71,7 @@ def clearly_worse(log_likelihoods: Tensor) -> Tensor:
     best = log_likelihoods.mean(1).argmax()
     behind = log_likelihoods[best] - log_likelihoods
     error = behind.std(1) / math.sqrt(behind.shape[1])
-    return ~(behind.mean(1) <= error)
+    return ~(behind.mean(1) <= num_errors * error)
 
 
 def shares_of(log_likelihoods: Tensor, weights: Tensor) -> Tensor:

@@ -21,16 +21,19 @@ from lightning_mbo.space import DesignSpace
 _TOP = 0.2
 """Share of the designs that are predicted by fits to all that are predicted to be worse."""
 
+_ERRORS_BEHIND = 3.0
+"""By which an oracle drops out of the comparison before it is over."""
+
 
 class Stack(ClosedFormOracle):
     """A mixture of oracles, with shares that make left-out designs most likely.
 
-    At the first fit every oracle is cross-validated, and fitted once more without the fifth of the
+    At the first fit the oracles are cross-validated, and fitted once more without the fifth of the
     designs that the cross-validated predictions put on top: that is what a search will ask for.
     (By their labels, the noisiest would be on top.) An oracle whose log-likelihood of all these
-    predictions falls short of the best one's by more than a standard error of the difference is
-    left out from then on. The shares of the others maximise the mixture's log-likelihood, under
-    the importance weights of each fit.
+    labels falls short of the best one's by more than a standard error of the difference is left out
+    from then on; one that does by three is not even validated any further. The shares of the others
+    maximise the mixture's log-likelihood, under the importance weights of each fit.
 
     Where no designs are held out, the cross-validated predictions are its evidence, so that all
     designs are learnt from and all are judged by.
@@ -72,7 +75,7 @@ class Stack(ClosedFormOracle):
             raise ConfigurationError("model.oracles is empty: name at least one oracle")
         if num_folds < 2:
             raise ConfigurationError(f"model.num_folds must be at least 2, not {num_folds}")
-        # No modules of this one: folds are fitted by copies of what has seen no designs.
+        # No modules of this one: a checkpoint notes them as they were given, and copies are fitted.
         self.oracles = tuple(oracles)
         self.num_folds = num_folds
         self.double()
@@ -105,13 +108,9 @@ class Stack(ClosedFormOracle):
         self.register_buffer("shares", torch.zeros(k, dtype=torch.float64))
 
     def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
-        """Fit the oracles that have a share; at the first fit, all of them, to compare them."""
+        """At the first fit compare the oracles; then fit those that have a share."""
         if len(self.rows) == 0:
-            for oracle in self._possible():
-                oracle.solve(problem, weights, generator)
             self._compare(problem, weights, generator)
-            self.shares = shares_of(self.log_likelihoods, weights[self.rows])
-            return
         self.shares = shares_of(self.log_likelihoods, weights[self.rows])
         for share, oracle in zip(self.shares, self._members(), strict=True):
             if share > 0:
@@ -175,53 +174,23 @@ class Stack(ClosedFormOracle):
     def _members(self) -> list[ClosedFormOracle]:
         return cast(list[ClosedFormOracle], list(self.fitted))
 
-    def _possible(self) -> list[ClosedFormOracle]:
-        pairs = zip(self.scores.isfinite(), self._members(), strict=True)
-        return [oracle for possible, oracle in pairs if possible]
-
     def _compare(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
-        n = len(problem.designs)
-        folds = grouped_folds(problem.groups, n, self.num_folds, generator)
-        cross_validated = self._predicted(problem, weights, folds, generator)
-        self.means, self.stds, self.epistemic_stds = cross_validated
-        within = _log_likelihoods(problem, *cross_validated[:2])
+        folds = grouped_folds(problem.groups, len(weights), self.num_folds, generator)
+        race = _Race(problem, weights, self._members(), self.scores.isfinite())
+        for fold in range(self.num_folds):
+            race.run(folds == fold, generator)
+        within, running = race.log_likelihoods.clone(), race.running
+        self.means, self.stds, self.epistemic_stds = race.predicted.clone()
+        within[~running] = -torch.inf
         promise = shares_of(within, weights) @ self.means.nan_to_num()
         top = promise >= promise.quantile(1 - _TOP)
-        above = self._predicted(problem, weights, top.long() - 1, generator)
-        beyond = _log_likelihoods(problem, *above[:2])[:, top]
-        self.rows = torch.cat([torch.arange(n, device="cpu"), top.nonzero()[:, 0]])
-        found = torch.cat([within, beyond], dim=1)
-        self.scores = found.mean(1)
+        race.run(top, generator)
+        found = torch.cat([within, race.log_likelihoods[:, top]], dim=1)
+        found[~race.running] = -torch.inf
         found[clearly_worse(found)] = -torch.inf
+        self.rows = torch.cat([torch.arange(len(top), device="cpu"), top.nonzero()[:, 0]])
         self.log_likelihoods = found
-
-    def _predicted(
-        self, problem: DesignProblem, weights: Tensor, folds: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Means, deviations and epistemic ones of designs by fits without their fold.
-
-        Args:
-            problem: Of the designs.
-            weights: Of them, shape ``(n,)``.
-            folds: Each design's, shape ``(n,)``; of -1, it is in all fits.
-            generator: Of the oracles' fits.
-
-        Returns:
-            Shape ``(3, k, n)``; NaN of oracles that are out of the question, and of fold -1.
-        """
-        said = torch.full((3, len(self.oracles), len(folds)), torch.nan, dtype=torch.float64)
-        for i, oracle in enumerate(self._members()):
-            if self.scores[i].isinf():
-                continue
-            for fold in range(int(folds.max()) + 1):
-                out = folds == fold
-                # From the fit to all designs, which is near: what is learnt starts there.
-                part = copy.deepcopy(oracle)
-                part.solve(problem.of_rows(~out), weights[~out], generator)
-                prediction = part.predict(problem.designs[out])
-                columns = prediction.mean, prediction.std, prediction.epistemic_std
-                said[:, i, out] = torch.stack(columns).cpu()
-        return said
+        self.scores = race.scores.where(self.scores.isfinite(), self.scores)
 
     def _mixture(
         self, shares: Tensor, means: Tensor, stds: Tensor, epistemic_stds: Tensor
@@ -231,6 +200,58 @@ class Stack(ClosedFormOracle):
         mean, variance = _mixed(shares, means, stds[some].square())
         _, epistemic_variance = _mixed(shares, means, epistemic_stds[some].square())
         return Prediction(mean, variance.sqrt(), epistemic_variance.sqrt())
+
+
+class _Race:
+    """Fits of several oracles to parts of the designs, of which the slow ones drop out.
+
+    Attributes:
+        running: Which oracles have not been clearly worse than the best one, bool, ``(k,)``.
+        predicted: The last means, deviations and epistemic ones of left-out designs, shape
+            ``(3, k, n)``; NaN where there are none.
+        log_likelihoods: Of their labels, ``(k, n)``, nats; -inf of an oracle that is not running.
+    """
+
+    def __init__(
+        self,
+        problem: DesignProblem,
+        weights: Tensor,
+        oracles: Sequence[ClosedFormOracle],
+        running: Tensor,
+    ) -> None:
+        """No fit has been made."""
+        self._problem, self._weights, self._oracles = problem, weights, oracles
+        self._seen = torch.zeros(len(weights), dtype=torch.bool, device="cpu")
+        self.running = running.cpu().clone()
+        shape = 3, len(oracles), len(weights)
+        self.predicted = torch.full(shape, torch.nan, dtype=torch.float64, device="cpu")
+        self.log_likelihoods = torch.full_like(self.predicted[0], torch.nan)
+
+    @property
+    def scores(self) -> Tensor:
+        """Mean log-likelihoods, nats, ``(k,)``: of one that dropped out, as it compares till then.
+
+        What they are compared with is the best one's mean.
+        """
+        known = self.log_likelihoods.where(self.running[:, None], -torch.inf)
+        best = self.log_likelihoods[known.mean(1).argmax()]
+        return best.mean() - (best - self.log_likelihoods).nanmean(1)
+
+    def run(self, out: Tensor, generator: torch.Generator) -> None:
+        """Fit to the designs but those left out, bool, ``(n,)``, and predict these."""
+        part, left = self._problem.of_rows(~out), self._problem.of_rows(out)
+        for i in self.running.nonzero()[:, 0].tolist():
+            # Each starts from what the last one has learnt, which was of nearly the same designs.
+            self._oracles[i].solve(part, self._weights[~out], generator)
+            prediction = self._oracles[i].predict(left.designs)
+            columns = torch.stack([prediction.mean, prediction.std, prediction.epistemic_std])
+            self.predicted[:, i, out] = columns.cpu()
+            labels = _log_likelihoods(left, prediction.to("cpu"))
+            self.log_likelihoods[i, out] = labels
+        self._seen |= out
+        found = self.log_likelihoods[:, self._seen].clone()
+        found[~self.running] = -torch.inf
+        self.running &= ~clearly_worse(found, _ERRORS_BEHIND)
 
 
 def default_oracles() -> list[ClosedFormOracle]:
@@ -248,10 +269,6 @@ def _mixed(shares: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Te
     return mean, shares @ (variances + (means - mean).square())
 
 
-def _log_likelihoods(problem: DesignProblem, means: Tensor, stds: Tensor) -> Tensor:
-    """Of the problem's labels, by normals ``(k, n)``: ``(k, n)``, -inf for those of NaN."""
-    normals = Normal(means, stds, validate_args=False)
-    labels, noise = problem.properties.expand_as(means), problem.noise
-    if noise is not None:
-        noise = noise.map(lambda values: values.expand_as(means))
-    return -negative_log_likelihoods(normals, labels, noise).nan_to_num(nan=torch.inf)
+def _log_likelihoods(problem: DesignProblem, prediction: Prediction) -> Tensor:
+    """Of the problem's labels, ``(n,)``, nats."""
+    return -negative_log_likelihoods(prediction.normal, problem.properties, problem.noise)
