@@ -126,7 +126,9 @@ class CandidateWriter(DesignCallback):
         samples = self._enough(data, search, oracle, iteration.samples)
         means = samples.prediction.mean
         candidates = means >= iteration.candidate_threshold
-        order = self._chosen(data, samples.designs, means, candidates, self.num_candidates)
+        order = self._chosen(
+            data, samples.designs, samples.prediction, candidates, self.num_candidates
+        )
         if self.num_candidates is None:
             order = order[: search.num_wanted]
         self.iteration = iteration.number
@@ -188,7 +190,7 @@ class CandidateWriter(DesignCallback):
             number = number or _NUM_PREDICTED
         else:
             candidates = torch.ones_like(means, dtype=torch.bool)
-        order = self._chosen(data, designs, means, candidates, number)
+        order = self._chosen(data, designs, judged, candidates, number)
         _warn_of_none(len(order))
         designs = designs[order]
         prediction = judged[order]
@@ -227,12 +229,12 @@ class CandidateWriter(DesignCallback):
         self,
         data: DesignDataModule,
         designs: Tensor,
-        means: Tensor,
+        prediction: Prediction,
         candidates: Tensor,
         number: int | None,
     ) -> Tensor:
         known = None if self.keep_known else data.known_designs
-        return handed_out(designs, means, candidates, number, known, data.distances)
+        return handed_out(designs, prediction, candidates, number, known, data.distances)
 
     def _enough(
         self, data: DesignDataModule, search: Search, oracle: Oracle, samples: JudgedDesigns

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.designs import Distances, are_among, first_occurrences
+from lightning_mbo.samples import Prediction
 
 _LEAST_NEWS = 1e-12
 """Rounding may leave less, or less than nothing, of a design next to those that are chosen."""
 
 
-def diverse_batch(designs: Tensor, means: Tensor, distances: Distances, size: int) -> Tensor:
+def diverse_batch(designs: Tensor, promises: Tensor, distances: Distances, size: int) -> Tensor:
     """Choose designs that are good and unlike each other, one by one.
 
     A batch is the more valuable the greater the determinant of its kernel q_i q_j exp(-d_ij / h),
@@ -20,19 +21,18 @@ def diverse_batch(designs: Tensor, means: Tensor, distances: Distances, size: in
     the designs before it have been measured. Each place goes to the design of the greatest factor,
     the first therefore to the best design.
 
-    The quality is q² = exp(z / 2), z the oracle's mean in standard deviations of all that there is
-    to choose from: a mean that is one standard deviation lower is made up for by e^½ = 1.6 times as
-    much news. It is the mean, by which iterations and candidates are chosen too, and not a lower
-    bound: the oracle's standard deviation is least to be trusted where the search has gone. The
-    length h is the mean distance of all designs from the best one. The kernel exp(-d / h) is
-    positive definite for Euclidean and Hamming distances alike; exp(-(d / h)²) is not.
+    The quality is q² = exp(z / 2), z a design's promise in standard deviations of all that there is
+    to choose from: a promise that is one standard deviation lower is made up for by e^½ = 1.6 times
+    as much news. The length h is the mean distance of all designs from the best one. The kernel
+    exp(-d / h) is positive definite for Euclidean and Hamming distances alike; exp(-(d / h)²) is
+    not.
 
     Reference: Chen, Zhang and Zhou, "Fast greedy MAP inference for determinantal point process to
     improve recommendation diversity", NeurIPS 2018, algorithm 1.
 
     Args:
         designs: All distinct, shape ``(m, *design_shape)``.
-        means: The oracle's, shape ``(m,)``, none of them NaN.
+        promises: How good each may be, shape ``(m,)``, none of them NaN.
         distances: What is meant by unlike.
         size: How many to choose, b.
 
@@ -40,10 +40,10 @@ def diverse_batch(designs: Tensor, means: Tensor, distances: Distances, size: in
         Row numbers in the order of choice, shape ``(min(b, m),)``.
     """
     size = min(size, len(designs))
-    spread = means.std(correction=0)
-    scores = (means - means.mean()) / torch.where(spread > 0, spread, 1.0)
-    news = torch.ones_like(means)
-    factor = means.new_zeros(size, len(means))  # of the kernel's Cholesky decomposition
+    spread = promises.std(correction=0)
+    scores = (promises - promises.mean()) / torch.where(spread > 0, spread, 1.0)
+    news = torch.ones_like(promises)
+    factor = promises.new_zeros(size, len(promises))  # of the kernel's Cholesky decomposition
     rows: list[int] = []
     length = None
     while len(rows) < size:
@@ -61,7 +61,7 @@ def diverse_batch(designs: Tensor, means: Tensor, distances: Distances, size: in
 
 def handed_out(
     designs: Tensor,
-    means: Tensor,
+    prediction: Prediction,
     candidates: Tensor,
     number: int | None,
     known: Tensor | None,
@@ -69,9 +69,12 @@ def handed_out(
 ) -> Tensor:
     """Choose what is handed out of many designs: each once, and as a batch where a number is given.
 
+    A batch is worth as much as the best of it: the promise of each design is the oracle's mean and
+    one standard deviation of what more data would tell.
+
     Args:
         designs: All that there is to choose from, shape ``(m, *design_shape)``.
-        means: The oracle's, shape ``(m,)``; where one is NaN, its design is not chosen.
+        prediction: The oracle's; where the mean is NaN, the design is not chosen.
         candidates: Which of the designs are candidates, bool, shape ``(m,)``; the others are chosen
             from too where there are fewer than the number.
         number: Of the batch; None takes all candidates.
@@ -81,6 +84,7 @@ def handed_out(
     Returns:
         Row numbers, best first.
     """
+    means = prediction.mean
     order = means.argsort(descending=True, stable=True)
     order = order[~means[order].isnan()]
     order = order[first_occurrences(designs[order])]
@@ -89,7 +93,8 @@ def handed_out(
         pool = _unknown(designs, order, known)
     if number is None or len(pool) == 0:
         return pool
-    batch = diverse_batch(designs[pool], means[pool], distances, number)
+    promises = means[pool] + prediction.epistemic_std[pool]
+    batch = diverse_batch(designs[pool], promises, distances, number)
     return pool[batch.sort().values]
 
 

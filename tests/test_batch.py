@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_mbo.batch import diverse_batch
+from lightning_mbo.batch import diverse_batch, handed_out
 from lightning_mbo.designs import Distances, euclidean, hamming
+from lightning_mbo.samples import Prediction
 from lightning_mbo.sequences import one_hot
 
 
@@ -99,3 +100,14 @@ def test_the_units_of_the_property_do_not_matter() -> None:
     means = scores(designs)
     rows = diverse_batch(designs, means, euclidean, 10)
     assert torch.equal(diverse_batch(100 * designs, -3 + 8 * means, euclidean, 10), rows)
+
+
+def test_what_may_turn_out_better_is_preferred() -> None:
+    designs = points(40)
+    means, unsure = torch.zeros(40).double(), torch.zeros(40).double()
+    means[3], unsure[[3, 7]] = 1.0, torch.tensor([0.5, 2.0]).double()
+    prediction = Prediction(means, unsure + 1, unsure)
+    everything = torch.ones(40, dtype=torch.bool)
+    rows = handed_out(designs, prediction, everything, 2, None, euclidean)
+    assert rows.tolist() == [3, 7]  # by their means
+    assert handed_out(designs, prediction, everything, 1, None, euclidean).tolist() == [7]
