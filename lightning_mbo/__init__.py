@@ -43,6 +43,7 @@ _MODULES = {
         "GradientOracle",
         "Oracle",
         "RegressionEnsemble",
+        "Stack",
         "TreeEnsemble",
     ),
     "lightning_mbo.problem": ("DesignProblem",),

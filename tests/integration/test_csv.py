@@ -12,6 +12,7 @@ import pytest
 from lightning_mbo.cli import main
 
 SMALL = [
+    "--model=DeepEnsemble",
     "--model.hidden_sizes=[16]",
     "--model.learning_rate=0.01",
     "--search.num_samples=200",

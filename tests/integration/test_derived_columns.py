@@ -13,6 +13,7 @@ from lightning_mbo.cli import main
 from lightning_mbo.tabular.formulas import read_formula
 
 SMALL = ["--model.hidden_sizes=[16]", "--convergence.max_epochs=10", "--num_candidates=24"]
+MODELS = {"my_data.yaml": ["--model=DeepEnsemble"], "grad_mean.yaml": []}
 SAMPLES = ["--search.num_iterations=3", "--search.num_samples=500"]
 
 Designed = Callable[..., list[pd.DataFrame]]
@@ -31,7 +32,7 @@ def designed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Designed:
     def run(table: pd.DataFrame, *more: str, config: str = "my_data.yaml") -> list[pd.DataFrame]:
         table.to_csv("table.csv", index=False)
         options = ["--data=CSV", "--data.path=table.csv", "--data.target=y"]
-        main(["fit", f"--config={config}", *options, *SMALL, *more])
+        main(["fit", f"--config={config}", *options, *MODELS[config], *SMALL, *more])
         folder = next(Path("runs").rglob("candidates.csv")).parent
         fitted = pd.read_csv(folder / "candidates.csv", keep_default_na=False)
         main(["predict", f"--ckpt_path={folder}", "--num_candidates=12"])

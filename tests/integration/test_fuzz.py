@@ -56,7 +56,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table["y"] = table["a"] * table["b"]
     table.to_csv(root / "t.csv", index=False)
     words = f"""fit --config=my_data.yaml --data.path={root}/t.csv --data.target=y
-        --search.num_samples=40 --search.num_iterations=1 --model.hidden_sizes=[4]
+        --search.num_samples=40 --search.num_iterations=1
+        --model=DeepEnsemble --model.hidden_sizes=[4]
         --convergence.max_epochs=1 --trainer.default_root_dir={root}/runs --num_candidates=3
         --trainer.enable_progress_bar=false --trainer.logger=false"""
     main(words.split())

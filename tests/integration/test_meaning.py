@@ -12,6 +12,7 @@ import pytest
 from lightning_mbo.cli import main
 
 SMALL = [
+    "--model=DeepEnsemble",
     "--model.hidden_sizes=[16]",
     "--convergence.max_epochs=10",
     "--search.num_iterations=3",
@@ -20,7 +21,7 @@ SMALL = [
 ]
 
 SEARCHES = {
-    "SearchModelUpdate": SMALL[2:],
+    "SearchModelUpdate": SMALL[3:],
     "GradientAscent": ["--search.num_iterations=2", "--search.num_steps=5", SMALL[-1]],
 }
 
@@ -34,8 +35,8 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
     def run(table: pd.DataFrame, target: str, *more: str) -> pd.DataFrame:
         table.to_csv("table.csv", index=False)
         options = ["--data.path=table.csv", "--data.target", target]
-        search = [] if any(option.startswith("--search=") for option in more) else SMALL[2:]
-        main(["fit", "--config=my_data.yaml", *options, *SMALL[:2], *search, *more])
+        search = [] if any(option.startswith("--search=") for option in more) else SMALL[3:]
+        main(["fit", "--config=my_data.yaml", *options, *SMALL[:3], *search, *more])
         found = pd.read_csv(next(Path("runs").rglob("candidates.csv")))
         assert len(found) == 24
         return found

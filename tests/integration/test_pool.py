@@ -19,13 +19,14 @@ callbacks = importlib.import_module("lightning_mbo.callbacks")
 SMALL = [
     "--data.path=table.csv",
     "--data.target=yield",
+    "--model=DeepEnsemble",
     "--model.hidden_sizes=[16]",
     "--model.learning_rate=0.01",
     "--convergence.max_epochs=20",
     "--trainer.enable_progress_bar=false",
 ]
 SAMPLES = ["--search.num_samples=200", "--search.num_iterations=2", "--num_candidates=8"]
-POOL = ["--search=PoolSearch", "--search.path=pool.csv", "--autofocus.enabled=false"]
+POOL = ["--search=PoolSearch", "--search.path=pool.csv"]
 RUN = Path("runs/my_data/version_0")
 
 
@@ -136,7 +137,7 @@ def test_mistakes_are_one_line(fit: Callable[..., None], pool: pd.DataFrame) -> 
             ["--candidates is for predict, not for fit", "--search PoolSearch --search.path FILE"],
         ),
         (
-            ["fit", "--config=my_data.yaml", *SMALL, *POOL[:2]],
+            ["fit", "--config=my_data.yaml", *SMALL, *POOL, "--autofocus.alpha=auto"],
             ["PoolSearch has none: give --autofocus.enabled false"],
         ),
     ):
@@ -188,7 +189,7 @@ def test_a_search_in_a_list(
 
 @pytest.mark.filterwarnings("ignore:table.csv. 10 of 120 rows are left out")
 def test_rows_without_a_target_are_searched(fit: Callable[..., None], table: pd.DataFrame) -> None:
-    fit("--search=PoolSearch", "--autofocus.enabled=false")
+    fit("--search=PoolSearch")
     found = pd.read_csv(RUN / "candidates.csv")
     assert sorted(found["temp"]) == sorted(table["temp"].iloc[110:])
 

@@ -29,9 +29,6 @@ from lightning_mbo.cli import main
 
 _FOLDER = Path(__file__).parent.parent / "traps"
 _SMALL = [
-    "--model.num_members=2",
-    "--model.hidden_sizes=[16]",
-    "--convergence.max_epochs=6",
     "--search.num_samples=200",
     "--num_candidates=16",
 ]

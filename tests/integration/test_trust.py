@@ -37,7 +37,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table["area"] = table["length"] * table["width"]
     table.to_csv(root / "table.csv", index=False)
     words = f"""fit --config=my_data.yaml --data.path={root}/table.csv --data.target=area
-        --search.num_samples=50 --search.num_iterations=1 --model.hidden_sizes=[4]
+        --search.num_samples=50 --search.num_iterations=1
+        --model=DeepEnsemble --model.hidden_sizes=[4]
         --convergence.max_epochs=1 --trainer.default_root_dir={root}/theirs --num_candidates=3"""
     main(words.split())
     return root / "theirs"
