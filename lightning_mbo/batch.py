@@ -8,6 +8,9 @@ from torch import Tensor
 from lightning_mbo.designs import Distances, are_among, first_occurrences
 from lightning_mbo.samples import Prediction
 
+_SHORTLISTED = 20
+"""Designs for each place of a batch."""
+
 _LEAST_NEWS = 1e-12
 """Rounding may leave less, or less than nothing, of a design next to those that are chosen."""
 
@@ -70,7 +73,8 @@ def handed_out(
     """Choose what is handed out of many designs: each once, and as a batch where a number is given.
 
     A batch is worth as much as the best of it: the promise of each design is the oracle's mean and
-    one standard deviation of what more data would tell.
+    one standard deviation of what more data would tell. It is chosen from a short list of the best
+    means, so that a long list of designs does not make it more diverse than good.
 
     Args:
         designs: All that there is to choose from, shape ``(m, *design_shape)``.
@@ -94,6 +98,7 @@ def handed_out(
     if number is None or len(pool) == 0:
         return pool
     promises = means[pool] + prediction.epistemic_std[pool]
+    pool = pool[: _SHORTLISTED * number]
     batch = diverse_batch(designs[pool], promises, distances, number)
     return pool[batch.sort().values]
 

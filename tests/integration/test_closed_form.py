@@ -12,11 +12,12 @@ import torch
 
 from lightning_mbo.cli import main
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.oracles import AdditiveRegression, Oracle, TreeEnsemble
+from lightning_mbo.oracles import AdditiveRegression, Oracle, Stack, TreeEnsemble
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
 KINDS: dict[str, type[Oracle]] = {
+    "my_data": Stack,
     "my_data_additive": AdditiveRegression,
     "my_data_trees": TreeEnsemble,
 }

@@ -88,18 +88,21 @@ def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
         assert one == two
 
 
-def test_a_gaussian_process_is_found_by_one_process_for_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", ["cbas_gp", "my_data"])
+def test_an_oracle_in_closed_form_is_found_by_one_process_for_all(
+    config: str, tmp_path: Path
+) -> None:
     draw = np.random.default_rng(0)
     table = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
     table["y"] = table["a"] * table["b"] + draw.normal(size=80) / 9
     table.to_csv(tmp_path / "table.csv", index=False)
-    options = ["--config=cbas_gp.yaml", f"--data.path={tmp_path}/table.csv", "--data.target=y"]
+    options = [f"--config={config}.yaml", f"--data.path={tmp_path}/table.csv", "--data.target=y"]
     options += ["--search.num_samples=401", "--search.num_iterations=3", "--autofocus.alpha=0.3"]
     for root, more in (("one", []), ("two", TWO)):
         words = ["fit", *options, f"--trainer.default_root_dir={tmp_path / root}", *more]
         subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)
     one, two = (
-        pd.read_csv(tmp_path / root / "cbas_gp" / "version_0" / "trajectory.csv")
+        pd.read_csv(tmp_path / root / config / "version_0" / "trajectory.csv")
         for root in ("one", "two")
     )
     assert list(one) == list(two)
