@@ -97,8 +97,8 @@ def handed_out(
         pool = _unknown(designs, order, known)
     if number is None or len(pool) == 0:
         return pool
-    promises = means[pool] + prediction.epistemic_std[pool]
     pool = pool[: _SHORTLISTED * number]
+    promises = means[pool] + prediction.epistemic_std[pool]
     batch = diverse_batch(designs[pool], promises, distances, number)
     return pool[batch.sort().values]
 
