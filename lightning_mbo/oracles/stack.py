@@ -111,7 +111,8 @@ class Stack(ClosedFormOracle):
         """At the first fit compare the oracles; then fit those that have a share."""
         if len(self.rows) == 0:
             self._compare(problem, weights, generator)
-        self.shares = shares_of(self.log_likelihoods, weights[self.rows])
+        found = shares_of(self.log_likelihoods.cpu(), weights[self.rows.cpu()])
+        self.shares = found.to(self.property_mean.device)
         for share, oracle in zip(self.shares, self._members(), strict=True):
             if share > 0:
                 oracle.solve(problem, weights, generator)
@@ -175,22 +176,25 @@ class Stack(ClosedFormOracle):
         return cast(list[ClosedFormOracle], list(self.fitted))
 
     def _compare(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
+        device, possible = self.property_mean.device, self.scores.isfinite().cpu()
         folds = grouped_folds(problem.groups, len(weights), self.num_folds, generator)
-        race = _Race(problem, weights, self._members(), self.scores.isfinite())
+        race = _Race(problem, weights, self._members(), possible)
         for fold in range(self.num_folds):
             race.run(folds == fold, generator)
         within, running = race.log_likelihoods.clone(), race.running
-        self.means, self.stds, self.epistemic_stds = race.predicted.clone()
+        # What an oracle that has dropped out said of some designs has no share in anything.
+        predicted = race.predicted.nan_to_num(0.0)
+        self.means, self.stds, self.epistemic_stds = predicted.to(device)
         within[~running] = -torch.inf
-        promise = shares_of(within, weights) @ self.means.nan_to_num()
+        promise = shares_of(within, weights) @ predicted[0]
         top = promise >= promise.quantile(1 - _TOP)
         race.run(top, generator)
         found = torch.cat([within, race.log_likelihoods[:, top]], dim=1)
         found[~race.running] = -torch.inf
         found[clearly_worse(found)] = -torch.inf
-        self.rows = torch.cat([torch.arange(len(top), device="cpu"), top.nonzero()[:, 0]])
-        self.log_likelihoods = found
-        self.scores = race.scores.where(self.scores.isfinite(), self.scores)
+        rows = torch.cat([torch.arange(len(top), device="cpu"), top.nonzero()[:, 0]])
+        self.rows, self.log_likelihoods = rows.to(device), found.to(device)
+        self.scores = race.scores.where(possible, -torch.inf).to(device)
 
     def _mixture(
         self, shares: Tensor, means: Tensor, stds: Tensor, epistemic_stds: Tensor

@@ -41,7 +41,11 @@ def unstarted(config: str, small_run: list[str], folder: Path) -> Unstarted:
     return Unstarted(["fit", *options_of(config, small_run, folder), *on_meta])
 
 
-@pytest.mark.parametrize("config", RUNS)
+# Trees grow on the host, and a stack asks there which of its oracles speak: on `meta` is no answer.
+ON_THE_HOST = {"my_data.yaml", "my_data_trees.yaml"}
+
+
+@pytest.mark.parametrize("config", sorted(set(RUNS) - ON_THE_HOST))
 def test_all_of_a_run_is_on_its_device(config: str, small_run: list[str], tmp_path: Path) -> None:
     run = unstarted(config, small_run, tmp_path)
     trainer, oracle, data = run.trainer, run.model, run.datamodule
