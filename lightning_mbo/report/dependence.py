@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 _NUM_VALUES = 20
 """Of a number that are asked for; where fewer occur, all of them."""
 
-_MOST_PREDICTED = 40_000
+_MOST_PREDICTED = 20_000
 _MOST_ROWS, _FEWEST_ROWS = 200, 20
 """Of the table, over which predictions are averaged."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lightning_mbo.console import shown_number
-from lightning_mbo.report.dependence import Array, Dependence, Levels
+from lightning_mbo.report.dependence import Dependence, Levels
 from lightning_mbo.report.page_figures import CANDIDATE_COLOR, DATA_COLOR, styled, svg
 
 if TYPE_CHECKING:
@@ -97,32 +97,20 @@ def _draw_levels(
     axes: Axes, dependence: Dependence, order: Sequence[int], ends: tuple[float, float]
 ) -> None:
     levels = dependence.levels
-    places = np.arange(len(order))[::-1]
+    places = np.arange(len(order))[::-1].tolist()
     axes.errorbar(
         dependence.mean[order], places, xerr=dependence.std[order], fmt="o", color=_CURVE_COLOR,
         markersize=5, elinewidth=1.5,
     )  # fmt: skip
     axes.set_yticks(places, [_shortened(str(levels.values[level]), 22) for level in order])
-    columns = [
-        ("rows", DATA_COLOR, [str(n) for n in _counts(levels, levels.data, order)], 1.1),
-        (
-            "cand.",
-            CANDIDATE_COLOR,
-            [str(n) for n in _counts(levels, levels.candidates, order)],
-            1.24,
-        ),
-    ]
+    counts = [_counts(levels, entries, order) for entries in (levels.data, levels.candidates)]
+    columns = [("rows", DATA_COLOR, counts[0], 28), ("cand.", CANDIDATE_COLOR, counts[1], 56)]
     if dependence.effects is not None:
-        means, errors = dependence.effects[:, order]
-        texts = [shown_effect(mean, error) for mean, error in zip(means, errors, strict=True)]
-        columns.append(("effect", _CURVE_COLOR, texts, 1.6))
-    across = axes.get_yaxis_transform()
-    for heading, color, texts, right in columns:
-        for place, text in ((len(order) - 0.4, heading), *zip(places, texts, strict=True)):
-            axes.text(
-                right, place, text, color="#444" if text != heading else color, fontsize=8,
-                transform=across, ha="right", va="center",
-            )  # fmt: skip
+        pairs = zip(*dependence.effects[:, order], strict=True)
+        columns.append(("effect", _CURVE_COLOR, [shown_effect(*pair) for pair in pairs], 122))
+    for heading, color, texts, points in columns:
+        _write_column(axes, [heading], [len(order) - 0.3], color, points)
+        _write_column(axes, texts, places, "#444444", points)
     axes.set_ylim(-0.6, len(order) - 0.4)
     axes.set_xlim(*ends)
     axes.locator_params("x", nbins=5)
@@ -131,8 +119,26 @@ def _draw_levels(
     axes.set_title(_shortened(levels.name, 45), fontsize=9, loc="left", pad=12)
 
 
-def _counts(levels: Levels, entries: Array, order: Sequence[int]) -> list[int]:
-    return [int((entries == levels.values[level]).sum()) for level in order]
+def _write_column(
+    axes: Axes, texts: Sequence[str], places: Sequence[float], color: str, points: int
+) -> None:
+    """Texts that end so many points to the right of the axes."""
+    for text, place in zip(texts, places, strict=True):
+        axes.annotate(
+            text,
+            (1, place),
+            (points, 0),
+            ("axes fraction", "data"),
+            "offset points",
+            color=color,
+            fontsize=8,
+            ha="right",
+            va="center",
+        )
+
+
+def _counts(levels: Levels, entries: Any, order: Sequence[int]) -> list[str]:
+    return [f"{(entries == levels.values[level]).sum():,}" for level in order]
 
 
 def shown_effect(mean: float, error: float) -> str:
