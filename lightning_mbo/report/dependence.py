@@ -39,8 +39,8 @@ class Levels:
         values: The same in the user's units, shape ``(g,)``.
         data: Of the training designs, in the user's units, shape ``(n,)``.
         candidates: Of the candidates, shape ``(c,)``.
-        shares: How often each of `values` stands for a training design's, shape ``(g,)``; between
-            two numbers, in parts for both.
+        places: Which of `values` each training design has, counted from 0, shape ``(n,)``; between
+            two numbers, in parts.
         rescaled: Whether other numbers follow, to keep a total.
     """
 
@@ -50,7 +50,7 @@ class Levels:
     values: NDArray[Any]
     data: NDArray[Any]
     candidates: NDArray[Any]
-    shares: Array
+    places: Array
     rescaled: bool = False
 
     @property
@@ -91,8 +91,8 @@ class Dependence:
     @property
     def importance(self) -> float:
         """How far the column moves the prediction: the deviation of `mean` over the table."""
-        mean, shares = np.nan_to_num(self.mean), self.levels.shares
-        return float(np.sqrt(shares @ (mean - shares @ mean) ** 2))
+        mean = np.nan_to_num(self.mean)
+        return float(np.interp(self.levels.places, np.arange(len(mean)), mean).std())
 
 
 def dependences(oracle: Oracle, data: DesignDataModule, candidates: Tensor) -> list[Dependence]:
@@ -167,10 +167,9 @@ def _of_number(
             designs = data.designs[:1].expand(len(grid), *data.design_shape).clone()
             designs[:, entry] = entries = grid
             values = data.by_entry(designs).iloc[:, entry].to_numpy()
-    parts = np.eye(len(entries))
-    shares = [np.interp(numbers[0].numpy(), entries.numpy(), part).mean() for part in parts]
+    places = np.interp(numbers[0].numpy(), entries.numpy(), np.arange(len(entries)))
     rescaled = any(entry in total.places.tolist() for total in data.totals)
-    return Levels(name, entry, entries, values, known, new, np.array(shares), rescaled)
+    return Levels(name, entry, entries, values, known, new, places, rescaled)
 
 
 def _of_group(
@@ -181,8 +180,8 @@ def _of_group(
     levels, first = np.unique(numbers, return_index=True)
     one_hots = torch.eye(known.shape[1], dtype=known.dtype, device="cpu")[torch.from_numpy(levels)]
     values = np.concatenate([data, candidates])[first]
-    shares = (known.argmax(1).numpy()[:, None] == levels).mean(axis=0)
-    return Levels(name, entry, one_hots, values, data, candidates, shares)
+    places = np.searchsorted(levels, known.argmax(1).numpy()).astype(np.float64)
+    return Levels(name, entry, one_hots, values, data, candidates, places)
 
 
 def _dependence(oracle: Oracle, data: DesignDataModule, rows: Tensor, levels: Levels) -> Dependence:

@@ -148,6 +148,8 @@ def shown_effect(mean: float, error: float) -> str:
     decimals = max(0, 1 - int(np.floor(np.log10(error))))
     if decimals > 4 or error >= 1e4:
         return f"{mean:+.2g} ± {error:.2g}"
+    # Zero has no sign of its own.
+    mean = round(mean, decimals) + 0.0
     return f"{mean:+.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")
 
 
