@@ -155,7 +155,8 @@ def shown_effect(mean: float, error: float) -> str:
 
 def shown_importance(dependence: Dependence) -> str:
     """By how much a column moves the prediction."""
-    return f"± {shown_number(float(f'{dependence.importance:.2g}'))}"
+    # A line does not break within.
+    return f"±\u00a0{shown_number(float(f'{dependence.importance:.2g}'))}"
 
 
 def _shortened(text: str, most: int) -> str:

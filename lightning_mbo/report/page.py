@@ -243,6 +243,8 @@ def _dependence(evidence: Evidence) -> dict[str, Any] | None:
         ],
         "rescaled": [d.levels.name for d in shown if d.levels.rescaled],
         "most_levels": MOST_LEVELS,
+        "is_alone": len(evidence.dependences) == 1,
+        "has_bands": any(d.std.any() for d in shown),
         "has_effects": any(d.effects is not None for d in shown),
         "num_rest": len(rest),
         "greatest_rest": shown_importance(rest[0]) if rest else "",
