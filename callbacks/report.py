@@ -10,7 +10,10 @@ import torch
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.report.page import Evidence, render
+from lightning_mbo.oracles.restorable import copied
+from lightning_mbo.report.dependence import dependences
+from lightning_mbo.report.page import render
+from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data, problem_of
@@ -25,8 +28,9 @@ class Report(DesignCallback):
 
     Acts on `on_search_model_update`, after all callbacks that add metrics, where it records the
     iteration's metrics, how much the search model overlaps with the training designs and, if the
-    iteration is the best so far, what its oracle says of the held-out designs; and at the end of
-    the run, when it writes the page. Needs a `CandidateWriter`. Saves what it has recorded.
+    iteration is the best so far, what its oracle says of the held-out designs, and a copy of that
+    oracle; and at the end of the run, when it writes the page. Needs a `CandidateWriter`. Saves
+    what it has recorded.
     """
 
     def __init__(self) -> None:
@@ -34,6 +38,7 @@ class Report(DesignCallback):
         self.iterations: list[dict[str, float]] = []
         self.disagreement: dict[str, float] = {}
         self.held_out: dict[str, torch.Tensor] = {}
+        self.oracle: dict[str, torch.Tensor] = {}
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -56,6 +61,7 @@ class Report(DesignCallback):
             "candidates": on_candidates.mean().item(),
             "others": others.epistemic_std.mean().item(),
         }
+        self.oracle = copied(oracle.state_dict())
         if iteration.held_out is not None:
             of_labels = problem.judged.label_prediction(iteration.held_out)
             self.held_out = {"mean": of_labels.mean.cpu(), "std": of_labels.std.cpu()}
@@ -67,12 +73,15 @@ class Report(DesignCallback):
             return
         if writer.designs is None or len(writer.designs) == 0:
             return
-        folder = run_folder(trainer)
+        assert isinstance(oracle, Oracle)
+        data, folder = design_data(trainer), run_folder(trainer)
         path = folder / "report.html"
         with dispensable(path):
             configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
+            with oracle.in_state(self.oracle):
+                depending = dependences(oracle, data, writer.designs)
             evidence = Evidence(
-                data=design_data(trainer),
+                data=data,
                 candidates=writer.designs,
                 figures=writer.figures,
                 iterations=self.iterations,
@@ -80,6 +89,7 @@ class Report(DesignCallback):
                 select=search.selector.rule,
                 disagreement=self.disagreement,
                 held_out=self.held_out,
+                dependences=depending,
                 configs=configs,
             )
             write_text(path, render(evidence))
@@ -90,6 +100,7 @@ class Report(DesignCallback):
             "iterations": self.iterations,
             "disagreement": self.disagreement,
             "held_out": self.held_out,
+            "oracle": self.oracle,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -97,3 +108,4 @@ class Report(DesignCallback):
         self.iterations = state_dict["iterations"]
         self.disagreement = state_dict["disagreement"]
         self.held_out = state_dict["held_out"]
+        self.oracle = state_dict["oracle"]

@@ -13,13 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from lightning_mbo.console import shown_number
+from lightning_mbo.console import say, shown_number
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.files import run_folder, writes_files
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.report.shares import in_one_line, shares_in
+from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data
 from .candidate_writer import CandidateWriter
 from .search import SearchCallback, search_of
+from .trajectory import Trajectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +39,8 @@ _BETWEEN_COLUMNS = 3
 class Summary(DesignCallback):
     """Prints the best candidates and where the files are, on the first process.
 
-    Acts at the end of `fit`, when all files have been written. Saves nothing.
+    Acts at the end of `fit`, when all files have been written; and after the first fit, where
+    several oracles were compared, with one line on them. Saves nothing.
     """
 
     def __init__(self) -> None:
@@ -46,6 +51,14 @@ class Summary(DesignCallback):
     def on_train_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Take the time."""
         self._started = time.monotonic()
+
+    def on_search_model_update(
+        self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
+    ) -> None:
+        """Say which oracles have been found to predict best."""
+        shares = shares_in(iteration.metrics)
+        if iteration.number == 0 and shares:
+            say(f"oracle: {in_one_line(shares)}")
 
     def on_fit_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Sum the run up."""
@@ -68,6 +81,7 @@ class Summary(DesignCallback):
             place = "candidates.csv" if writes_files(trainer) else "candidates_of(trainer)"
             self._print(f"{left:,} more {'column is' if left == 1 else 'columns are'} in {place}.")
         best = f"Best training label: {best_label(data):.4g}."
+        self._print_shares(trainer, writer.iteration)
         if search.search.pool is None:
             chosen = f"Chosen: design iteration {writer.iteration}, by {search.selector.label}."
             self._print(f"{chosen} {best}")
@@ -112,6 +126,13 @@ class Summary(DesignCallback):
             table.add_row(*row)
         self._console.print(table)
         return len(own.columns) - number
+
+    def _print_shares(self, trainer: pl.Trainer, chosen: int) -> None:
+        trajectory = callback_of(trainer, Trajectory)
+        rows = [] if trajectory is None else trajectory.rows
+        for row in rows:
+            if row["design_iteration"] == chosen and (shares := shares_in(row)):
+                self._print(f"Oracle: {in_one_line(shares)}.")
 
     def _print_files(self, trainer: pl.Trainer, folder: Path) -> None:
         self._print(f"Run:        {folder}")

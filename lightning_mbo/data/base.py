@@ -28,6 +28,7 @@ from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
 from lightning_mbo.random import Stream
 from lightning_mbo.space import Cells, DesignSpace
+from lightning_mbo.tabular.totals import Total
 from lightning_mbo.tabular.types import DataFrame, Pool
 
 _LEAST_SPREAD, _MOST_SPREAD = 1e-15, 1e15
@@ -68,6 +69,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             Only metrics may read it.
         distances: How far designs lie from others.
         columns_read: What the columns of the user's table are taken for; None without one.
+        totals: Which numbers of a design share a total, so that none can change alone.
         remarks: What was found of them and done for it, or is uncertain, a sentence each.
         fits: Which oracle fit is wanted.
         stream: Of all that the run draws, from when it is set up.
@@ -90,6 +92,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
     columns_read: Table | None = None
+    totals: Sequence[Total] = ()
     remarks: Sequence[str] = ()
     stream: Stream = Stream()
 
@@ -151,6 +154,24 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def to_user_units(self, designs: Tensor) -> DataFrame:
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
+
+    def by_entry(self, designs: Tensor) -> DataFrame:
+        """What each number and each one-hot group of designs ``(m, *design_shape)`` is to the user.
+
+        A column for each, in the space's order; no columns where designs are not made so. By
+        default, of nothing but the letters of sequences it is known.
+        """
+        import pandas as pd
+
+        none = pd.DataFrame(index=range(len(designs)))
+        if not self.space.is_sequences:
+            return none
+        words = self.to_user_units(designs).iloc[:, 0].astype(str)
+        num_places = len(self.space.groups)
+        if (words.str.len() != num_places).any():
+            return none
+        letters = {f"place {i + 1}": words.str[i] for i in range(num_places)}
+        return pd.DataFrame(letters, index=words.index)
 
     def read_pool(self, path: Path | DataFrame | None) -> Pool:
         """A user's own list of designs; None: the designs of the table that have no label.

@@ -177,6 +177,7 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.constraints import check_met, with_columns
         from lightning_mbo.tabular.equalities import EqualityProjection
         from lightning_mbo.tabular.preparation import prepare
+        from lightning_mbo.tabular.totals import totals_of
 
         table = self._read(self.path)
         names = [name for name in table.columns if name not in vars(self.roles).values()]
@@ -198,6 +199,7 @@ class CSV(DesignDataModule):
         self.constraints = [*constraints, *prepared.laws]
         self._mixtures = prepared.mixtures
         self._project = EqualityProjection(self.constraints, layout.columns, self._mixtures)
+        self.totals = totals_of(self.constraints, layout.columns)
         if layout.space.is_sequences:
             self.distances = hamming
         elif layout.space.groups:
@@ -221,6 +223,10 @@ class CSV(DesignDataModule):
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
         """The user's own columns, with the user's own values."""
         return self._layout.decode(designs)
+
+    def by_entry(self, designs: Tensor) -> pd.DataFrame:
+        """What each number and each one-hot group of designs ``(m, *design_shape)`` is."""
+        return self._layout.by_entry(designs)
 
     def encode(self, table: pd.DataFrame) -> Tensor:
         """Designs ``(m, *design_shape)``, float64, of a data frame of designs in the user's units.

@@ -59,6 +59,11 @@ class TaskData(DesignDataModule):
         """Designs ``(m, *design_shape)`` as the user knows them, one a row."""
         return self._known.codec.to_user_units(designs)
 
+    def by_entry(self, designs: Tensor) -> DataFrame:
+        """What each number and each one-hot group of designs ``(m, *design_shape)`` is."""
+        is_sequences = self.space.is_sequences
+        return super().by_entry(designs) if is_sequences else self.to_user_units(designs)
+
     def nearest_known(self, designs: Tensor) -> DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""
         find = self._known.nearest_known

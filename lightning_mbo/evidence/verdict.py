@@ -71,13 +71,13 @@ RULES = {
         is_share=False,
     ),
     "rank_correlation": Rule(
-        "Rank correlation of prediction and measurement on held-out designs",
+        "Rank correlation of prediction and measurement on designs that the oracle has not seen",
         trust=0.8,
         caution=0.5,
         is_share=False,
     ),
     "coverage": Rule(
-        "Held-out designs within the oracle's own 90 % interval",
+        "Designs that it has not seen within the oracle's own 90 % interval",
         trust=0.85,
         caution=0.75,
         is_share=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from lightning_mbo.problem import DesignProblem
 from lightning_mbo.random import Stream
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import DesignSpace
+
+if TYPE_CHECKING:
+    from lightning_mbo.oracles.additive_regression import Effect
 
 _CHUNK_SIZE = 8192
 
@@ -141,6 +145,10 @@ class Oracle(RestorableModule, ABC):
     def figures(self) -> dict[str, float]:
         """What else there is to say of the last fit, by name; by default nothing."""
         return {}
+
+    def effects(self) -> list[Effect]:
+        """What each number and then each one-hot group contributes; by default nobody knows."""
+        return []
 
     def prepare(self, problem: DesignProblem) -> None:
         """Build for a problem and learn what is the same in all fits, once."""

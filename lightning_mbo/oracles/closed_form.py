@@ -69,14 +69,6 @@ class ClosedFormOracle(Oracle, ABC):
         self._reshape_like(checkpoint["state_dict"])
         super().on_load_checkpoint(checkpoint)
 
-    def _reshape_like(self, state: dict[str, Tensor]) -> None:
-        for name in self._learnt_buffers:
-            if name in state and state[name].shape != self.get_buffer(name).shape:
-                owner, _, buffer = name.rpartition(".")
-                self.get_submodule(owner).register_buffer(
-                    buffer, torch.empty_like(state[name], device=self.device)
-                )
-
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """None: nothing is learnt by gradients."""
         return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -109,6 +111,29 @@ class RestorableModule(pl.LightningModule, ABC):
                     f"{shapes[1]} in this {type(self).__name__}. Give the config of its own run"
                 )
 
+    @contextmanager
+    def in_state(self, state: dict[str, Tensor]) -> Iterator[None]:
+        """Be for a while as it was when its `state_dict` was copied."""
+        present = copied(self.state_dict())
+        self._take_over(state)
+        try:
+            yield
+        finally:
+            self._take_over(present)
+
+    def _take_over(self, state: dict[str, Tensor]) -> None:
+        self._reshape_like(state)
+        self.load_state_dict(state)
+
+    def _reshape_like(self, state: dict[str, Tensor]) -> None:
+        """Give what it has learnt the shapes of a state, which fits may change."""
+        for name in self._learnt_buffers:
+            if name in state and state[name].shape != self.get_buffer(name).shape:
+                owner, _, buffer = name.rpartition(".")
+                self.get_submodule(owner).register_buffer(
+                    buffer, torch.empty_like(state[name], device=self.device)
+                )
+
     def _build_as_saved(self, saved: dict[str, Any], state: dict[str, Tensor]) -> None:
         self._built_for = DesignSpace(torch.Size(saved["design_shape"]), tuple(saved["groups"]))
         self._learnt_buffers = saved["learnt_buffers"]
@@ -116,3 +141,8 @@ class RestorableModule(pl.LightningModule, ABC):
         for name in self._learnt_buffers:
             owner, _, buffer = name.rpartition(".")
             self.get_submodule(owner).register_buffer(buffer, torch.empty_like(state[name]))
+
+
+def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A module's state, on the CPU, that does not change with the module."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from lightning_mbo.oracles.folds import clearly_worse, grouped_folds, shares_of
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import DesignSpace
+
+if TYPE_CHECKING:
+    from lightning_mbo.oracles.additive_regression import Effect
 
 _TOP = 0.2
 """Share of the designs that are predicted by fits to all that are predicted to be worse."""
@@ -162,6 +165,11 @@ class Stack(ClosedFormOracle):
             for kind, values in (("share", self.shares), ("score", self.scores))
             for name, value in zip(self.names, values.tolist(), strict=True)
         }
+
+    def effects(self) -> list[Effect]:
+        """Those of the first oracle with a share that tells of them."""
+        said = zip(self.shares, self._members(), strict=True)
+        return next((e for share, oracle in said if share > 0 and (e := oracle.effects())), [])
 
     @property
     def names(self) -> list[str]:

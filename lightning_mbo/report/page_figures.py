@@ -42,7 +42,7 @@ def draw_map(data: Array, candidates: Array, shares: Array) -> str:
         candidates: Shape ``(c, 2)``.
         shares: Of the data's variance that each component has, ``(2,)``.
     """
-    with _styled() as (figure, axes):
+    with styled() as (figure, axes):
         axes.scatter(data[:, 0], data[:, 1], s=8, color=DATA_COLOR, linewidths=0, alpha=0.6)
         axes.scatter(
             candidates[:, 0],
@@ -54,7 +54,7 @@ def draw_map(data: Array, candidates: Array, shares: Array) -> str:
         )
         axes.set_xlabel(f"first principal component ({100 * shares[0]:.0f} % of variance)")
         axes.set_ylabel(f"second ({100 * shares[1]:.0f} %)")
-        return _svg(figure, "map")
+        return svg(figure, "map")
 
 
 def draw_marginal(name: str, data: pd.Series[Any], candidates: pd.Series[Any], number: int) -> str:
@@ -68,7 +68,7 @@ def draw_marginal(name: str, data: pd.Series[Any], candidates: pd.Series[Any], n
     """
     from pandas.api.types import is_numeric_dtype
 
-    with _styled((2.9, 2.1)) as (figure, axes):
+    with styled((2.9, 2.1)) as (figure, axes):
         if is_numeric_dtype(data):
             values = [data.to_numpy(np.float64), candidates.to_numpy(np.float64)]
             bins = np.histogram_bin_edges(np.concatenate(values), 24).tolist()
@@ -83,7 +83,7 @@ def draw_marginal(name: str, data: pd.Series[Any], candidates: pd.Series[Any], n
         axes.set_ylabel("% of designs", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.set_title(name if len(name) < 34 else f"{name[:32]}…", fontsize=9)
-        return _svg(figure, f"marginal{number}")
+        return svg(figure, f"marginal{number}")
 
 
 def _draw_bars(axes: Axes, data: pd.Series[Any], candidates: pd.Series[Any]) -> None:
@@ -116,7 +116,7 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
         margin: Half the width of their intervals, finite.
         name: Of the property, with its unit.
     """
-    with _styled((6, 4.2)) as (figure, axes):
+    with styled((6, 4.2)) as (figure, axes):
         inside = np.abs(measured - mean) <= margin
         for chosen, color, label in (
             (inside, "#1b6ca8", "within its interval"),
@@ -138,7 +138,7 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
         axes.set_xlabel(f"measured: {name}")
         axes.set_ylabel("predicted")
         figure.legend(loc="outside upper center", ncols=2)
-        return _svg(figure, "heldout")
+        return svg(figure, "heldout")
 
 
 def draw_iterations(
@@ -163,7 +163,7 @@ def draw_iterations(
     """
     from matplotlib.ticker import MaxNLocator
 
-    with _styled((6, 3.1)) as (figure, axes):
+    with styled((6, 3.1)) as (figure, axes):
         for (label, values), color in zip(
             curves.items(), ("black", "#1b6ca8", "#7570b3"), strict=False
         ):
@@ -179,11 +179,11 @@ def draw_iterations(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         figure.legend(loc="outside upper center", ncols=2)
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 @contextmanager
-def _styled(size: tuple[float, float] = (6, 4)) -> Iterator[tuple[Figure, Axes]]:
+def styled(size: tuple[float, float] = (6, 4)) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one pair of axes, in the report's style while it is drawn and written."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -193,7 +193,8 @@ def _styled(size: tuple[float, float] = (6, 4)) -> Iterator[tuple[Figure, Axes]]
         yield figure, figure.subplots()
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
+    """A figure within a page, of which each has another name."""
     keep_text(figure)
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})

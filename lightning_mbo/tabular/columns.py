@@ -147,6 +147,11 @@ class SequenceColumn:
         words = letters(self._places(entries), self.alphabet)
         return [word.replace(GAP, "") for word in words] if self.padded else words
 
+    def letters(self, entries: Tensor) -> list[list[str]]:
+        """The letters at each place, ``(length, m)``, of entries ``(m, num_entries)``; or a gap."""
+        by_place = tokens(self._places(entries)).mT.tolist()
+        return [[self.alphabet[token] for token in place] for place in by_place]
+
     def nearest(self, entries: Tensor) -> Tensor:
         """The likeliest letter of each place; letters behind a gap move up to close it.
 

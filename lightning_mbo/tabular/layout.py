@@ -100,6 +100,22 @@ class TableLayout:
         shown = {name: values[name] for name in known if name in wanted}
         return pd.DataFrame(shown, index=range(len(designs)))
 
+    def by_entry(self, designs: Tensor) -> pd.DataFrame:
+        """What each number and each one-hot group of designs ``(m, *shape)`` is, in their order.
+
+        A letter of a sequence has its place, and a place behind the last letter a gap.
+        """
+        entries = self._split(designs.detach().double().cpu())
+        values: dict[str, Any] = {}
+        for column in self._ordered:
+            if isinstance(column, SequenceColumn):
+                named = "" if self.space.is_sequences else f"{column.name}: "
+                for i, letters in enumerate(column.letters(entries[column.name])):
+                    values[f"{named}place {i + 1}"] = letters
+            else:
+                values[column.name] = column.decode(entries[column.name])
+        return pd.DataFrame(values, index=range(len(designs)))
+
     def nearest(self, designs: Tensor) -> Tensor:
         """The nearest designs ``(m, *shape)`` of which each entry can be made."""
         entries = self._split(designs)

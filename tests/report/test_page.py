@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lightning_mbo.data import CSV, DesignDataModule
 from lightning_mbo.designs import hamming, nearest_others
-from lightning_mbo.report.page import Evidence, render
+from lightning_mbo.report.page import render
+from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.sequences import letters, one_hot
 
 NUM_HELD_OUT = 40
@@ -161,7 +162,7 @@ def test_the_verdict_is_of_the_figures(page: str) -> None:
     assert found["Share of the"] == ["12.5 %", "≥ 10 %", "< 1 %", "trust"]
     assert found["Candidates f"][0] == "0 %"
     assert found["Rank correla"][:3] == [f"{rho:.2f}", "≥ 0.80", "< 0.50"]
-    assert found["Held-out des"][0] == f"{100 * own:.3g} %"
+    assert found["Designs that"][0] == f"{100 * own:.3g} %"
     assert found["Disagreement"] == ["2.00", "≤ 1.50", "> 3.00", "caution"]
     assert 'class="verdict is-caution"' in page
 
@@ -316,7 +317,7 @@ def test_without_densities_and_with_one_member() -> None:
         "Candidates",
         "How far th",
         "Rank corre",
-        "Held-out d",
+        "Designs th",
     ]
     assert "How many designs count" not in page
     assert "members agree" not in page

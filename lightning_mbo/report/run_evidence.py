@@ -1,0 +1,66 @@
+"""What a run has to show in its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.data import DesignDataModule
+from lightning_mbo.report.dependence import Dependence
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run has to show.
+
+    Attributes:
+        data: The design problem.
+        candidates: Best first, shape ``(c, *design_shape)``.
+        figures: Of the candidates, as `CandidateWriter` has them, ``(c,)`` each.
+        iterations: One row a design iteration: its metrics and, where there are densities,
+            `overlap`, the effective sample size of p_θ/p_0 on the training designs.
+        chosen: The design iteration that the candidates are of.
+        select: The rule that chose it.
+        disagreement: Of the ensemble, means: on the `candidates`, and on `others`.
+        held_out: Of the chosen iteration's oracle on the designs that it is judged by, all of them
+            unseen: `mean` and `std`, ``(h,)`` each; empty where there are none.
+        dependences: How the chosen iteration's oracle depends on each column, the most important
+            first; empty where designs are not made of columns.
+        configs: The run's options, by the name of their file.
+    """
+
+    data: DesignDataModule
+    candidates: Tensor
+    figures: dict[str, Tensor]
+    iterations: list[dict[str, float]]
+    chosen: int
+    select: str
+    disagreement: dict[str, float]
+    held_out: dict[str, Tensor] = field(default_factory=dict)
+    dependences: Sequence[Dependence] = ()
+    configs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def of_chosen(self) -> dict[str, float]:
+        """The row of the chosen iteration."""
+        rows = {int(row["design_iteration"]): row for row in self.iterations}
+        return rows[self.chosen]
+
+    @property
+    def unseen(self) -> str:
+        """What the designs are called that the oracle is judged by."""
+        return "held-out" if self.data.problem.held_out.any() else "left-out"
+
+    @property
+    def residuals(self) -> Tensor:
+        """|y - μ| / σ of these designs, ``(h,)``."""
+        errors = self.data.problem.judged.properties - self.held_out["mean"]
+        return errors.abs() / self.held_out["std"]
+
+
+def spread(length: int, most: int) -> Tensor:
+    """Row numbers, evenly spaced: all of them, or as many as are to be drawn or compared."""
+    return torch.arange(min(length, most), device="cpu") * length // min(length, most)
