@@ -7,21 +7,20 @@ import numpy as np
 from lightning_mbo.report import page_figures as figures
 from lightning_mbo.report.run_evidence import Evidence
 
-_CHOICES = {
-    "oracle_p80": "greatest promise",
-    "held_out_weighted_log_likelihood": "greatest held-out likelihood",
-}
-
 
 def choices(evidence: Evidence) -> dict[str, int]:
     """Which iteration each rule would choose, where it applies."""
     import pandas as pd
 
     table = pd.DataFrame(evidence.iterations)
+    rules = {
+        "oracle_p80": "greatest promise",
+        "held_out_weighted_log_likelihood": f"greatest {evidence.unseen} likelihood",
+    }
     return {
         # As the search compares them: by their float32 values, the first of the greatest.
         label: int(table["design_iteration"].iloc[table[metric].astype(np.float32).argmax()])
-        for metric, label in _CHOICES.items()
+        for metric, label in rules.items()
         if metric in table and table[metric].notna().any()
     }
 

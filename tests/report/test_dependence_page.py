@@ -95,12 +95,20 @@ def test_rows_that_were_left_out_are_no_held_out_ones() -> None:
     held_out = {"mean": data.properties + noise, "std": torch.full((200,), 0.8).double()}
     infinite = torch.full((30,), torch.inf).double()
     figures = evidence(data).figures | {"lower_90": -infinite, "upper_90": infinite}
-    page = render(evidence(data, held_out=held_out, figures=figures))
+    rows = [dict(row) for row in evidence(data).iterations]
+    for row in rows:
+        row["held_out_weighted_log_likelihood"] = -row["design_iteration"]
+        row["held_out_weighted_log_likelihood_original"] = -1.0
+        row["held_out_effective_sample_size"] = row["overlap"]
+    page = render(evidence(data, held_out=held_out, figures=figures, iterations=rows))
     words = text(page)
     assert "No designs were held out: each was predicted by a fit without it" in words
     assert "On 200 left-out designs the rank correlation is" in words
     assert "the 90 % intervals rest on left-out designs that pass the same choice" in words
     assert "on left-out designs" in page
     settings = words.index("Settings:")
-    assert "held-out" not in words[:settings].replace("greatest held-out likelihood", "")
+    assert "held-out" not in words[:settings]
+    assert "Iteration of the greatest left-out likelihood: 0" in words
+    assert "what changes are the shares of its oracles" in words
+    assert "n_e on the held-out" not in page
     assert "--data.held_out_fraction" not in words
