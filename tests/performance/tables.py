@@ -5,10 +5,11 @@ are not there yet, cross-validates every oracle on each (repeats × folds, the s
 prints the rank correlation of the left-out labels and their root mean squared error, in standard
 deviations of the labels, both with the standard error of the mean over the folds.
 
-`--design` chooses 24 rows of a pool instead. The better fifth of a table is hidden in the pool, 200
-of the other rows are visible, and all that remain are the rest of the pool; what is chosen by the
-command line (`PoolSearch`, with the oracle that `--model` names) stands beside random rows, the
-neighbours of the best visible rows, and BoTorch's qLogNEI among the rows of the pool.
+`--design` chooses 24 rows of a pool instead. Of a table 200 rows are visible, none of them among the
+better fifth, and all others are the pool. What the command line chooses (`PoolSearch`, with the
+oracle that `--model` names) stands beside random rows, the neighbours of the best visible rows, and
+BoTorch's qLogNEI among the rows of the pool; of each, the share above the best visible row, the
+best and the median, more being better.
 
 scikit-learn and BoTorch have to be installed for it: `pip install '.[compare]'`. `--write FILE`
 keeps what is done, and a later call goes on with it. Two repeats take some 25 minutes on one core.
