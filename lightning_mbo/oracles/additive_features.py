@@ -21,7 +21,8 @@ class AdditiveFeatures(nn.Module):
     entries less their frequency. Curves are polynomials of degrees 2 and 3 of each number, of
     which the same is true, orthogonal over the training designs; beyond these a number goes on
     along its tangent. Products are of two main effects of different columns. A number that takes
-    too few values for a degree has zeros there.
+    too few values for a degree has zeros there. Descriptors of levels are numbers behind the
+    others, of the same column as the levels.
 
     Attributes:
         sizes: How many there are of each.
@@ -39,20 +40,25 @@ class AdditiveFeatures(nn.Module):
     def build(self, space: DesignSpace) -> None:
         """Learn what the columns are."""
         self.space = space
-        columns = [1] * space.num_numbers + list(space.groups)
-        num_pairs = (sum(columns) ** 2 - sum(size**2 for size in columns)) // 2
+        num_groups, num_numbers = len(space.groups), space.described.num_numbers
+        parts = (*[1] * space.num_numbers, *space.num_descriptors, *space.groups)
+        entries = torch.arange(sum(parts), device="cpu").split(parts)
+        numbers, levels = entries[: space.num_numbers], entries[space.num_numbers :]
+        of_groups = zip(levels[:num_groups], levels[num_groups:], strict=True)
+        columns = [*numbers, *map(torch.cat, of_groups)]
+        num_pairs = (sum(parts) ** 2 - sum(len(column) ** 2 for column in columns)) // 2
         left, right = torch.empty(2, 0, dtype=torch.long, device="cpu")
         if 0 < num_pairs <= MOST_PAIRS:
-            entries = torch.arange(sum(columns), device="cpu").split(columns)
-            pairs = [torch.cartesian_prod(*pair) for pair in combinations(entries, 2)]
+            pairs = [torch.cartesian_prod(*pair) for pair in combinations(columns, 2)]
             left, right = torch.cat(pairs).mT.contiguous()
         self.register_buffer("left", left, persistent=False)
         self.register_buffer("right", right, persistent=False)
-        self.sizes = (sum(columns), (_DEGREE - 1) * space.num_numbers, len(left))
+        self.sizes = (sum(parts), (_DEGREE - 1) * num_numbers, len(left))
 
     def start(self, designs: Tensor) -> None:
         """Learn scales, polynomials and frequencies of the training designs ``(n, *shape)``."""
-        numbers = self.space.numbers(designs).double()
+        designs, space = self.space.describe(designs), self.space.described
+        numbers = space.numbers(designs).double()
         centre = numbers.mean(0)
         spread = (numbers - centre).square().mean(0).sqrt()
         # A constant's mean is rounded.
@@ -65,13 +71,13 @@ class AdditiveFeatures(nn.Module):
         found = [orthogonal_polynomials(column) for column in scaled.unbind(1)]
         none = scaled.new_zeros(0, _DEGREE + 1, _DEGREE + 1)
         self.register_buffer("polynomials", torch.stack(found) if found else none)
-        one_hots = self.space.one_hots(designs)
+        one_hots = space.one_hots(designs)
         frequencies = torch.cat(one_hots, -1).double().mean(0) if one_hots else scaled.new_zeros(0)
         self.register_buffer("frequencies", frequencies)
 
     def forward(self, inputs: Tensor, with_products: bool = True) -> Tensor:
         """Features ``(..., features)`` of flattened designs ``(..., inputs)``, float64."""
-        inputs = inputs.to(self.centre)
+        inputs = self.space.describe(inputs.to(self.centre))
         numbers, levels = inputs.split([len(self.centre), len(self.frequencies)], -1)
         values = self._terms(numbers)
         main = torch.cat([values[..., 1], levels - self.frequencies], -1)
@@ -90,26 +96,37 @@ class AdditiveFeatures(nn.Module):
             Values ``(l,)`` of the column, their features ``(l, f)``, and which features these are.
         """
         found = []
-        num_numbers, num_main = len(self.centre), self.sizes[0]
+        num_numbers = len(self.centre)
         shares = torch.linspace(
             0, 1, num_values, dtype=self.centre.dtype, device=self.centre.device
         )
         scaled = self.lower + shares[:, None] * (self.upper - self.lower)
         safe = torch.where(self.scale > 0, self.scale, 1.0)
         numbers = scaled / safe + self.centre
-        values = self._terms(numbers)
-        curves = torch.arange(self.sizes[1], device=scaled.device).view(num_numbers, _DEGREE - 1)
-        for j in range(num_numbers):
-            used = torch.cat([curves.new_tensor([j]), num_main + curves[j]])
-            found.append((numbers[:, j], values[:, j, 1:], used))
-        start = 0
-        for size in self.space.groups:
+        first = self.space.num_numbers
+        found += [(numbers[:, j], *self._of_numbers(numbers, j, 1)) for j in range(first)]
+        start, tables = 0, self.space.descriptors or ((),) * len(self.space.groups)
+        for size, count, table in zip(
+            self.space.groups, self.space.num_descriptors, tables, strict=True
+        ):
             levels = torch.eye(size, dtype=scaled.dtype, device=scaled.device)
-            features = levels - self.frequencies[start : start + size]
-            used = torch.arange(start, start + size, device=scaled.device) + num_numbers
-            found.append((torch.arange(size, device=scaled.device), features, used))
-            start += size
+            described = self.centre.repeat(size, 1)
+            described[:, first : first + count] = scaled.new_tensor(table).view(size, count)
+            features, used = self._of_numbers(described, first, count)
+            own = levels - self.frequencies[start : start + size]
+            places = torch.arange(start, start + size, device=scaled.device) + num_numbers
+            found.append(
+                (levels.argmax(1), torch.cat([features, own], 1), torch.cat([used, places]))
+            )
+            start, first = start + size, first + count
         return found
+
+    def _of_numbers(self, numbers: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """Features ``(l, f)`` of some of the numbers ``(l, d)``, and which features these are."""
+        values = self._terms(numbers)[:, first : first + count, 1:]
+        main = torch.arange(first, first + count, device=numbers.device)[:, None]
+        curves = torch.arange(_DEGREE - 1, device=numbers.device) + (_DEGREE - 1) * main
+        return values.flatten(1), torch.cat([main, self.sizes[0] + curves], 1).flatten()
 
     def _terms(self, numbers: Tensor) -> Tensor:
         """The polynomials of numbers ``(..., d)``, shape ``(..., d, 4)``."""

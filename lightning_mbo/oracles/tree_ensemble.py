@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +41,8 @@ class TreeEnsemble(ClosedFormOracle):
     """Gradient-boosted trees: k members on all weighted designs, each with other random numbers.
 
     The members draw other rows and columns for each tree. How many trees there are is
-    cross-validated under the weights. One-hot groups are categories of the trees. The variance is
-    the squared error under the weights, cross-validated, beside the spread of the members. Equal
+    cross-validated under the weights. One-hot groups are categories of the trees, their levels'
+    descriptors further numbers. The variance is the squared error under the weights, cross-validated, beside the spread of the members. Equal
     designs are left out together. A label with an error of its own weighs its `noise_share`, and
     the errors' variance is not part of the oracle's. It has no gradient.
 
@@ -112,7 +113,7 @@ class TreeEnsemble(ClosedFormOracle):
     def build(self, space: DesignSpace) -> None:
         """Note what the columns are."""
         self._space = space
-        self._kinds = ["float"] * space.num_numbers + ["c"] * len(space.groups)
+        self._kinds = ["float"] * space.described.num_numbers + ["c"] * len(space.groups)
 
     def start(self, problem: DesignProblem) -> None:
         """Learn the scale of the property."""
@@ -173,9 +174,10 @@ class TreeEnsemble(ClosedFormOracle):
 
     def _columns(self, flat: Tensor) -> NDArray[np.float32]:
         """Numbers, and the number of each group's level, of designs ``(b, entries)``."""
-        space = DesignSpace(flat.shape[-1:], self._space.groups)
+        space = replace(self._space, shape=flat.shape[-1:])
         levels = [group.argmax(-1, keepdim=True) for group in space.one_hots(flat)]
-        columns = torch.cat([space.numbers(flat), *levels], -1)
+        numbers = space.described.numbers(space.describe(flat))
+        columns = torch.cat([numbers, *levels], -1)
         found: NDArray[np.float32] = columns.detach().cpu().numpy().astype(np.float32)
         return found
 
