@@ -41,10 +41,11 @@ class TreeEnsemble(ClosedFormOracle):
     """Gradient-boosted trees: k members on all weighted designs, each with other random numbers.
 
     The members draw other rows and columns for each tree. How many trees there are is
-    cross-validated under the weights. One-hot groups are categories of the trees, their levels'
-    descriptors further numbers. The variance is the squared error under the weights, cross-validated, beside the spread of the members. Equal
-    designs are left out together. A label with an error of its own weighs its `noise_share`, and
-    the errors' variance is not part of the oracle's. It has no gradient.
+    cross-validated under the weights. One-hot groups are categories of the trees, descriptors of
+    their levels further numbers. The variance is the squared error under the weights,
+    cross-validated, beside the spread of the members. Equal designs are left out together. A label
+    with an error of its own weighs its `noise_share`, and the errors' variance is not part of the
+    oracle's. It has no gradient.
 
     Reference: Chen and Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016; Sugiyama,
     Krauledat and Müller, "Covariate shift adaptation by importance weighted cross validation",
