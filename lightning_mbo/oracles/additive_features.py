@@ -21,8 +21,11 @@ class AdditiveFeatures(nn.Module):
     entries less their frequency. Curves are polynomials of degrees 2 and 3 of each number, of
     which the same is true, orthogonal over the training designs; beyond these a number goes on
     along its tangent. Products are of two main effects of different columns. A number that takes
-    too few values for a degree has zeros there. Descriptors of levels are numbers behind the
-    others, of the same column as the levels.
+    too few values for a degree has zeros there.
+
+    Descriptors of levels are numbers of the same column as the levels, behind all others. Their
+    curves are main effects too: functions of the level, as its one-hot entry is. So a level that
+    no design has is expected to be what its descriptors make of it.
 
     Attributes:
         sizes: How many there are of each.
@@ -40,13 +43,15 @@ class AdditiveFeatures(nn.Module):
     def build(self, space: DesignSpace) -> None:
         """Learn what the columns are."""
         self.space = space
-        num_groups, num_numbers = len(space.groups), space.described.num_numbers
-        parts = (*[1] * space.num_numbers, *space.num_descriptors, *space.groups)
+        num_numbers, num_groups = space.num_numbers, len(space.groups)
+        num_curves = (_DEGREE - 1) * sum(space.num_descriptors)
+        parts = (*[1] * num_numbers, *space.num_descriptors, num_curves, *space.groups)
         entries = torch.arange(sum(parts), device="cpu").split(parts)
-        numbers, levels = entries[: space.num_numbers], entries[space.num_numbers :]
-        of_groups = zip(levels[:num_groups], levels[num_groups:], strict=True)
-        columns = [*numbers, *map(torch.cat, of_groups)]
-        num_pairs = (sum(parts) ** 2 - sum(len(column) ** 2 for column in columns)) // 2
+        descriptors = entries[num_numbers : num_numbers + num_groups]
+        levels = entries[num_numbers + num_groups + 1 :]
+        columns = [*entries[:num_numbers], *map(torch.cat, zip(descriptors, levels, strict=True))]
+        sizes = [len(column) for column in columns]
+        num_pairs = (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
         left, right = torch.empty(2, 0, dtype=torch.long, device="cpu")
         if 0 < num_pairs <= MOST_PAIRS:
             pairs = [torch.cartesian_prod(*pair) for pair in combinations(columns, 2)]
@@ -79,9 +84,10 @@ class AdditiveFeatures(nn.Module):
         """Features ``(..., features)`` of flattened designs ``(..., inputs)``, float64."""
         inputs = self.space.describe(inputs.to(self.centre))
         numbers, levels = inputs.split([len(self.centre), len(self.frequencies)], -1)
-        values = self._terms(numbers)
-        main = torch.cat([values[..., 1], levels - self.frequencies], -1)
-        features = [main, values[..., 2:].flatten(-2)]
+        values, first = self._terms(numbers), self.space.num_numbers
+        curves = values[..., first:, 2:].flatten(-2)
+        main = torch.cat([values[..., 1], curves, levels - self.frequencies], -1)
+        features = [main, values[..., :first, 2:].flatten(-2)]
         if with_products:
             features.append(main[..., self.left] * main[..., self.right])
         return torch.cat(features, -1)
@@ -96,7 +102,7 @@ class AdditiveFeatures(nn.Module):
             Values ``(l,)`` of the column, their features ``(l, f)``, and which features these are.
         """
         found = []
-        num_numbers = len(self.centre)
+        num_levels = len(self.frequencies)
         shares = torch.linspace(
             0, 1, num_values, dtype=self.centre.dtype, device=self.centre.device
         )
@@ -114,7 +120,8 @@ class AdditiveFeatures(nn.Module):
             described[:, first : first + count] = scaled.new_tensor(table).view(size, count)
             features, used = self._of_numbers(described, first, count)
             own = levels - self.frequencies[start : start + size]
-            places = torch.arange(start, start + size, device=scaled.device) + num_numbers
+            places = torch.arange(start, start + size, device=scaled.device)
+            places += self.sizes[0] - num_levels
             found.append(
                 (levels.argmax(1), torch.cat([features, own], 1), torch.cat([used, places]))
             )
@@ -125,8 +132,11 @@ class AdditiveFeatures(nn.Module):
         """Features ``(l, f)`` of some of the numbers ``(l, d)``, and which features these are."""
         values = self._terms(numbers)[:, first : first + count, 1:]
         main = torch.arange(first, first + count, device=numbers.device)[:, None]
-        curves = torch.arange(_DEGREE - 1, device=numbers.device) + (_DEGREE - 1) * main
-        return values.flatten(1), torch.cat([main, self.sizes[0] + curves], 1).flatten()
+        # Of descriptors behind all linear terms, of other numbers behind all main effects.
+        own = first < self.space.num_numbers
+        start = self.sizes[0] if own else len(self.centre) - (_DEGREE - 1) * self.space.num_numbers
+        curves = torch.arange(_DEGREE - 1, device=numbers.device) + (_DEGREE - 1) * main + start
+        return values.flatten(1), torch.cat([main, curves], 1).flatten()
 
     def _terms(self, numbers: Tensor) -> Tensor:
         """The polynomials of numbers ``(..., d)``, shape ``(..., d, 4)``."""
