@@ -49,9 +49,9 @@ def described_column(values: pd.Series, options: ColumnOptions) -> CategoryColum
             f"{did_you_mean(str(absent[0]), map(str, levels))}. Add it, or leave out the rows that "
             f"have it ({len(absent)} such levels in all)"
         )
-    found = numbers(table, [str(column) for column in table if column != key], source)
+    found = _numbers(table.drop(columns=key), source)
     varying = np.ptp(found, axis=0) > 0
-    names = np.array([column for column in table if column != key], dtype=object)
+    names = table.columns.drop(key).to_numpy()
     if not varying.any():
         raise DataError(
             f"{source}: no descriptor differs between levels. Add one that does, or leave "
@@ -148,6 +148,13 @@ def _names(column: pd.Series, source: str) -> list[Any]:
             f"level, or remove the row ({absent.sum():,} such entries in all)"
         )
     return column.tolist()
+
+
+def _numbers(table: pd.DataFrame, source: str) -> NDArray[np.float64]:
+    try:
+        return numbers(table, list(table.columns), source)
+    except DataError as error:
+        raise DataError(f"{error}. If its column describes no level, leave it out") from None
 
 
 def _named_as_seen(names: Sequence[Any], seen: Sequence[Any], options: ColumnOptions) -> list[Any]:
