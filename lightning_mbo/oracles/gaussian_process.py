@@ -84,7 +84,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         """Start the hyper-parameters at likely values."""
         super().build(space)
         self._space = space
-        self._covariance = Covariance(space.described)
+        self._covariance = Covariance(space)
         start = np.append(self._covariance.limits().starts[0], math.log(_FIRST_NOISE))
         device = self.property_mean.device
         self.register_buffer("hyper_parameters", torch.from_numpy(start).to(device))
