@@ -23,12 +23,14 @@ class AdditiveFeatures(nn.Module):
     along its tangent. Products are of two main effects of different columns. A number that takes
     too few values for a degree has zeros there.
 
-    Descriptors of levels are numbers of the same column as the levels, behind all others. Their
-    curves are main effects too: functions of the level, as its one-hot entry is. So a level that
-    no design has is expected to be what its descriptors make of it.
+    Descriptors of levels are numbers of the same column as the levels. Their curves are main
+    effects too: functions of the level, as its one-hot entry is. So a level that no design has is
+    expected to be what its descriptors make of it. Columns with descriptors are the last of the
+    main effects.
 
     Attributes:
         sizes: How many there are of each.
+        described: How many main effects each group with descriptors has.
     """
 
     centre: Tensor
@@ -39,17 +41,13 @@ class AdditiveFeatures(nn.Module):
     frequencies: Tensor
     left: Tensor
     right: Tensor
+    order: Tensor
 
     def build(self, space: DesignSpace) -> None:
         """Learn what the columns are."""
         self.space = space
-        num_numbers, num_groups = space.num_numbers, len(space.groups)
-        num_curves = (_DEGREE - 1) * sum(space.num_descriptors)
-        parts = (*[1] * num_numbers, *space.num_descriptors, num_curves, *space.groups)
-        entries = torch.arange(sum(parts), device="cpu").split(parts)
-        descriptors = entries[num_numbers : num_numbers + num_groups]
-        levels = entries[num_numbers + num_groups + 1 :]
-        columns = [*entries[:num_numbers], *map(torch.cat, zip(descriptors, levels, strict=True))]
+        numbers, groups = main_effects(space)
+        columns = [*numbers, *(torch.cat([group[0], group[2]]) for group in groups)]
         sizes = [len(column) for column in columns]
         num_pairs = (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
         left, right = torch.empty(2, 0, dtype=torch.long, device="cpu")
@@ -58,7 +56,14 @@ class AdditiveFeatures(nn.Module):
             left, right = torch.cat(pairs).mT.contiguous()
         self.register_buffer("left", left, persistent=False)
         self.register_buffer("right", right, persistent=False)
-        self.sizes = (sum(parts), (_DEGREE - 1) * num_numbers, len(left))
+        others, described = (
+            [torch.cat(group) for group in groups if bool(len(group[0])) is has_descriptors]
+            for has_descriptors in (False, True)
+        )
+        order = torch.cat([*numbers, *others, *described])
+        self.register_buffer("order", order, persistent=False)
+        self.described = [len(group) for group in described]
+        self.sizes = (len(order), (_DEGREE - 1) * space.num_numbers, len(left))
 
     def start(self, designs: Tensor) -> None:
         """Learn scales, polynomials and frequencies of the training designs ``(n, *shape)``."""
@@ -87,7 +92,8 @@ class AdditiveFeatures(nn.Module):
         values, first = self._terms(numbers), self.space.num_numbers
         curves = values[..., first:, 2:].flatten(-2)
         main = torch.cat([values[..., 1], curves, levels - self.frequencies], -1)
-        features = [main, values[..., :first, 2:].flatten(-2)]
+        ordered = main[..., self.order] if self.described else main
+        features = [ordered, values[..., :first, 2:].flatten(-2)]
         if with_products:
             features.append(main[..., self.left] * main[..., self.right])
         return torch.cat(features, -1)
@@ -126,7 +132,9 @@ class AdditiveFeatures(nn.Module):
                 (levels.argmax(1), torch.cat([features, own], 1), torch.cat([used, places]))
             )
             start, first = start + size, first + count
-        return found
+        others = torch.arange(self.sizes[1], device=scaled.device) + self.sizes[0]
+        places = torch.cat([self.order.argsort(), others])
+        return [(values, features, places[used]) for values, features, used in found]
 
     def _of_numbers(self, numbers: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Features ``(l, f)`` of some of the numbers ``(l, d)``, and which features these are."""
@@ -146,6 +154,20 @@ class AdditiveFeatures(nn.Module):
         slopes = torch.stack([m * within ** max(m - 1, 0) for m in range(_DEGREE + 1)], -1)
         along = powers + slopes * (scaled - within)[..., None]
         return torch.einsum("...jm,jkm->...jk", along, self.polynomials)
+
+
+def main_effects(space: DesignSpace) -> tuple[list[Tensor], list[tuple[Tensor, ...]]]:
+    """Where the main effects stand before they are brought into order.
+
+    Returns:
+        Of each number its place; of each group those of its descriptors, their curves and levels.
+    """
+    counts = space.num_descriptors
+    curves = [(_DEGREE - 1) * count for count in counts]
+    sizes = [[1] * space.num_numbers, [*counts], curves, [*space.groups]]
+    places = torch.arange(sum(map(sum, sizes)), device="cpu").split([*map(sum, sizes)])
+    numbers, *of_groups = (list(p.split(part)) for p, part in zip(places, sizes, strict=True))
+    return numbers, list(zip(*of_groups, strict=True))
 
 
 def orthogonal_polynomials(values: Tensor) -> Tensor:
