@@ -203,3 +203,13 @@ def test_a_checkpoint_knows_the_descriptors(kind: type[Oracle], tmp_path: Path) 
     designs = data.encode(table.assign(grade="medium"))
     restored = kind.load_from_checkpoint(tmp_path / "oracle.ckpt")
     assert torch.equal(restored.predict(designs).mean, oracle.predict(designs).mean)
+
+
+def test_of_levels_that_do_not_matter_an_unseen_one_does_not_either() -> None:
+    problem = problem_of(space_of())
+    numbers = space_of().numbers(problem.designs)[:, 0]
+    noise = 0.1 * torch.randn(len(numbers), generator=torch.Generator().manual_seed(0)).double()
+    oracle = fitted(AdditiveRegression(), replace(problem, properties=numbers + noise))
+    unseen, seen = (oracle.predict(levels_of(level)) for level in (UNSEEN, 0))
+    assert (unseen.mean - seen.mean).abs().max() < 0.2
+    assert unseen.epistemic_std.max() < 0.2
