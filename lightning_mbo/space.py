@@ -20,10 +20,13 @@ class DesignSpace:
     Attributes:
         shape: Of one design.
         groups: Sizes of the one-hot groups, in their order.
+        descriptors: Of each group a row of numbers for each of its levels, which say what it is
+            like; of a group of which nothing is known no rows. Empty where that is so of all.
     """
 
     shape: torch.Size
     groups: tuple[int, ...] = ()
+    descriptors: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
     @classmethod
     def of_shape(cls, shape: torch.Size) -> DesignSpace:
@@ -34,6 +37,20 @@ class DesignSpace:
     def num_numbers(self) -> int:
         """How many entries are numbers."""
         return math.prod(self.shape) - sum(self.groups)
+
+    @property
+    def num_descriptors(self) -> tuple[int, ...]:
+        """How many descriptors the levels of each group have."""
+        counts = tuple(len(table[0]) if table else 0 for table in self.descriptors)
+        return counts or (0,) * len(self.groups)
+
+    @property
+    def described(self) -> DesignSpace:
+        """The space of what `describe` gives."""
+        if not self.descriptors:
+            return self
+        size = math.prod(self.shape) + sum(self.num_descriptors)
+        return DesignSpace(torch.Size([size]), self.groups)
 
     @property
     def is_sequences(self) -> bool:
@@ -53,6 +70,23 @@ class DesignSpace:
         """Designs ``(..., *shape)`` of numbers ``(..., num_numbers)`` and groups."""
         joined: Tensor = torch.cat([numbers, *one_hots], dim=-1).unflatten(-1, self.shape)
         return joined
+
+    def describe(self, designs: Tensor) -> Tensor:
+        """What an oracle sees: designs ``(..., *shape)`` with their levels' descriptors.
+
+        These are further numbers, behind the designs' own, and linear in the one-hots. Without
+        descriptors, designs are seen as they are.
+        """
+        if not self.descriptors:
+            return designs
+        one_hots = self.one_hots(designs)
+        values = [
+            one_hot @ designs.new_tensor(table)
+            for one_hot, table in zip(one_hots, self.descriptors, strict=True)
+            if table
+        ]
+        numbers = torch.cat([self.numbers(designs), *values], dim=-1)
+        return self.described.join(numbers, one_hots)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     )
     frame["yield"] = frame["temperature"] / 2 - (concentration - 2) ** 2 + rng.normal(size=80)
     frame.to_csv("designs.csv", index=False)
+    solvents = {"solvent": ["water", "ethanol", "acetone"], "boiling_point": [100, 78, 56]}
+    pd.DataFrame(solvents).to_csv("solvents.csv", index=False)
     catalogue = frame.drop(columns="yield").sample(40, random_state=0)
     catalogue["concentration"] = rng.uniform(0, 2.5, 40)
     catalogue.assign(number=range(1, 41)).to_csv("catalogue.csv", index=False)
@@ -194,6 +196,14 @@ def _callbacks_in_python(found: dict[str, Any], table: pd.DataFrame) -> None:
     folder = Path("lightning_logs/version_0")
     assert np.isfinite(pd.read_csv(folder / "trajectory.csv")["novelty"]).all()
     assert {path.name for path in folder.rglob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+
+
+@after(TABULAR, "Levels that no row has")
+def _an_unseen_level(found: dict[str, Any], table: pd.DataFrame) -> None:
+    candidates = pd.read_csv("runs/my_data_additive/version_0/candidates.csv")
+    levels = candidates.groupby("solvent")["oracle_std"].mean()
+    assert {"acetone"} < {*levels.index} <= {"acetone", "ethanol", "water"}
+    assert levels["acetone"] < 2 * levels.min()
 
 
 @after(TABULAR, "A list of your own")

@@ -347,6 +347,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             noise = *(self.noise or ()), *(self.problem.evidence.noise or ())
             for tensor in (self.designs, self.properties, self.base_weights, *held_out, *noise):
                 digest.update(tensor.contiguous().numpy().data)
+            digest.update(repr(self.space.descriptors).encode())
             self._digest = digest.hexdigest()
         return self._digest
 

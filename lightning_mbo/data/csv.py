@@ -89,8 +89,10 @@ class CSV(DesignDataModule):
                 only ones, `scale` log for what is designed by its logarithm, the `alphabet` of
                 sequences, `fixed` for one value that all candidates have, `follows` for the column
                 that determines it, `missing` for the level that empty entries are, or drop,
-                `spelling` exact or joined for levels that differ by blanks or case; of mutations
-                the `parent` and an `offset` of their numbers.
+                `spelling` exact or joined for levels that differ by blanks or case, `descriptors`
+                for a file (from Python also a data frame) of numbers that say what each level of a
+                category is like, `levels` and `ordered` for levels that go from low to high; of
+                mutations the `parent` and an `offset` of their numbers.
             constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
                 names with blanks in backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and

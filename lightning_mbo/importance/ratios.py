@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.search_models import MultivariateNormal, SearchModel
+from lightning_mbo.search_models import MultivariateNormal, SearchModel, with_unseen_levels
 from lightning_mbo.sequences import one_hot
 from lightning_mbo.space import Cells, DesignSpace
 
@@ -174,7 +174,8 @@ def preimages_of(
         numbers = _within(normal, numbers, cells.lower[rows], cells.upper[rows], generator)
         log_proposal = normal.log_prob(numbers.flatten(0, 1)).unflatten(0, log_proposal.shape)
     for group in cells.any_level.nonzero()[:, 0].tolist():
-        frequencies = space.one_hots(training_designs)[group].mean(0)
+        known, weights = with_unseen_levels(training_designs, space)
+        frequencies = space.one_hots(known)[group].mT @ weights / weights.sum()
         levels = frequencies.multinomial(
             log_proposal.numel(), replacement=True, generator=generator
         ).reshape(log_proposal.shape)

@@ -70,6 +70,9 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
     2.1 and 5.4.2; Sugiyama, Krauledat and Müller, "Covariate shift adaptation by importance
     weighted cross validation", JMLR 2007.
 
+    Levels with descriptors have a prior variance of their own, no greater than what the levels of
+    their column vary by: what one that no design has may be off by.
+
     Attributes:
         variance: σ² of the standardised property.
         block_variances: Prior variances in σ² of coefficients of main effects, curves, products.
@@ -165,6 +168,11 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
         self.variance.copy_(variance)
         self.block_variances.zero_()[: len(chosen)] = self.variance.new_tensor(chosen)
         self.loss.fill_(found.loss)
+        if self.features.described:
+            blocks = [sizes[0] - sum(self.features.described), *self.features.described, *sizes[1:]]
+            ridge = BlockRidge(features[:, : sum(sizes)], targets, counts, blocks)
+            limits = [min(chosen[0], spread) for spread in self._spreads_of_levels()]
+            self._keep(ridge.posterior([chosen[0], *limits, *chosen[1 : len(sizes)]]))
 
     def validation_loss(self) -> Tensor:
         """The negative log-likelihood of labels by the fit to all other designs, weighted mean."""
@@ -186,6 +194,21 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
             std = (self.variance * spread).sqrt() * self.property_std
             mean = contrasts @ posterior.coefficients * self.property_std
             found.append(Effect(values, mean, std))
+        return found
+
+    def _spreads_of_levels(self) -> list[float]:
+        """What the levels of each group with descriptors vary by, in σ².
+
+        No label tells more of a prior variance of theirs that is large than that it is: all levels
+        of the designs are known. But it is what is not known of the others.
+        """
+        space, found = self.features.space, []
+        frequencies = self.features.frequencies.split(space.groups)
+        effects = self.effects()[space.num_numbers :]
+        for count, shares, effect in zip(space.num_descriptors, frequencies, effects, strict=True):
+            deviations = (effect.mean - shares @ effect.mean) / self.property_std
+            if count:
+                found.append((shares @ deviations.square() / self.variance).item())
         return found
 
     def _distinct(self, problem: DesignProblem, weights: Tensor) -> tuple[Tensor, WeightedLabels]:

@@ -63,7 +63,7 @@ class ConvolutionalEnsemble(RegressionEnsemble):
                 "ConvolutionalEnsemble needs sequences, and these designs are of shape "
                 f"{tuple(space.shape)}: give --model DeepEnsemble"
             )
-        self.representation.build(space.shape)
+        self.representation.build(space)
         self.network = StackedCNN(
             space.shape, self.window, self.num_channels, self.num_members, self.stream
         )

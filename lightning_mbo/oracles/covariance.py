@@ -27,7 +27,8 @@ class Limits(NamedTuple):
 
     Attributes:
         starts: The prior's mode of the length scales, after values between it and the median: from
-            either alone, some small tables lead to a lesser maximum of the posterior.
+            either alone, some small tables lead to a lesser maximum of the posterior. Where levels
+            have descriptors, also that they tell all of them.
         lower: Shape ``(num_parameters,)``.
         upper: Shape ``(num_parameters,)``.
     """
@@ -42,7 +43,8 @@ class Covariance:
 
     k(x, x') = s · m(r) · exp(-Σ_g [x_g ≠ x'_g] / ℓ_g²) + v · u·u' / d + 1,
     with m(r) = (1 + √5 r + 5 r² / 3) exp(-√5 r) and r² = Σ_j (x_j - x'_j)² / ℓ_j². The dimensions
-    are the d numbers and one-hot groups (of a sequence its positions), with a length scale each;
+    are the d numbers (descriptors of levels among them) and one-hot groups (of a sequence its
+    positions), with a length scale each;
     u are the numbers, centred and of variance one where they are uniform, and the one-hots. The 1
     is the variance of the constant mean of a standardised property. Between one-hots it is smooth,
     by half their squared distance.
@@ -55,9 +57,10 @@ class Covariance:
     """
 
     def __init__(self, space: DesignSpace) -> None:
-        """Lay out the hyper-parameters of designs of this space."""
-        self._num_numbers = space.num_numbers
-        self._num_dimensions = space.num_numbers + len(space.groups)
+        """Lay out the hyper-parameters of designs of this space, described."""
+        self._num_numbers = space.described.num_numbers
+        self._num_dimensions = self._num_numbers + len(space.groups)
+        self._described = np.flatnonzero(space.num_descriptors) + self._num_numbers
         self._sizes = torch.tensor(space.groups, dtype=torch.long, device="cpu")
         self._num_entries = sum(space.groups)
         self.num_parameters = self._num_dimensions + 2
@@ -69,9 +72,13 @@ class Covariance:
         start[-2:] = 0.0, math.log(_SLOPE)
         mode = start.copy()
         mode[:-2] -= _LENGTH_SPREAD**2 / 2
+        starts = [start, mode]
+        if len(self._described):
+            starts.append(start.copy())
+            starts[-1][self._described] = self._expected_length + _LENGTH_SPREAD
         below, above = np.full_like(start, 7.0), np.full_like(start, 7.0)
         below[:-2], above[:-2] = 5.5, 7.5
-        return Limits((start, mode), start - below, start + above)
+        return Limits(tuple(starts), start - below, start + above)
 
     def log_prior(self, parameters: Tensor) -> Tensor:
         """Log-density of the hyper-parameters up to a constant, a scalar; of s and v log-normal."""

@@ -54,12 +54,12 @@ class DeepEnsemble(DifferentiableOracle, GradientOracle):
     def build(self, space: DesignSpace) -> None:
         """Create the stacked network for designs of this space."""
         super().build(space)
-        sizes = (self.representation.num_inputs, *self.hidden_sizes, 2)
+        sizes = (self.representation.num_features, *self.hidden_sizes, 2)
         self.network = StackedMLP(sizes, self.num_members, self.stream)
 
     def input_outputs(self, inputs: Tensor) -> Normal:
         """Each member's mean and variance of the standardised property, batch shape ``(k, b)``."""
-        raw = self.network(inputs).float()
+        raw = self.network(self.representation.features(inputs)).float()
         variance = functional.softplus(raw[..., 1]) + _SMALLEST_VARIANCE
         return Normal(raw[..., 0], variance.sqrt(), validate_args=False)
 

@@ -47,7 +47,7 @@ class DifferentiableOracle(Oracle, ABC):
 
     def build(self, space: DesignSpace) -> None:
         """Build the representation; subclasses go on with the network."""
-        self.representation.build(space.shape)
+        self.representation.build(space)
 
     def start(self, problem: DesignProblem) -> None:
         """Learn the scales of the property and of the inputs."""

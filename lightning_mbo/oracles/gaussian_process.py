@@ -43,7 +43,8 @@ _PAIRS_AT_ONCE = 4_000_000
 class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     """A Gaussian process with one noise for all designs, its hyper-parameters the most probable.
 
-    Numbers, one-hot groups and sequences are compared by a `Covariance`. A label counts as
+    Numbers, one-hot groups and sequences are compared by a `Covariance`, levels with descriptors by
+    these as by numbers, too. A label counts as
     Normal(y; f(x), σ² + e²)^w with its own error e and its weight w, in the search for
     hyper-parameters as in the posterior: the weighted log-likelihood. Importance weights are scaled
     to the sum n_e that they are worth, since they repeat no measurement. Noise variances σ² of the
@@ -82,8 +83,8 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     def build(self, space: DesignSpace) -> None:
         """Start the hyper-parameters at likely values."""
         super().build(space)
+        self._space = space
         self._covariance = Covariance(space)
-        self._num_numbers = space.num_numbers
         start = np.append(self._covariance.limits().starts[0], math.log(_FIRST_NOISE))
         device = self.property_mean.device
         self.register_buffer("hyper_parameters", torch.from_numpy(start).to(device))
@@ -104,12 +105,13 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
                 "or give a greater model.max_designs and the time"
             )
         designs = problem.designs.flatten(1).to(self.property_mean)
-        numbers = designs[:, : self._num_numbers]
-        lower, width = designs.new_zeros(designs.shape[1]), designs.new_ones(designs.shape[1])
-        if self._num_numbers:
+        entries, num_numbers = self._space.describe(designs), self._space.described.num_numbers
+        numbers = entries[:, :num_numbers]
+        lower, width = entries.new_zeros(entries.shape[1]), entries.new_ones(entries.shape[1])
+        if num_numbers:
             least, range_ = numbers.amin(0), numbers.amax(0) - numbers.amin(0)
-            lower[: self._num_numbers] = least
-            width[: self._num_numbers] = torch.where(range_ > 0, range_, 1.0)
+            lower[:num_numbers] = least
+            width[:num_numbers] = torch.where(range_ > 0, range_, 1.0)
         self.register_buffer("lower", lower)
         self.register_buffer("width", width)
         self.register_buffer("designs", self._scaled(designs))
@@ -259,14 +261,14 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         return Labelled(designs, self.standardized(labels), weights.to(labels), errors, scatters)
 
     def _scaled(self, inputs: Tensor) -> Tensor:
-        return (inputs - self.lower) / self.width
+        return (self._space.describe(inputs) - self.lower) / self.width
 
 
 class Labelled(NamedTuple):
     """Rows that a process is fitted to, of the standardised property.
 
     Attributes:
-        designs: Flat, the numbers from 0 to 1, shape ``(n, entries)``.
+        designs: Flat and described, the numbers from 0 to 1, shape ``(n, entries)``.
         labels: Shape ``(n,)``.
         weights: Shape ``(n,)``; a single measurement weighs one.
         errors: As in `LabelNoise`, shape ``(n,)``.

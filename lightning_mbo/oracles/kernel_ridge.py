@@ -58,8 +58,8 @@ class KernelRidge(ClosedFormOracle):
         self.double()
 
     def build(self, space: DesignSpace) -> None:
-        """Note how many dimensions a design has."""
-        self._design_dim = len(space.shape)
+        """Note what designs are."""
+        self._space = space
 
     def start(self, problem: DesignProblem) -> None:
         """Keep the designs, to which the kernel refers; the property stays in its own units.
@@ -73,13 +73,13 @@ class KernelRidge(ClosedFormOracle):
                 f"model.num_folds is {self.num_folds}, more than there are designs: "
                 f"{len(designs)}. Give a smaller one"
             )
-        self.register_buffer("designs", designs.double().flatten(1))
+        self.register_buffer("designs", self._flat(designs.double()))
         self.register_buffer("coefficients", designs.new_zeros(len(designs), dtype=torch.float64))
         self.register_buffer("variance", problem.properties.double().var(correction=0))
 
     def member_outputs(self, designs: Tensor) -> Normal:
         """The mean and the variance, batch shape ``(1, b)``, in the property's units."""
-        flat = designs.to(self.designs).flatten(-self._design_dim)
+        flat = self._flat(designs.to(self.designs))
         mean = torch.atleast_2d(rbf_kernel(flat, self.designs, self.gamma) @ self.coefficients)
         return Normal(mean, self.variance.sqrt().expand_as(mean), validate_args=False)
 
@@ -93,7 +93,7 @@ class KernelRidge(ClosedFormOracle):
         """
         properties, noise = problem.properties, problem.noise
         properties, weights = properties.to(self.designs), weights.to(self.designs)
-        self.designs = problem.designs.to(self.designs).flatten(1)
+        self.designs = self._flat(problem.designs.to(self.designs))
         kernel = rbf_kernel(self.designs, self.designs, self.gamma)
         folds = balanced_folds(weights, self.num_folds, generator)
         held_out = folds == torch.arange(self.num_folds, device=folds.device)[:, None]
@@ -120,6 +120,9 @@ class KernelRidge(ClosedFormOracle):
         coefficients = dual_coefficients(kernel, properties, fits, self.ridge)
         self.coefficients = coefficients[0]
         return (properties - coefficients[1:] @ kernel).square()
+
+    def _flat(self, designs: Tensor) -> Tensor:
+        return self._space.describe(designs).flatten(-len(self._space.shape))
 
     def validation_loss(self) -> Tensor:
         """The held-out designs' mean negative log-likelihood, over the folds."""

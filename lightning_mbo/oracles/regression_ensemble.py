@@ -69,7 +69,7 @@ class RegressionEnsemble(DifferentiableOracle, GradientOracle):
         """Create the stacked network for designs of this space."""
         super().build(space)
         self.network = StackedMLP(
-            (self.representation.num_inputs, *self.hidden_sizes, 1),
+            (self.representation.num_features, *self.hidden_sizes, 1),
             self.num_members,
             self.stream,
             partial(functional.leaky_relu, negative_slope=self.negative_slope),
@@ -77,7 +77,7 @@ class RegressionEnsemble(DifferentiableOracle, GradientOracle):
 
     def values(self, inputs: Tensor) -> Tensor:
         """Each member's prediction of the standardised property, shape ``(k, b)``."""
-        values: Tensor = self.network(inputs)[..., 0].float()
+        values: Tensor = self.network(self.representation.features(inputs))[..., 0].float()
         return values
 
     def input_outputs(self, inputs: Tensor) -> Normal:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.sequences import from_logits, to_logits
+from lightning_mbo.space import DesignSpace
 
 
 class Representation(nn.Module, ABC):
@@ -22,15 +23,17 @@ class Representation(nn.Module, ABC):
     Attributes:
         design_shape: Of one design.
         num_inputs: Length of its vector of inputs.
+        num_features: Length of what the network sees of it.
     """
 
     design_shape: torch.Size
     num_inputs: int
+    num_features: int
 
-    def build(self, design_shape: torch.Size) -> None:
-        """Learn the designs' shape. Called once, before all else."""
-        self.design_shape = design_shape
-        self.num_inputs = math.prod(design_shape)
+    def build(self, space: DesignSpace) -> None:
+        """Learn what designs are. Called once, before all else."""
+        self.design_shape = space.shape
+        self.num_inputs = self.num_features = math.prod(space.shape)
 
     def fit(self, designs: Tensor) -> None:
         """Learn the inputs' scale from the training designs ``(n, *design_shape)``."""
@@ -43,9 +46,19 @@ class Representation(nn.Module, ABC):
     def decode(self, inputs: Tensor) -> Tensor:
         """The designs ``(..., *design_shape)`` that are nearest to inputs ``(..., inputs)``."""
 
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the network sees ``(..., features)`` of inputs ``(..., inputs)``: just these."""
+        return inputs
+
 
 class Unchanged(Representation):
-    """Designs as they are, flattened."""
+    """Designs as they are, flattened; what the network sees has descriptors of levels, too."""
+
+    def build(self, space: DesignSpace) -> None:
+        """Learn what designs are."""
+        super().build(space)
+        self._space = space
+        self.num_features += sum(space.num_descriptors)
 
     def encode(self, designs: Tensor) -> Tensor:
         """Flatten each design."""
@@ -55,6 +68,10 @@ class Unchanged(Representation):
         """Restore each design's shape; of a sequence, the greatest entry at each position."""
         designs = inputs.unflatten(-1, self.design_shape)
         return designs if len(self.design_shape) == 1 else one_hot_of_largest(designs)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """With the descriptors of their levels, where there are any."""
+        return self._space.describe(inputs)
 
 
 class SmoothedLogits(Representation):
@@ -86,20 +103,20 @@ class SmoothedLogits(Representation):
         self.smoothing = smoothing
         self.standardize = standardize
 
-    def build(self, design_shape: torch.Size) -> None:
+    def build(self, space: DesignSpace) -> None:
         """Learn the shape of the sequences.
 
         Raises:
             ConfigurationError: If the designs are no sequences.
         """
-        super().build(design_shape)
-        if len(design_shape) != 2:
+        super().build(space)
+        if not space.is_sequences:
             raise ConfigurationError(
                 "SmoothedLogits represents sequences, and these designs have the shape "
-                f"{tuple(design_shape)}. Leave model.representation out"
+                f"{tuple(space.shape)}. Leave model.representation out"
             )
-        length, vocabulary = design_shape
-        self.num_inputs = length * (vocabulary - 1)
+        length, vocabulary = space.shape
+        self.num_inputs = self.num_features = length * (vocabulary - 1)
         self.register_buffer("mean", torch.zeros(self.num_inputs, dtype=torch.float32))
         self.register_buffer("std", torch.ones(self.num_inputs, dtype=torch.float32))
 

@@ -91,6 +91,7 @@ class RestorableModule(pl.LightningModule, ABC):
             "unknown": unknown,
             "design_shape": list(self._built_for.shape),
             "groups": list(self._built_for.groups),
+            "descriptors": self._built_for.descriptors,
             "learnt_buffers": self._learnt_buffers,
         }
 
@@ -135,7 +136,9 @@ class RestorableModule(pl.LightningModule, ABC):
                 )
 
     def _build_as_saved(self, saved: dict[str, Any], state: dict[str, Tensor]) -> None:
-        self._built_for = DesignSpace(torch.Size(saved["design_shape"]), tuple(saved["groups"]))
+        self._built_for = DesignSpace(
+            torch.Size(saved["design_shape"]), tuple(saved["groups"]), saved["descriptors"]
+        )
         self._learnt_buffers = saved["learnt_buffers"]
         self.build(self._built_for)
         for name in self._learnt_buffers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,10 +41,11 @@ class TreeEnsemble(ClosedFormOracle):
     """Gradient-boosted trees: k members on all weighted designs, each with other random numbers.
 
     The members draw other rows and columns for each tree. How many trees there are is
-    cross-validated under the weights. One-hot groups are categories of the trees. The variance is
-    the squared error under the weights, cross-validated, beside the spread of the members. Equal
-    designs are left out together. A label with an error of its own weighs its `noise_share`, and
-    the errors' variance is not part of the oracle's. It has no gradient.
+    cross-validated under the weights. One-hot groups are categories of the trees; where descriptors
+    tell the levels apart, these numbers stand for them. The variance is the squared error under the
+    weights, cross-validated, beside the spread of the members. Equal designs are left out together.
+    A label with an error of its own weighs its `noise_share`, and the errors' variance is not part
+    of the oracle's. It has no gradient.
 
     Reference: Chen and Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016; Sugiyama,
     Krauledat and Müller, "Covariate shift adaptation by importance weighted cross validation",
@@ -112,7 +114,14 @@ class TreeEnsemble(ClosedFormOracle):
     def build(self, space: DesignSpace) -> None:
         """Note what the columns are."""
         self._space = space
-        self._kinds = ["float"] * space.num_numbers + ["c"] * len(space.groups)
+        tables = space.descriptors or ((),) * len(space.groups)
+        # A level that no design has would be sent anywhere by a question for levels.
+        self._asked = [
+            group
+            for group, (size, table) in enumerate(zip(space.groups, tables, strict=True))
+            if len(set(table)) < size
+        ]
+        self._kinds = ["float"] * space.described.num_numbers + ["c"] * len(self._asked)
 
     def start(self, problem: DesignProblem) -> None:
         """Learn the scale of the property."""
@@ -172,10 +181,12 @@ class TreeEnsemble(ClosedFormOracle):
         return entropy
 
     def _columns(self, flat: Tensor) -> NDArray[np.float32]:
-        """Numbers, and the number of each group's level, of designs ``(b, entries)``."""
-        space = DesignSpace(flat.shape[-1:], self._space.groups)
-        levels = [group.argmax(-1, keepdim=True) for group in space.one_hots(flat)]
-        columns = torch.cat([space.numbers(flat), *levels], -1)
+        """Numbers and the numbers of levels that they do not tell, of designs ``(b, entries)``."""
+        space = replace(self._space, shape=flat.shape[-1:])
+        one_hots = space.one_hots(flat)
+        levels = [one_hots[group].argmax(-1, keepdim=True) for group in self._asked]
+        numbers = space.described.numbers(space.describe(flat))
+        columns = torch.cat([numbers, *levels], -1)
         found: NDArray[np.float32] = columns.detach().cpu().numpy().astype(np.float32)
         return found
 

@@ -9,6 +9,7 @@ from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, Draws, sample_allowed
+from lightning_mbo.search_models.unseen_levels import fit_to_designs, with_unseen_levels
 
 __all__ = [
     "DRAWS_PER_SAMPLE",
@@ -20,7 +21,9 @@ __all__ = [
     "Product",
     "Quadrature",
     "SearchModel",
+    "fit_to_designs",
     "fit_to_particles",
     "sample_allowed",
     "search_model_for",
+    "with_unseen_levels",
 ]

@@ -20,7 +20,13 @@ from lightning_mbo.oracles import (
 )
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration, JudgedDesigns
-from lightning_mbo.search_models import Draws, SearchModel, fit_to_particles, search_model_for
+from lightning_mbo.search_models import (
+    Draws,
+    SearchModel,
+    fit_to_designs,
+    fit_to_particles,
+    search_model_for,
+)
 from lightning_mbo.searches.base import Search
 
 _PERCENTILE = 0.8
@@ -102,7 +108,7 @@ class AscentSearch(Search):
             model = search_model_for(problem.space)
             model.stream = problem.stream
             model.build(problem.space)
-            model.fit(training.designs, torch.ones_like(training.properties))
+            fit_to_designs(model, training.designs, problem.space)
             self._training_distribution = (model.requires_grad_(False).to(device),)
             self.ratio = ExactRatio(problem, device)
 

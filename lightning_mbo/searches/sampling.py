@@ -25,6 +25,7 @@ from lightning_mbo.search_models import (
     CMANormal,
     Draws,
     SearchModel,
+    fit_to_designs,
     sample_allowed,
     search_model_for,
 )
@@ -102,7 +103,7 @@ class SamplingSearch(Search):
         self.search_model = search_model_for(problem.space, *self._given)
         self.search_model.stream = problem.stream
         self.search_model.build(problem.space)
-        self.search_model.fit(training.designs, torch.ones_like(training.properties))
+        fit_to_designs(self.search_model, training.designs, problem.space)
         self.algorithm.start(training.designs, training.properties)
         self.training_distribution = copy.deepcopy(self.search_model)
         self.search_model.begin_search()

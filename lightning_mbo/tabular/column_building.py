@@ -20,6 +20,7 @@ from lightning_mbo.tabular.columns import (
     ConstantColumn,
     SequenceColumn,
 )
+from lightning_mbo.tabular.descriptors import described_column, ordered_column
 from lightning_mbo.tabular.entries import bad_entry
 from lightning_mbo.tabular.number_column import NumberColumn
 from lightning_mbo.tabular.sequence_letters import letters_of
@@ -50,7 +51,12 @@ def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: s
         _check_constant(name, value, options.fixed)
         return ConstantColumn(name, value)
     if kind == "category":
-        return CategoryColumn(name, levels, _level_number(name, levels, options.fixed))
+        column = CategoryColumn(name, levels)
+        if options.descriptors is not None:
+            column = described_column(values, options)
+        elif options.levels is not None:
+            column = ordered_column(values, options, source)
+        return replace(column, fixed=_level_number(name, column.levels, options.fixed))
     return _number(values, kind == "integer", options, source)
 
 

@@ -8,14 +8,17 @@ import shlex
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from lightning_mbo.errors import ConfigurationError, did_you_mean
 
 KINDS = {
     "number": ("lower", "upper", "step", "fixed", "scale", "values"),
     "integer": ("lower", "upper", "step", "fixed", "scale", "values"),
-    "category": ("fixed", "missing", "spelling"),
+    "category": ("fixed", "missing", "spelling", "descriptors", "levels", "ordered"),
     "sequence": ("alphabet",),
     "formula": ("missing",),
     "mutations": ("parent", "offset", "missing"),
@@ -28,6 +31,8 @@ KINDS = {
 """The kinds that can be given, and what can be said of each."""
 
 _WORDS_OF_YAML = ("yes", "no", "on", "off", "true", "false", "null")
+
+_OF_LEVELS = ("descriptors", "levels")
 
 SETTINGS = ("number", "integer", "category", "sequence", "formula", "mutations")
 """The kinds of what is designed."""
@@ -59,6 +64,9 @@ class ColumnOptions:
             ones. None joins those that are certain.
         parent: The sequence that is mutated.
         offset: What is to be added to a place in the parent, from 1, for its number.
+        descriptors: Of a category, a file or a data frame of numbers that describe its levels.
+        levels: Of a category whose levels are `ordered`, all of them, ascending.
+        ordered: Whether they are.
         is_pattern: Whether it is said of a pattern of names: that says nothing of a column's role.
     """
 
@@ -75,6 +83,9 @@ class ColumnOptions:
     spelling: str | None = None
     parent: str | None = None
     offset: int | None = None
+    descriptors: Any = None
+    levels: tuple[Any, ...] | None = None
+    ordered: bool | None = None
     is_pattern: bool = False
 
     @property
@@ -82,7 +93,7 @@ class ColumnOptions:
         """Whether the user says that the column is designed."""
         if self.is_pattern:
             return False
-        names = ("lower", "upper", "step", "alphabet", "fixed", "scale", "values")
+        names = ("lower", "upper", "step", "alphabet", "fixed", "scale", "values", *_OF_LEVELS)
         return self.kind in SETTINGS or any(getattr(self, name) is not None for name in names)
 
     @property
@@ -245,6 +256,7 @@ def _parse(column: str, given: Any) -> ColumnOptions:
         raise ConfigurationError(f"{place}: missing must be drop, not {options['missing']!r}")
     if kind == "mutations":
         _check_parent(place, options)
+    _check_levels(place, options)
     parsed = ColumnOptions(**options)
     if kind is None and alphabet is not None:
         parsed = ColumnOptions(**options | {"kind": "sequence"})
@@ -279,6 +291,27 @@ def _check_parent(place: str, options: dict[str, Any]) -> None:
         )
     if not isinstance(offset, int) or isinstance(offset, bool):
         raise ConfigurationError(f"{place}: offset must be a whole number, not {offset!r}")
+
+
+def _check_levels(place: str, options: dict[str, Any]) -> None:
+    given, levels, ordered = (options.get(key) for key in ("descriptors", "levels", "ordered"))
+    if not (given is None or isinstance(given, (str, Path, pd.DataFrame))):
+        raise ConfigurationError(
+            f"{place}: descriptors must be a file, or from Python a data frame, not {given!r}"
+        )
+    if levels is None and ordered is None:
+        return
+    if given is not None:
+        raise ConfigurationError(
+            f"{place}: levels and ordered do not go with descriptors: an order can be one of these"
+        )
+    listed = list(levels) if isinstance(levels, (list, tuple)) else []
+    if ordered is not True or len(listed) < 2 or len({*map(str, listed)}) < len(listed):
+        raise ConfigurationError(
+            f"{place}: give the levels of an ordered category, two or more different ones from the "
+            "least to the greatest, and that they are: {levels: [low, medium, high], ordered: true}"
+        )
+    options["levels"] = tuple(listed)
 
 
 def _number(place: str, key: str, value: Any) -> float:

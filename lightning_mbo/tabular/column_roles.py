@@ -104,7 +104,8 @@ def kinds_of(
                     "column"
                 )
             continue
-        kinds[name] = given.kind or inferred_kind(table[name], source)
+        of_levels = _kind_of_levels(table[name], given)
+        kinds[name] = given.kind or of_levels or inferred_kind(table[name], source)
         if given.is_pattern and given.kind in SETTINGS:
             kinds[name] = kind_of_rows(table[name]) or given.kind
         if kinds[name] == "integer" and given.kind is None and given.is_fractional:
@@ -123,6 +124,26 @@ def kinds_of(
             f"and {verb(figures, 'is', 'are')} left out. Rename what is a setting"
         )
     return kinds, questions, notes
+
+
+def _kind_of_levels(column: pd.Series, given: ColumnOptions) -> str | None:
+    """A category, where the user tells of levels but not of the kind; else None.
+
+    Raises:
+        ConfigurationError: If the column holds numbers.
+    """
+    if given.kind is not None or (given.descriptors is None and given.levels is None):
+        return None
+    values = column.dropna()
+    if values.empty or pd.api.types.infer_dtype(values) == "boolean":
+        return None
+    if pd.to_numeric(values, errors="coerce").notna().all():
+        what = "levels" if given.descriptors is None else "descriptors"
+        raise ConfigurationError(
+            f"data.columns.{column.name}: {what} are of categories, and the column holds numbers. "
+            "Leave them out, or if its numbers are names give kind: category too"
+        )
+    return "category"
 
 
 def _is_figure(name: str, target: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,12 +58,18 @@ class CategoryColumn:
         name: Of the column.
         levels: In their order.
         fixed: If not None, the number of the only one that is allowed.
+        descriptors: Of each level, where there are such: standardised numbers, a row a level.
+        described_by: Their names; where there are none, they are the levels' ranks.
+        unseen: Those of the levels that no row has.
     """
 
     name: str
     levels: tuple[Any, ...]
     fixed: int | None = None
     kind: str = "category"
+    descriptors: tuple[tuple[float, ...], ...] = ()
+    described_by: tuple[str, ...] = ()
+    unseen: tuple[Any, ...] = ()
 
     @property
     def groups(self) -> tuple[int, ...]:
@@ -94,10 +101,18 @@ class CategoryColumn:
 
     def describe(self) -> str:
         """What values it has, in a few words."""
-        shown = ", ".join(str(level) for level in self.levels[:6])
-        more = f" and {len(self.levels) - 6} more" * (len(self.levels) > 6)
-        fixed = "" if self.fixed is None else f"; fixed at {self.levels[self.fixed]}"
-        return f"{len(self.levels)} levels: {shown}{more}{fixed}"
+        in_order = self.descriptors and not self.described_by
+        text = f"{len(self.levels)} levels: {_first(self.levels, ' < ' if in_order else ', ')}"
+        if self.described_by:
+            text += f"; described by {_first(self.described_by)}"
+        if self.unseen:
+            text += f"; {_first(self.unseen)} never seen"
+        return text if self.fixed is None else f"{text}; fixed at {self.levels[self.fixed]}"
+
+
+def _first(names: Sequence[Any], separator: str = ", ") -> str:
+    more = f" and {len(names) - 6} more" * (len(names) > 6)
+    return separator.join(str(name) for name in names[:6]) + more
 
 
 @dataclass(frozen=True)

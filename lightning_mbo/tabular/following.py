@@ -46,10 +46,10 @@ class LookedUp:
     nearest: bool = False
 
     def of(self, leading: Any) -> Any:
-        """The column's values ``(m,)`` of the leader's ``(m,)``."""
+        """The column's values ``(m,)`` of the leader's ``(m,)``; None where no row has these."""
         if not self.nearest:
-            place = dict(zip(self.known, range(len(self.known)), strict=True))
-            return [self.values[place[value]] for value in leading]
+            found = dict(zip(self.known, self.values, strict=True))
+            return [found.get(value) for value in leading]
         known = np.asarray(self.known, np.float64)
         between = (known[1:] + known[:-1]) / 2
         places = np.searchsorted(between, np.asarray(leading, np.float64))

@@ -57,7 +57,12 @@ class TableLayout:
         else:
             shape = torch.Size([sum(column.num_entries for column in held)])
         groups = tuple(group for column in self._ordered for group in column.groups)
-        self.space = DesignSpace(shape, groups)
+        tables = tuple(
+            column.descriptors if isinstance(column, CategoryColumn) else ()
+            for column in self._ordered
+            for _ in column.groups
+        )
+        self.space = DesignSpace(shape, groups, tables if any(tables) else ())
 
     @property
     def text_columns(self) -> set[str]:

@@ -29,6 +29,7 @@ from lightning_mbo.tabular.columns import Column, ConstantColumn
 from lightning_mbo.tabular.compositions import Composition
 from lightning_mbo.tabular.constraints import LinearConstraint, named_columns, with_columns
 from lightning_mbo.tabular.derivations import read_derived
+from lightning_mbo.tabular.descriptors import level_notes
 from lightning_mbo.tabular.empties import complete_rows, with_empties
 from lightning_mbo.tabular.equalities import held_laws
 from lightning_mbo.tabular.following import followers
@@ -170,6 +171,7 @@ def prepare(
         [
             *read.notes,
             *letter_notes(columns, rows, options),
+            *level_notes(columns),
             *found.notes,
             *(law_note(law, rows, held, laws) for law in more),
             *(mixture_note(mixture, rows, laws) for mixture in mixtures),

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import SmoothedLogits, Unchanged
+from lightning_mbo.space import DesignSpace
 
 
 def sequences(number: int, length: int = 5, vocabulary: int = 4, seed: int = 0) -> Tensor:
@@ -20,7 +21,7 @@ def sequences(number: int, length: int = 5, vocabulary: int = 4, seed: int = 0) 
 
 def test_vectors_are_unchanged() -> None:
     representation = Unchanged()
-    representation.build(torch.Size([3]))
+    representation.build(DesignSpace.of_shape(torch.Size([3])))
     designs = torch.randn(2, 7, 3)
     assert representation.num_inputs == 3
     assert torch.equal(representation.encode(designs), designs)
@@ -29,7 +30,7 @@ def test_vectors_are_unchanged() -> None:
 
 def test_unchanged_sequences_are_read_by_their_greatest_entry() -> None:
     representation = Unchanged()
-    representation.build(torch.Size([5, 4]))
+    representation.build(DesignSpace.of_shape(torch.Size([5, 4])))
     designs = sequences(9)
     inputs = representation.encode(designs)
     assert inputs.shape == (9, 20)
@@ -41,7 +42,7 @@ def test_unchanged_sequences_are_read_by_their_greatest_entry() -> None:
 @pytest.mark.parametrize("vocabulary", [2, 4, 20])
 def test_smoothed_logits(vocabulary: int, dtype: torch.dtype) -> None:
     representation = SmoothedLogits(smoothing=0.4)
-    representation.build(torch.Size([5, vocabulary]))
+    representation.build(DesignSpace.of_shape(torch.Size([5, vocabulary])))
     designs = sequences(9, vocabulary=vocabulary).to(dtype)
     inputs = representation.encode(designs)
     assert inputs.dtype == dtype
@@ -56,7 +57,7 @@ def test_smoothed_logits(vocabulary: int, dtype: torch.dtype) -> None:
 
 def test_standardised_logits() -> None:
     representation = SmoothedLogits(standardize=True)
-    representation.build(torch.Size([5, 4]))
+    representation.build(DesignSpace.of_shape(torch.Size([5, 4])))
     designs = sequences(50)
     # At the first position there is one letter only.
     designs[:, 0] = torch.tensor([1.0, 0.0, 0.0, 0.0])
@@ -68,7 +69,7 @@ def test_standardised_logits() -> None:
     torch.testing.assert_close(stds[3:], torch.ones(12).double(), atol=1e-6, rtol=0)
     assert torch.equal(representation.decode(inputs), designs)
     restored = SmoothedLogits(standardize=True)
-    restored.build(torch.Size([5, 4]))
+    restored.build(DesignSpace.of_shape(torch.Size([5, 4])))
     restored.load_state_dict(representation.state_dict())
     assert torch.equal(restored.encode(designs), inputs)
 
@@ -81,4 +82,4 @@ def test_refused_smoothing(smoothing: float) -> None:
 
 def test_vectors_have_no_logits() -> None:
     with pytest.raises(ConfigurationError, match="these designs have the shape \\(3,\\)"):
-        SmoothedLogits().build(torch.Size([3]))
+        SmoothedLogits().build(DesignSpace.of_shape(torch.Size([3])))
