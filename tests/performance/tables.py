@@ -5,9 +5,9 @@ are not there yet, cross-validates every oracle on each (repeats × folds, the s
 prints the rank correlation of the left-out labels and their root mean squared error, in standard
 deviations of the labels, both with the standard error of the mean over the folds.
 
-`--design` chooses 24 rows of a pool instead. Of a table 200 rows are visible, none of them among the
+`--design` chooses 24 rows of a pool instead. Of a table 200 rows are visible, none of them of the
 better fifth, and all others are the pool. What the command line chooses (`PoolSearch`, with the
-oracle that `--model` names) stands beside random rows, the neighbours of the best visible rows, and
+oracle that `--model` names) stands beside random rows, neighbours of the best visible rows, and
 BoTorch's qLogNEI among the rows of the pool; of each, the share above the best visible row, the
 best and the median, more being better.
 
