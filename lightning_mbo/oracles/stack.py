@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _TOP = 0.2
 """Share of the designs that are predicted by fits to all that are predicted to be worse."""
+
+_ANYTHING = 0.05
+"""Share of the labels that no oracle is asked to explain."""
 
 _ERRORS_BEHIND = 3.0
 """By which an oracle drops out of the comparison before it is over."""
@@ -233,6 +237,8 @@ class _Race:
     ) -> None:
         """No fit has been made."""
         self._problem, self._weights, self._oracles = problem, weights, oracles
+        labels = problem.properties
+        self._anything = Normal(labels.mean(), labels.std(), validate_args=False)
         self._seen = torch.zeros(len(weights), dtype=torch.bool, device="cpu")
         self.running = running.cpu().clone()
         shape = 3, len(oracles), len(weights)
@@ -258,7 +264,7 @@ class _Race:
             prediction = self._oracles[i].predict(left.designs)
             columns = torch.stack([prediction.mean, prediction.std, prediction.epistemic_std])
             self.predicted[:, i, out] = columns.cpu()
-            labels = _log_likelihoods(left, prediction.to("cpu"))
+            labels = _log_likelihoods(left, prediction.to("cpu"), self._anything)
             self.log_likelihoods[i, out] = labels
         self._seen |= out
         found = self.log_likelihoods[:, self._seen].clone()
@@ -281,6 +287,11 @@ def _mixed(shares: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Te
     return mean, shares @ (variances + (means - mean).square())
 
 
-def _log_likelihoods(problem: DesignProblem, prediction: Prediction) -> Tensor:
-    """Of the problem's labels, ``(n,)``, nats."""
-    return -negative_log_likelihoods(prediction.normal, problem.properties, problem.noise)
+def _log_likelihoods(problem: DesignProblem, prediction: Prediction, anything: Normal) -> Tensor:
+    """Of the problem's labels, ``(n,)``, nats, where a share of all labels may be anything.
+
+    Without it, a single label that an oracle is wrong about decides against it.
+    """
+    known = -negative_log_likelihoods(prediction.normal, problem.properties, problem.noise)
+    other = anything.log_prob(problem.properties) + math.log(_ANYTHING)
+    return torch.logaddexp(known + math.log1p(-_ANYTHING), other)
