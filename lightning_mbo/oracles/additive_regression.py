@@ -66,12 +66,12 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
     more than its standard error. Equal designs are left out together. A label with an error of its
     own counts for its `noise_share`, and the errors' variance is not part of the oracle's.
 
+    Levels with descriptors have a prior variance of their own, no greater than what the levels of
+    their column vary by: what one that no design has may be off by.
+
     Reference: Rasmussen and Williams, "Gaussian processes for machine learning", 2006, sections
     2.1 and 5.4.2; Sugiyama, Krauledat and Müller, "Covariate shift adaptation by importance
     weighted cross validation", JMLR 2007.
-
-    Levels with descriptors have a prior variance of their own, no greater than what the levels of
-    their column vary by: what one that no design has may be off by.
 
     Attributes:
         variance: σ² of the standardised property.
