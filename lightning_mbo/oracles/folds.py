@@ -57,7 +57,7 @@ def grouped_folds(groups: Tensor | None, num: int, k: int, generator: torch.Gene
     return balanced_folds(torch.ones(len(things), device="cpu"), k, generator)[which]
 
 
-def clearly_worse(log_likelihoods: Tensor, num_errors: float = 1.0) -> Tensor:
+def clearly_worse(log_likelihoods: Tensor, num_errors: float) -> Tensor:
     """Which oracles predict worse than the best one by more than chance explains.
 
     Args:

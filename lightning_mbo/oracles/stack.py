@@ -28,6 +28,9 @@ _TOP = 0.2
 _ANYTHING = 0.05
 """Share of the labels that no oracle is asked to explain."""
 
+_ERRORS_APART = 2.0
+"""By which an oracle is left out of the mixture. With one, tables of 50 rows lose good ones."""
+
 _ERRORS_BEHIND = 3.0
 """By which an oracle drops out of the comparison before it is over."""
 
@@ -38,7 +41,7 @@ class Stack(ClosedFormOracle):
     At the first fit the oracles are cross-validated, and fitted once more without the fifth of the
     designs that the cross-validated predictions put on top: that is what a search will ask for.
     (By their labels, the noisiest would be on top.) An oracle whose log-likelihood of all these
-    labels falls short of the best one's by more than a standard error of the difference is left out
+    labels falls short of the best one's by two standard errors of the difference is left out
     from then on; one that does by three is not even validated any further. The shares of the others
     maximise the mixture's log-likelihood, under the importance weights of each fit.
 
@@ -203,7 +206,7 @@ class Stack(ClosedFormOracle):
         race.run(top, generator)
         found = torch.cat([within, race.log_likelihoods[:, top]], dim=1)
         found[~race.running] = -torch.inf
-        found[clearly_worse(found)] = -torch.inf
+        found[clearly_worse(found, _ERRORS_APART)] = -torch.inf
         rows = torch.cat([torch.arange(len(top), device="cpu"), top.nonzero()[:, 0]])
         self.rows, self.log_likelihoods = rows.to(device), found.to(device)
         self.scores = race.scores.where(possible, -torch.inf).to(device)

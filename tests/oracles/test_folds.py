@@ -78,4 +78,4 @@ def test_clearly_worse() -> None:
     other = torch.randn(400, generator=generator, dtype=torch.float64)
     impossible = torch.full((400,), -torch.inf, dtype=torch.float64)
     found = torch.stack([noise, noise + other / 100, noise - 0.2 + other / 2, impossible])
-    assert clearly_worse(found).tolist() == [False, False, True, True]
+    assert clearly_worse(found, 1.0).tolist() == [False, False, True, True]
