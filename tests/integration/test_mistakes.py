@@ -61,9 +61,9 @@ def test_command_line(args: list[str], parts: list[str]) -> None:
     ("option", "parts"),
     [
         ("--serch.num_samples=3", ["--serch.num_samples", "mean --search.num_samples "]),
-        ("--search.num_sample=3", ["'num_sample'", "mean num_samples?"]),
+        ("--search.num_sample=3", ["'num_sample'", "mean num_samples"]),
         ("--model.hiden_sizes=[3]", ["hiden_sizes", "mean hidden_sizes?"]),
-        ("--model=DeepEnsembel", ["model", "no class DeepEnsembel", "mean DeepEnsemble?"]),
+        ("--model=DeepEnsembel", ["model", "no class DeepEnsembel", "mean DeepEnsemble"]),
         ("--search.algorithm=CbAZ", ["algorithm", "CbAZ", "mean CbAS?"]),
         ("--search=GradientAscnt", ["search", "GradientAscnt", "mean GradientAscent?"]),
         ("--data=Superconductors", ["data", "Superconductors", "mean Superconductor?"]),
