@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -28,9 +29,10 @@ class Report(DesignCallback):
 
     Acts on `on_search_model_update`, after all callbacks that add metrics, where it records the
     iteration's metrics, how much the search model overlaps with the training designs and, if the
-    iteration is the best so far, what its oracle says of the held-out designs, and a copy of that
-    oracle; and at the end of the run, when it writes the page. Needs a `CandidateWriter`. Saves
-    what it has recorded.
+    iteration is the best so far, what its oracle says of the held-out designs; at the start of an
+    epoch that fits the oracle anew, when it keeps a copy of the one that judged the best iteration;
+    and at the end of the run, when it writes the page. Needs a `CandidateWriter`. Saves what it has
+    recorded.
     """
 
     def __init__(self) -> None:
@@ -61,10 +63,15 @@ class Report(DesignCallback):
             "candidates": on_candidates.mean().item(),
             "others": others.epistemic_std.mean().item(),
         }
-        self.oracle = copied(oracle.state_dict())
+        self.oracle = {}  # the present one
         if iteration.held_out is not None:
             of_labels = problem.judged.label_prediction(iteration.held_out)
             self.held_out = {"mean": of_labels.mean.cpu(), "std": of_labels.std.cpu()}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Keep the oracle that judged the best iteration, before it becomes another."""
+        if self.iterations and not self.oracle and design_data(trainer).fits.fitting:
+            self.oracle = copied(oracle.state_dict())
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write the page, if there are candidates; a run that has them does not fail for it."""
@@ -78,7 +85,7 @@ class Report(DesignCallback):
         path = folder / "report.html"
         with dispensable(path):
             configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
-            with oracle.in_state(self.oracle):
+            with oracle.in_state(self.oracle) if self.oracle else nullcontext():
                 depending = dependences(oracle, data, writer.designs)
             evidence = Evidence(
                 data=data,

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles.additive_features import AdditiveFeatures
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
@@ -215,11 +214,10 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
         """The different designs ``(g, *design_shape)``, and their labels, standardised."""
         designs, design = problem.designs.unique(dim=0, return_inverse=True)
         labels = self.standardized(problem.properties.to(self.property_mean))
-        noise = problem.noise or LabelNoise(*torch.zeros_like(problem.properties).expand(2, -1))
-        noise = noise.map(lambda values: values.to(labels) / self.property_std)
-        device = labels.device
+        noise = self.standardized_noise(problem)
+        design = design.to(labels.device)
         return designs.to(labels), WeightedLabels(
-            labels, weights.to(labels), noise, design.to(device), len(designs)
+            labels, weights.to(labels), noise, design, len(designs)
         )
 
     def _known(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_mbo.data.fits import Fits
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.distributed import rank, state_from_rank_zero, world_size
+from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.problem import DesignProblem
@@ -61,13 +62,18 @@ class ClosedFormOracle(Oracle, ABC):
             generator = fits.problem.stream.generator("folds", fits.num_fits)
             self.solve(fits.problem, fits.weights, generator)
         if world_size() > 1:
-            self._reshape_like(state := state_from_rank_zero(self.state_dict()))
-            self.load_state_dict(state)
+            self._take_over(state_from_rank_zero(self.state_dict()))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the shapes of what it has learnt, which a fit may have changed."""
         self._reshape_like(checkpoint["state_dict"])
         super().on_load_checkpoint(checkpoint)
+
+    def standardized_noise(self, problem: DesignProblem) -> LabelNoise:
+        """That of a problem's labels ``(n,)``, beside the standardised property; zeros for none."""
+        labels = problem.properties
+        noise = problem.noise or LabelNoise(torch.zeros_like(labels), torch.zeros_like(labels))
+        return noise.map(lambda values: values.to(self.property_std) / self.property_std)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """None: nothing is learnt by gradients."""

@@ -255,8 +255,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
 
     def _labelled(self, problem: DesignProblem, weights: Tensor) -> Labelled:
         labels = problem.properties.to(self.property_mean)
-        noise = problem.noise or LabelNoise(torch.zeros_like(labels), torch.zeros_like(labels))
-        errors, scatters = noise.map(lambda values: values.to(labels) / self.property_std)
+        errors, scatters = self.standardized_noise(problem)
         designs = self._scaled(problem.designs.to(labels).flatten(1))
         return Labelled(designs, self.standardized(labels), weights.to(labels), errors, scatters)
 

@@ -160,8 +160,7 @@ class TreeEnsemble(ClosedFormOracle):
         squares, num_trees = self._validated(columns, labels, weights, weights, held_out)
         variance = weighted_error(squares, weights * held_out)
         for _ in range(0 if noise is None else _ROUNDS_BESIDE_ERRORS):
-            assert noise is not None
-            errors, scatters = (values / scale for values in noise)
+            errors, scatters = self.standardized_noise(problem).map(Tensor.cpu)
             shares = noise_share(errors, variance.clamp(min=SMALLEST_BESIDE_ERRORS))
             used, counts = weights * shares, weights * shares.square()
             squares, num_trees = self._validated(columns, labels, used, counts, held_out)

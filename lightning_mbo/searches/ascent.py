@@ -132,7 +132,11 @@ class AscentSearch(Search):
         log_ratios = held_out_log_ratios = None
         if self._densities is not None and self.ratio is not None:
             log_ratios = self.ratio.of_training(*self._densities)
-            held_out_log_ratios = self.ratio.of_held_out(*self._densities)
+            held_out_log_ratios = (
+                self.ratio.of_held_out(*self._densities)
+                if self._problem.held_out.any()
+                else log_ratios
+            )
         score = samples.prediction.mean.nanquantile(_PERCENTILE).item()
         threshold = self.threshold.item()
         constrained = self._problem.feasible is not None

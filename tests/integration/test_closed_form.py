@@ -13,6 +13,7 @@ import torch
 from lightning_mbo.cli import main
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import AdditiveRegression, Oracle, Stack, TreeEnsemble
+from tests.integration.crashes import Crash, crash_at
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
@@ -30,10 +31,6 @@ SMALL = [
     "--trainer.enable_progress_bar=false",
     "--num_candidates=12",
 ]
-
-
-class Crash(BaseException):
-    """As sudden as an exception can be."""
 
 
 @pytest.fixture(autouse=True)
@@ -81,18 +78,8 @@ def test_shipped_config(config: str) -> None:
 def test_resumed_run_equals_straight_run(config: str, owner: str, hook: str, count: int) -> None:
     options = ["--autofocus.alpha=0.3"]
     fit(config, "--trainer.default_root_dir=straight", *options)
-    whole = getattr(callbacks, owner)
-    original = getattr(whole, hook)
-    calls: list[int] = []
-
-    def crashing(self, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == count + 1:
-            raise Crash
-        return original(self, *args, **kwargs)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole, hook, crashing)
+        crash_at(patch, hook, count, getattr(callbacks, owner))
         with pytest.raises(Crash):
             fit(config, *options)
     fit(config, *options, "--ckpt_path=last")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from lightning_mbo.cli import main
+from tests.integration.crashes import Crash, crash_at
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
@@ -194,10 +195,6 @@ def test_rows_without_a_target_are_searched(fit: Callable[..., None], table: pd.
     assert sorted(found["temp"]) == sorted(table["temp"].iloc[110:])
 
 
-class Crash(BaseException):
-    """As sudden as an exception can be."""
-
-
 @pytest.mark.filterwarnings("ignore:table.csv. 10 of 120 rows are left out")
 @pytest.mark.parametrize(
     ("owner", "hook", "at"),
@@ -212,16 +209,8 @@ def test_a_resumed_search_equals_a_straight_one(
 ) -> None:
     options = [*POOL, "--data.held_out_fraction=0.2", "--num_candidates=9"]
     fit(*options, "--trainer.default_root_dir=straight")
-    cls = getattr(callbacks, owner)
-    original, calls = getattr(cls, hook), iter(range(at + 1))
-
-    def crashing(self, *args, **kwargs):
-        if next(calls, 0) == at:
-            raise Crash
-        return original(self, *args, **kwargs)
-
     with monkeypatch.context() as patch:
-        patch.setattr(cls, hook, crashing)
+        crash_at(patch, hook, at, getattr(callbacks, owner))
         with pytest.raises(Crash):
             fit(*options)
     assert not (RUN / "candidates.csv").exists()

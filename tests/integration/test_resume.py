@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from lightning_mbo.cli import main
+from tests.integration.crashes import Crash, crash_at
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
@@ -32,29 +33,12 @@ ARMS = {
 }
 
 
-class Crash(BaseException):
-    """As sudden as an exception can be: nothing in Lightning handles it as an interrupt."""
-
-
 def fit(options: list[str], *more: str) -> None:
     main(["fit", "--config=cbas_af.yaml", "--trainer.enable_progress_bar=false", *options, *more])
 
 
 def outcome(folder: Path) -> tuple[bytes, bytes]:
     return (folder / "candidates.csv").read_bytes(), (folder / "trajectory.csv").read_bytes()
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, hook: str, count: int, owner: type) -> None:
-    """Make the `count`-th call of a hook crash."""
-    original = getattr(owner, hook)
-    calls = iter(range(count + 1))
-
-    def crashing(self, *args, **kwargs):
-        if next(calls, 0) == count:
-            raise Crash
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(owner, hook, crashing)
 
 
 @pytest.fixture(scope="module")

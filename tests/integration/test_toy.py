@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lightning_mbo.cli import main
-from tests.integration.test_resume import Crash, crash_at
+from tests.integration.crashes import Crash, crash_at
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 

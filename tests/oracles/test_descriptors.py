@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from lightning_mbo.oracles import (
 )
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.space import DesignSpace
+from tests.oracles.short_run import trained
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
@@ -188,18 +188,7 @@ def test_a_checkpoint_knows_the_descriptors(kind: type[Oracle], tmp_path: Path) 
     grades = {"levels": ["low", "medium", "high"], "ordered": True}
     data = CSV(table, target="yield", columns={"grade": grades})
     oracle = kind()
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=[callbacks.OracleConvergence(max_epochs=2)],
-    )
-    trainer.fit(oracle, datamodule=data)
-    trainer.save_checkpoint(tmp_path / "oracle.ckpt")
+    trained(oracle, data).save_checkpoint(tmp_path / "oracle.ckpt")
     designs = data.encode(table.assign(grade="medium"))
     restored = kind.load_from_checkpoint(tmp_path / "oracle.ckpt")
     assert torch.equal(restored.predict(designs).mean, oracle.predict(designs).mean)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
@@ -32,6 +31,7 @@ from lightning_mbo.oracles import (
 )
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import DesignSpace
+from tests.oracles.short_run import trained
 from tests.readmes import section
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
@@ -56,18 +56,7 @@ class Level(GradientOracle):
 
 def fitted(oracle: Oracle, data: DesignDataModule, folder: Path) -> tuple[Path, Prediction]:
     """A checkpoint of a short run, and what its oracle says of the first designs."""
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=[callbacks.OracleConvergence(max_epochs=2)],
-    )
-    trainer.fit(oracle, datamodule=data)
-    trainer.save_checkpoint(folder / "oracle.ckpt")
+    trained(oracle, data).save_checkpoint(folder / "oracle.ckpt")
     return folder / "oracle.ckpt", oracle.predict(data.designs[:20])
 
 
