@@ -16,9 +16,17 @@ from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.evidence.intervals import intervals
+from lightning_mbo.evidence.bounds import Bounds
+from lightning_mbo.evidence.halves import (
+    HalfFit,
+    bounds_of_halves,
+    bounds_of_held_out,
+    half_fits,
+)
+from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.problem import DesignProblem
 from lightning_mbo.report.candidates import candidate_table
 from lightning_mbo.samples import DesignIteration, JudgedDesigns, Prediction, Samples
 from lightning_mbo.search_models import Draws
@@ -84,6 +92,8 @@ class CandidateWriter(DesignCallback):
         self.iteration = -1
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
+        self.outlook: Outlook | None = None
+        self._half_fits: list[HalfFit] | None = None
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
@@ -93,7 +103,7 @@ class CandidateWriter(DesignCallback):
             ConfigurationError: If there is no search, or no list goes with the data.
             DataError: If the list cannot be used.
         """
-        self.predicted = None
+        self.predicted = self._half_fits = None
         driver = search_of(trainer)
         if driver is None:
             raise ConfigurationError("candidates need a search callback: add a SearchModelUpdate")
@@ -145,13 +155,12 @@ class CandidateWriter(DesignCallback):
         else:
             densities = search.log_densities(samples.drawn)
         figures = {name: values[order] for name, values in (figures | densities).items()}
-        figures |= intervals(
-            data.problem,
-            samples.prediction[order],
-            iteration.held_out,
-            iteration.held_out_log_ratios,
-            _log_ratios(figures),
+        prediction = samples.prediction[order]
+        bounds = self._bounds(
+            data.problem, oracle, samples.designs[order], prediction, iteration.held_out
         )
+        figures |= _columns(data.problem, bounds)
+        self.outlook = Outlook.of(data.problem, prediction, bounds) if len(order) else None
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -197,33 +206,31 @@ class CandidateWriter(DesignCallback):
         figures = _figures(prediction, search.threshold)
         drawn = self._draws.drawn.to(designs.device)
         figures |= search.log_densities(drawn[order])
-        figures |= self._intervals(data, search, oracle, designs, prediction, figures)
+        held_out = oracle.predict_unseen(data.problem)
+        bounds = self._bounds(data.problem, oracle, designs, prediction, held_out)
+        figures |= _columns(data.problem, bounds)
         table = self.predicted = _table(data, pool, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
             write_text(path, csv_text(table, self.escape_formulas))
             say(f"{len(table)} candidates written to {path}")
 
-    def _intervals(
+    def _bounds(
         self,
-        data: DesignDataModule,
-        search: Search,
+        problem: DesignProblem,
         oracle: Oracle,
         designs: Tensor,
         prediction: Prediction,
-        figures: dict[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """Those of designs that no design iteration has the evidence of."""
-        held_out = oracle.predict_unseen(data.problem)
-        if held_out is None:
-            return {}
-        held_out_log_ratios, log_ratios = None, _log_ratios(figures)
-        if search.densities is not None and search.ratio is not None:
-            held_out_log_ratios = search.ratio.of_held_out(*search.densities)
-            if self._pool is not None:
-                # Nobody has drawn them: of one on a bound or a step, of all that would become it.
-                log_ratios = search.ratio.of_designs(designs, *search.densities)
-        return intervals(data.problem, prediction, held_out, held_out_log_ratios, log_ratios)
+        held_out: Prediction | None,
+    ) -> Bounds | None:
+        """Of what is handed out; None where no fit can judge it that has not chosen it."""
+        if self._half_fits is None:
+            self._half_fits = half_fits(oracle, problem)
+        if self._half_fits:
+            return bounds_of_halves(self._half_fits, designs)
+        if held_out is None or not problem.held_out.any():
+            return None
+        return bounds_of_held_out(prediction, held_out, problem)
 
     def _chosen(
         self,
@@ -266,13 +273,20 @@ class CandidateWriter(DesignCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""
-        return {"iteration": self.iteration, "designs": self.designs, "figures": self.figures}
+        return {
+            "iteration": self.iteration,
+            "designs": self.designs,
+            "figures": self.figures,
+            "outlook": None if self.outlook is None else list(self.outlook),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the candidates so far."""
         self.iteration = state_dict["iteration"]
         self.designs = state_dict["designs"]
         self.figures = state_dict["figures"]
+        outlook = state_dict["outlook"]
+        self.outlook = None if outlook is None else Outlook(*outlook)
 
 
 def _warn_of_none(number: int) -> None:
@@ -292,11 +306,12 @@ def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _log_ratios(figures: dict[str, Tensor]) -> Tensor | None:
-    """Of those with these figures; None without densities."""
-    if "log_prob_search_model" not in figures:
-        return None
-    return figures["log_prob_search_model"] - figures["log_prob_training_distribution"]
+def _columns(problem: DesignProblem, bounds: Bounds | None) -> dict[str, Tensor]:
+    """Bounds as the user measures."""
+    if bounds is None:
+        return {}
+    ends = torch.stack([problem.property.measured(end) for end in bounds])
+    return {"lower_95": ends.amin(0), "upper_95": ends.amax(0)}
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:

@@ -96,6 +96,7 @@ class Report(DesignCallback):
                 select=search.selector.rule,
                 disagreement=self.disagreement,
                 held_out=self.held_out,
+                outlook=writer.outlook,
                 dependences=depending,
                 configs=configs,
             )

@@ -85,12 +85,15 @@ class Summary(DesignCallback):
         if search.search.pool is None:
             chosen = f"Chosen: design iteration {writer.iteration}, by {search.selector.label}."
             self._print(f"{chosen} {best}")
-            self._print(
-                "The predictions are the oracle's own, made far from its data: make a few "
-                "candidates and measure before you trust the rest."
-            )
         else:
             self._print(best)
+        assert writer.outlook is not None
+        self._print(writer.outlook.sentence(data.problem, len(writer.designs)))
+        if search.search.pool is None:
+            self._print(
+                "The predictions are made far from the data: make a few candidates and measure "
+                "before you trust the rest."
+            )
         if writes_files(trainer):
             self._print_files(trainer, run_folder(trainer))
 

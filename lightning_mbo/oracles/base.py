@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -141,6 +141,18 @@ class Oracle(RestorableModule, ABC):
         """
         evidence = problem.evidence.designs
         return self.predict(evidence) if len(evidence) else None
+
+    def refitted(self, problem: DesignProblem, generator: torch.Generator) -> Self | None:
+        """One more of its kind, fitted to a problem's rows alone; by default None.
+
+        Args:
+            problem: Of the same space.
+            generator: Of the CPU, for folds and the like.
+
+        Returns:
+            None where a fit takes a training run.
+        """
+        return None
 
     def figures(self) -> dict[str, float]:
         """What else there is to say of the last fit, by name; by default nothing."""

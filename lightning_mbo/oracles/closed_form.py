@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,19 @@ class ClosedFormOracle(Oracle, ABC):
             self._solve(fits)
             self.validation_losses = self.validation_loss()[None]
             fits.end()
+
+    def refitted(self, problem: DesignProblem, generator: torch.Generator) -> Self:
+        """One more of its kind, fitted afresh to a problem's rows."""
+        other = self._blank()
+        other.prepare(problem)
+        other.solve(problem, problem.base_weights.double(), generator)
+        return other
+
+    def _blank(self) -> Self:
+        """A copy that is in no trainer, and to be built."""
+        other = copy.deepcopy(self, {id(self._trainer): None})
+        other._built_for = None
+        return other
 
     def _solve(self, fits: Fits) -> None:
         if rank() == 0:

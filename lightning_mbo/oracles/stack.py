@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +126,17 @@ class Stack(ClosedFormOracle):
         for share, oracle in zip(self.shares, self._members(), strict=True):
             if share > 0:
                 oracle.solve(problem, weights, generator)
+
+    def refitted(self, problem: DesignProblem, generator: torch.Generator) -> Self:
+        """One more mixture with the shares of the comparison, which is not made again."""
+        other = self._blank()
+        likelihoods = self.log_likelihoods.cpu()
+        # Of the first fit, as the rows were then weighed; what came later depends on the search.
+        other.shares = shares_of(likelihoods, torch.ones_like(likelihoods[0]))
+        for i, share in enumerate(other.shares.tolist()):
+            if share > 0:
+                other.fitted[i] = self._members()[i].refitted(problem, generator)
+        return other
 
     def member_outputs(self, designs: Tensor) -> Normal:
         """The mixture's mean and standard deviation, in the property's units, ``(1, b)``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -14,7 +13,6 @@ from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evidence.conformal import (
-    as_promising,
     conformal_quantile,
     normal_coverage,
     normal_quantile,
@@ -71,7 +69,8 @@ def render(evidence: Evidence) -> str:
         verdict=verdict(judgements),
         judgements=judgements,
         table=_table(evidence, distances, [name for name, _ in marginals]),
-        promise=_promise(evidence),
+        outlook=_outlook(evidence),
+        has_bounds="lower_95" in evidence.figures,
         distance_limit=limit,
         held_out=held_out,
         map=draw_map(evidence),
@@ -169,12 +168,8 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
         "predicted": _numbers(data.problem.property.measured(shown["oracle_mean"])),
         "± std": _numbers(shown["oracle_std"]),
     }
-    if "lower_90" in shown:
-        columns["90 % interval"] = _intervals(shown["lower_90"], shown["upper_90"])
-    if "lower_90_shifted" in shown:
-        columns["shifted interval"] = _intervals(
-            shown["lower_90_shifted"], shown["upper_90_shifted"]
-        )
+    if "lower_95" in shown:
+        columns["95 % bounds"] = _intervals(shown["lower_95"], shown["upper_95"])
     columns["distance from the data"] = _numbers(distances[:NUM_LISTED].numpy())
     known, users = data.nearest_known(designs), data.to_user_units(designs)
     chosen = users.columns[:_COLUMNS_LISTED]
@@ -198,28 +193,14 @@ def _numbers(values: Any) -> list[str]:
 
 
 def _intervals(lower: Any, upper: Any) -> list[str]:
-    finite = np.isfinite(lower)
-    ends = iter(_numbers(np.concatenate([lower[finite], upper[finite], [0.0]])))
-    lows = list(itertools.islice(ends, int(finite.sum())))
-    shown = (f"{low} to {high}" for low, high in zip(lows, ends, strict=False))
-    return [next(shown) if known else "none" for known in finite]
+    ends = _numbers(np.concatenate([lower, upper]))
+    return [f"{low} to {high}" for low, high in zip(ends, ends[len(lower) :], strict=False)]
 
 
-def _promise(evidence: Evidence) -> dict[str, Any] | None:
-    """What the intervals rest on: how many held-out designs, and for how many candidates."""
-    if "lower_90" not in evidence.figures:
-        return None
-    means = evidence.figures["oracle_mean"]
-    finite = {
-        name: int(evidence.figures[column].isfinite().sum())
-        for name, column in (("plain", "lower_90"), ("shifted", "lower_90_shifted"))
-        if column in evidence.figures
-    }
-    return {
-        "passed": int(as_promising(evidence.held_out["mean"], means).sum()),
-        "least": evidence.data.problem.property.measured(means.min().item()),
-        "finite": finite,
-    }
+def _outlook(evidence: Evidence) -> str:
+    if evidence.outlook is None:
+        return ""
+    return evidence.outlook.sentence(evidence.data.problem, len(evidence.candidates))
 
 
 def _dependence(evidence: Evidence) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.report.dependence import Dependence
 
 
@@ -27,6 +28,7 @@ class Evidence:
         disagreement: Of the ensemble, means: on the `candidates`, and on `others`.
         held_out: Of the chosen iteration's oracle on the designs that it is judged by, all of them
             unseen: `mean` and `std`, ``(h,)`` each; empty where there are none.
+        outlook: What the candidates are expected to come to; None where nobody has said.
         dependences: How the chosen iteration's oracle depends on each column, the most important
             first; empty where designs are not made of columns.
         configs: The run's options, by the name of their file.
@@ -40,6 +42,7 @@ class Evidence:
     select: str
     disagreement: dict[str, float]
     held_out: dict[str, Tensor] = field(default_factory=dict)
+    outlook: Outlook | None = None
     dependences: Sequence[Dependence] = ()
     configs: dict[str, str] = field(default_factory=dict)
 

@@ -37,7 +37,7 @@ _FEW_OTHERS = 3
 _FIGURES = (
     *("oracle_mean", "oracle_std", "probability_above_threshold", "probability_below_threshold"),
     *("log_prob_search_model", "log_prob_training_distribution", "nearest_row"),
-    *("lower_90", "upper_90", "lower_90_shifted", "upper_90_shifted"),
+    *("lower_95", "upper_95"),
 )
 """In `candidates.csv`, of which measured rows may be appended to a table."""
 

@@ -155,8 +155,8 @@ def test_evidence_of_held_out_rows(tmp_path: Path) -> None:
     assert "held_out_rank_correlation" in held_out
     assert "held_out_weighted_log_likelihood" not in held_out
     found = pd.read_csv(tmp_path / "candidates.csv")
-    assert {"lower_90", "upper_90"} <= set(found)
-    assert "lower_90_shifted" not in found
+    assert (found["lower_95"] < found["oracle_mean"]).all()
+    assert (found["upper_95"] > found["oracle_mean"]).all()
 
 
 def test_predict_ranks_the_list_again(tmp_path: Path) -> None:

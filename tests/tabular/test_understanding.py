@@ -378,11 +378,11 @@ def test_an_equality_on_a_log_scale_is_said_and_not_held() -> None:
 
 
 def test_figures_of_candidates_that_were_appended_are_no_settings() -> None:
-    frame = settings().assign(oracle_mean=0.5, lower_90=np.nan, nearest_y=range(40), nearest_row=3)
+    frame = settings().assign(oracle_mean=0.5, lower_95=np.nan, nearest_y=range(40), nearest_row=3)
     table = prepared(frame)
     assert designed(table) == ["a", "b", "s"]
     (note,) = table.notes
-    assert note.startswith("'oracle_mean', 'lower_90', 'nearest_y' and 'nearest_row' have the name")
+    assert note.startswith("'oracle_mean', 'lower_95', 'nearest_y' and 'nearest_row' have the name")
     with pytest.raises(ConfigurationError, match=r"data.columns.nearest_y: .* Rename the column"):
         prepared(frame, {"nearest_y": "number"})
 

@@ -1,0 +1,82 @@
+"""Fits that have seen only half of the rows, and can judge what all of them have chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from lightning_mbo.evidence.bounds import Bounds, Seen
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.oracles.folds import grouped_folds
+from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem
+from lightning_mbo.samples import Prediction
+
+_NUM_SPLITS = 2
+
+
+class HalfFit(NamedTuple):
+    """An oracle fitted to half of the training designs, and the rows of the other half."""
+
+    oracle: Oracle
+    unseen: DesignProblem
+
+
+def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
+    """Fit an oracle's like to both halves of the training designs, split at random, twice.
+
+    What is the same thing falls into the same half. The fits depend on the table and on how the
+    oracle was first fitted, and not on where a search has been.
+
+    Args:
+        oracle: Fitted to all training designs.
+        problem: What it was fitted to, and more.
+
+    Returns:
+        None at all of few designs, or where a fit takes a training run.
+    """
+    training, found = problem.training, list[HalfFit]()
+    if len(training.designs) < 2 * FEWEST_DESIGNS:
+        return found
+    for split in range(_NUM_SPLITS):
+        generator = problem.stream.generator("halves", split)
+        halves = grouped_folds(training.groups, len(training.designs), 2, generator)
+        for half in range(2):
+            fitted = oracle.refitted(training.of_rows(halves == half), generator)
+            if fitted is None:
+                return []
+            found.append(HalfFit(fitted, training.of_rows(halves != half)))
+    return found
+
+
+def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Bounds:
+    """One-sided bounds of what is handed out, the medians of those by each fit.
+
+    Args:
+        fits: Some.
+        designs: Handed out, shape ``(c, *design_shape)``.
+    """
+    seen = [
+        Seen(
+            unseen.label_prediction(oracle.predict(unseen.designs.to(designs.device))),
+            unseen.properties.to(designs.device),
+        )
+        for oracle, unseen in fits
+    ]
+    return Bounds.by([oracle.predict(designs) for oracle, _ in fits], seen)
+
+
+def bounds_of_held_out(
+    prediction: Prediction, held_out: Prediction, problem: DesignProblem
+) -> Bounds:
+    """The same by one oracle that was fitted without the held-out rows.
+
+    Args:
+        prediction: Of what is handed out, shape ``(c,)``.
+        held_out: Of the held-out designs.
+        problem: Theirs.
+    """
+    judged = problem.judged
+    labels = judged.properties.to(held_out.mean)
+    return Bounds.by([prediction], [Seen(judged.label_prediction(held_out), labels)])

@@ -1,0 +1,72 @@
+"""What a batch is expected to come to, before it is measured."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import torch
+
+from lightning_mbo.evidence.bounds import Bounds
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import Prediction
+
+_DEVIATIONS = 1.2816
+"""On each side of which a normal variable lies one time in ten."""
+
+
+class Outlook(NamedTuple):
+    """What is expected of a batch, all values being those of the property.
+
+    The shares are those were all predictions too good, or too modest, by the same number of
+    standard deviations, as happens one time in ten each: predictions of designs that lie together
+    err together.
+
+    Attributes:
+        beaten: The best label of all rows.
+        least_share: Of designs whose expected property is greater.
+        greatest_share: Likewise.
+        least_best: Above which the property of the best design of the batch is to come out; NaN
+            without bounds.
+        greatest_best: Below which; likewise.
+    """
+
+    beaten: float
+    least_share: float
+    greatest_share: float
+    least_best: float
+    greatest_best: float
+
+    @classmethod
+    def of(cls, problem: DesignProblem, prediction: Prediction, bounds: Bounds | None) -> Self:
+        """Of designs that were predicted.
+
+        Args:
+            problem: Of the rows.
+            prediction: Of the batch, shape ``(c,)``, with at least one design.
+            bounds: Of the batch's properties; None where there are none.
+        """
+        beaten = problem.properties.max().item()
+        means, spread = prediction.mean, _DEVIATIONS * prediction.epistemic_std
+        shares = [(means + shift > beaten).double().mean().item() for shift in (-spread, spread)]
+        ends = (torch.nan, torch.nan) if bounds is None else (b.max().item() for b in bounds)
+        return cls(beaten, *shares, *ends)
+
+    def sentence(self, problem: DesignProblem, number: int) -> str:
+        """In words, in the user's units.
+
+        Args:
+            problem: Which says what is measured.
+            number: Of designs in the batch.
+        """
+        measured = problem.property.measured
+        least, greatest = (f"{100 * share:.0f}" for share in self[1:3])
+        share = least if least == greatest else f"{least} to {greatest}"
+        said = (
+            f"{share} % of {'the' if number > 1 else 'this'} {number:,} candidate"
+            f"{'s' if number > 1 else ''} should beat the best row, measured at "
+            f"{measured(self.beaten):.4g}"
+        )
+        if self.least_best == self.least_best:
+            ends = sorted(measured(end) for end in self[3:])
+            said += f"; the best of them should come out at {ends[0]:.4g} to {ends[1]:.4g}"
+        return f"{said}."

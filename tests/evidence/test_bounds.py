@@ -1,0 +1,146 @@
+"""Bounds of designs that were chosen for their predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_mbo.algorithms import CbAS
+from lightning_mbo.evidence.bounds import Bounds, Seen
+from lightning_mbo.evidence.halves import bounds_of_halves, half_fits
+from lightning_mbo.evidence.outlook import Outlook
+from lightning_mbo.oracles import AdditiveRegression, GaussianProcess, Stack, TreeEnsemble
+from lightning_mbo.oracles.closed_form import ClosedFormOracle
+from lightning_mbo.problem import DesignProblem, Property
+from lightning_mbo.samples import Prediction
+from lightning_mbo.searches import SamplingSearch
+from lightning_mbo.searches.run import design
+
+KINDS = [GaussianProcess, AdditiveRegression, TreeEnsemble, Stack]
+
+
+def of(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def prediction(*means: float, std: float = 1.0) -> Prediction:
+    spread = torch.full((len(means),), std, dtype=torch.float64)
+    return Prediction(of(*means), spread, spread / 2)
+
+
+def sphere(designs: torch.Tensor) -> torch.Tensor:
+    return -designs.square().sum(1)
+
+
+def measured(num: int, noise: float, seed: int) -> DesignProblem:
+    generator = torch.Generator().manual_seed(seed)
+    designs = torch.randn(num, 4, generator=generator, dtype=torch.float64) + 1
+    labels = sphere(designs)
+    errors = torch.randn(num, generator=generator, dtype=torch.float64)
+    return DesignProblem.of_table(designs, labels + noise * labels.std() * errors, seed)
+
+
+def test_margins_are_of_the_most_promising_rows() -> None:
+    # The two of ten that most is promised of are 4 and 2 below; the others are far above.
+    seen = Seen(prediction(*range(10)), of(*range(50, 58), 4, 7))
+    found = Bounds.by([prediction(20.0, std=3.0)], [seen])
+    assert found.lower.item() == pytest.approx(20 - 3 * (2 + 0.95 * 2))
+    assert found.upper.item() == pytest.approx(20 + 3 * 1.645)
+
+
+def test_bounds_are_the_medians_over_the_fits() -> None:
+    exact = Seen(prediction(1.0, 2.0), of(1.0, 2.0))
+    fits = [prediction(m, std=s) for m, s in ((1.0, 1.0), (9.0, 1.0), (2.0, 1.0))]
+    found = Bounds.by(fits, [exact] * 3)
+    assert found.lower.item() == pytest.approx(2 - 1.645)
+    assert found.upper.item() == pytest.approx(2 + 1.645)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_halves_have_seen_only_their_own_rows(kind: type[ClosedFormOracle]) -> None:
+    problem = measured(60, 0.1, 0)
+    oracle = kind()
+    *_, last = design(problem, oracle, SamplingSearch(CbAS(), num_samples=200), 1)
+    before = {name: value.clone() for name, value in oracle.state_dict().items()}
+    fits = half_fits(oracle, problem)
+    assert [len(fit.unseen.designs) for fit in fits] == [30] * 4
+    for one, other in (fits[:2], fits[2:]):
+        rows = torch.cat([one.unseen.designs, other.unseen.designs])
+        assert {tuple(row) for row in rows.tolist()} == {
+            tuple(row) for row in problem.designs.tolist()
+        }
+    # What was measured of the rows that a fit has not seen changes nothing that it says.
+    changed = problem.properties.clone()
+    unseen = (problem.designs[:, None] == fits[0].unseen.designs).all(2).any(1)
+    changed[unseen] += 5
+    other_problem = DesignProblem.of_table(problem.designs, changed)
+    again = half_fits(oracle, other_problem)[0]
+    designs = last.samples.designs[:50]
+    assert torch.equal(again.unseen.designs, fits[0].unseen.designs)
+    assert torch.equal(again.oracle.predict(designs).mean, fits[0].oracle.predict(designs).mean)
+    # And the oracle itself is as it was.
+    assert all(torch.equal(before[name], value) for name, value in oracle.state_dict().items())
+
+
+def test_the_same_things_are_in_the_same_half() -> None:
+    problem = measured(60, 0.1, 0)
+    twins = torch.arange(60) // 2
+    from dataclasses import replace
+
+    grouped = replace(problem, groups=twins)
+    oracle = GaussianProcess()
+    next(design(grouped, oracle, SamplingSearch(CbAS(), num_samples=200), 1))
+    for fit in half_fits(oracle, grouped):
+        assert fit.unseen.groups is not None
+        _, counts = fit.unseen.groups.unique(return_counts=True)
+        assert (counts == 2).all()
+
+
+def test_few_rows_are_not_halved() -> None:
+    problem = measured(19, 0.1, 0)
+    oracle = GaussianProcess()
+    next(design(problem, oracle, SamplingSearch(CbAS(), num_samples=200), 1))
+    assert half_fits(oracle, problem) == []
+
+
+def test_bounds_hold_for_what_was_chosen_where_the_oracles_own_do_not() -> None:
+    holds, own = [], []
+    for seed in range(12):
+        problem = measured(50, 1.0, seed)
+        oracle = GaussianProcess()
+        *_, last = design(problem, oracle, SamplingSearch(CbAS(), num_samples=1000), 10)
+        best = last.samples.prediction.mean.argsort(descending=True)[:24]
+        designs, said = last.samples.designs[best], last.samples.prediction[best]
+        noise = torch.randn(24, generator=torch.Generator().manual_seed(seed)).double()
+        labels = sphere(designs) + problem.properties.std() / np.sqrt(2) * noise
+        found = bounds_of_halves(half_fits(oracle, problem), designs)
+        assert found.lower.isfinite().all()
+        holds.append((labels >= found.lower).double().mean().item())
+        own.append((labels >= said.mean - 1.645 * said.std).double().mean().item())
+    assert np.mean(holds) > 0.9
+    assert np.mean(own) < np.mean(holds)
+
+
+def test_the_outlook_counts_what_beats_the_best_label() -> None:
+    problem = DesignProblem.of_table(torch.zeros(3, 1).double(), of(1.0, 5.0, 2.0))
+    # By 1.28 standard deviations of half: 5.5 may be 4.9 and is no longer better, 5.9 stays so.
+    said = prediction(5.9, 5.5, 4.5, 1.0)
+    found = Outlook.of(problem, said, Bounds(of(1, 3, 0, 0), of(6, 7, 5, 5)))
+    assert found == Outlook(5.0, 0.25, 0.75, 3.0, 7.0)
+    assert found.sentence(problem, 4) == (
+        "25 to 75 % of the 4 candidates should beat the best row, measured at 5; the best of them "
+        "should come out at 3 to 7."
+    )
+    assert Outlook.of(problem, said, None).sentence(problem, 4).endswith("measured at 5.")
+    small = DesignProblem(
+        problem.designs,
+        problem.properties,
+        problem.base_weights,
+        problem.space,
+        problem.held_out,
+        property=Property("-cost", "cost", -1),
+    )
+    assert "measured at -5; the best of them should come out at -7 to -3" in found.sentence(
+        small, 4
+    )
