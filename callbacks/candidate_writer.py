@@ -166,7 +166,7 @@ class CandidateWriter(DesignCallback):
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
         if writes_files(trainer) and self.designs is not None:
-            _warn_of_none(len(self.designs))
+            _warn_of_few(len(self.designs), self.num_candidates, self._search)
             table = _table(design_data(trainer), self._search.pool, self.designs, self.figures)
             write_text(
                 run_folder(trainer) / "candidates.csv", csv_text(table, self.escape_formulas)
@@ -200,7 +200,7 @@ class CandidateWriter(DesignCallback):
         else:
             candidates = torch.ones_like(means, dtype=torch.bool)
         order = self._chosen(data, designs, judged, candidates, number)
-        _warn_of_none(len(order))
+        _warn_of_few(len(order), self.num_candidates, search)
         designs = designs[order]
         prediction = judged[order]
         figures = _figures(prediction, search.threshold)
@@ -289,11 +289,18 @@ class CandidateWriter(DesignCallback):
         self.outlook = None if outlook is None else Outlook(*outlook)
 
 
-def _warn_of_none(number: int) -> None:
+def _warn_of_few(number: int, wanted: int | None, search: Search) -> None:
     if number == 0:
         rank_zero_warn(
             "all that can be chosen from are designs of the table, which are left out: there is no "
             "candidate. To hand them out give --keep_known true",
+            category=MBOWarning,
+        )
+    elif wanted is not None and number < wanted and search.num_wanted is None:
+        fix = "" if search.pool is not None else ": give more --search.num_samples, or fewer iterations"
+        rank_zero_warn(
+            f"{number} candidates are handed out where {wanted} are wanted: there are no more "
+            f"different designs to choose from that are not in the table{fix}",
             category=MBOWarning,
         )
 

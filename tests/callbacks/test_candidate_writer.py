@@ -44,6 +44,7 @@ FIGURES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.* where 1000 are wanted")
 @pytest.mark.parametrize("num_candidates", [None, 1, 1000])
 def test_candidates_are_the_best_of_the_best_iteration(
     num_candidates: int | None, tmp_path: Path
@@ -171,6 +172,14 @@ def test_where_all_has_been_measured_nothing_is_left(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="there is no candidate.* --keep_known true"):
         run(tmp_path, callbacks.CandidateWriter(), data=All(), num_iterations=1)
     assert read_table(tmp_path / "candidates.csv").empty
+
+
+def test_fewer_than_are_wanted_are_told_of(tmp_path: Path) -> None:
+    """A lattice of 5 x 5 designs has fewer than 30 that have not been measured."""
+    told = r"candidates are handed out where 30 are wanted: .* --search\.num_samples"
+    with pytest.warns(UserWarning, match=told):
+        run(tmp_path, callbacks.CandidateWriter(30), data=Measured(), num_iterations=1)
+    assert 0 < len(read_table(tmp_path / "candidates.csv")) < 30
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_a_property_that_is_to_be_small() -> None:
     page = render(evidence(loaded(Table(sign=-1.0))))
     listed = table(page)
     assert listed["predicted"].astype(float).max() == -50.9
-    assert listed["90 % interval"][0] == "-58.0 to -52.0"
+    assert listed["95 % bounds"][0] == "-58.0 to -52.0"
     assert "the smaller the better" in text(page)
     data = loaded(Table(sign=-1.0))
     best = -torch.cat([data.properties, data.held_out_properties]).max().item()
