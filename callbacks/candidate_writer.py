@@ -297,7 +297,11 @@ def _warn_of_few(number: int, wanted: int | None, search: Search) -> None:
             category=MBOWarning,
         )
     elif wanted is not None and number < wanted and search.num_wanted is None:
-        fix = "" if search.pool is not None else ": give more --search.num_samples, or fewer iterations"
+        fix = (
+            ""
+            if search.pool is not None
+            else ": give more --search.num_samples, or fewer iterations"
+        )
         rank_zero_warn(
             f"{number} candidates are handed out where {wanted} are wanted: there are no more "
             f"different designs to choose from that are not in the table{fix}",

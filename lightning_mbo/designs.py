@@ -94,6 +94,45 @@ def mean_pairwise_distance(designs: Tensor, distances: Distances) -> Tensor:
     return torch.stack(sums).sum() / (len(designs) * (len(designs) - 1))
 
 
+def same_things(designs: Tensor, groups: Tensor | None) -> Tensor:
+    """Which rows of a table are of one and the same thing.
+
+    Args:
+        designs: Shape ``(n, *design_shape)``; equal ones are the same thing.
+        groups: Rows with equal numbers are the same thing, also where their designs differ; of
+            integers, shape ``(n,)``. None: equal designs alone are.
+
+    Returns:
+        Each row's thing, numbered from 0 in the order of their first rows, shape ``(n,)``.
+    """
+    _, same_design = designs.unique(dim=0, return_inverse=True)
+    return joined_groups(same_design, same_design if groups is None else groups)
+
+
+def joined_groups(one: Tensor, other: Tensor) -> Tensor:
+    """The finest groups in which rows are together that are so in either of two groupings.
+
+    Args:
+        one: Each row's group, of integers, shape ``(n,)``.
+        other: Likewise.
+
+    Returns:
+        Each row's group, from 0 without gaps, shape ``(n,)``.
+    """
+    parts = [part.unique(return_inverse=True)[1] for part in (one, other)]
+    first = torch.arange(len(one))
+    while True:
+        before = first
+        # The first row of its group, then of the groups that it shares a row with, and so on.
+        for part in parts:
+            least = first.new_full((len(first),), len(first)).scatter_reduce(0, part, first, "amin")
+            first = least[part]
+        if torch.equal(first, before):
+            break
+    joined: Tensor = first.unique(return_inverse=True)[1]
+    return joined
+
+
 def first_occurrences(designs: Tensor) -> Tensor:
     """Row numbers of designs ``(m, *design_shape)`` without the repetitions, ascending."""
     _, groups = designs.unique(dim=0, return_inverse=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mbo.designs import Distances, euclidean
+from lightning_mbo.designs import Distances, euclidean, same_things
 from lightning_mbo.label_noise import LabelNoise, of_labels
 from lightning_mbo.random import Stream
 from lightning_mbo.samples import Prediction
@@ -118,6 +118,11 @@ class DesignProblem:
     def holding_out(self, rows: Tensor) -> DesignProblem:
         """The same problem with these rows held out, and no others: a mask ``(n,)``."""
         return replace(self, held_out=rows)
+
+    @cached_property
+    def things(self) -> Tensor:
+        """Which thing each row is of, ``(n,)``: equal designs, and groups, are the same."""
+        return same_things(self.designs, self.groups)
 
     @cached_property
     def training(self) -> DesignProblem:

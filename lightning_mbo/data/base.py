@@ -305,21 +305,13 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         self.fits.load_state_dict(state_dict)
 
     def _hold_out(self, designs: Tensor, properties: Tensor) -> None:
-        out = held_out_rows(
-            designs,
-            properties,
-            self.held_out_fraction,
-            self.held_out,
-            self.stream.generator("held-out designs"),
-            self.groups,
-        )
         self.known_designs, self.known_properties = designs, properties
-        whole = self.problem = DesignProblem(
+        whole = DesignProblem(
             designs,
             properties,
             getattr(self, "base_weights", torch.ones_like(properties)),
             self.space,
-            out,
+            torch.zeros_like(properties, dtype=torch.bool),
             self.noise,
             self.groups,
             Property(self.property_name, self.measured_name, self.sign),
@@ -330,6 +322,11 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             self.ground_truth,
             self.stream,
         )
+        generator = self.stream.generator("held-out designs")
+        out = held_out_rows(
+            whole.things, properties, self.held_out_fraction, self.held_out, generator
+        )
+        whole = self.problem = whole.holding_out(out)
         training, evidence = whole.training, whole.evidence
         self.designs, self.properties = training.designs, training.properties
         self.base_weights, self.noise = training.base_weights, training.noise

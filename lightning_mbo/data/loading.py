@@ -71,68 +71,39 @@ def split_rows(
 
 
 def held_out_rows(
-    designs: Tensor,
+    things: Tensor,
     properties: Tensor,
     fraction: float,
     which: Literal["random", "top"],
     generator: torch.Generator,
-    groups: Tensor | None = None,
 ) -> Tensor:
     """Which rows of a table no oracle and no search model is fitted to.
 
-    Rows of one and the same design, or of one and the same thing, are held out together: an oracle
-    that has seen it elsewhere would be judged by what it remembers.
+    Rows of the same thing are held out together: an oracle that has seen it elsewhere would be
+    judged by what it remembers.
 
     Args:
-        designs: Shape ``(n, *design_shape)``.
+        things: Of each row, from 0 without gaps, shape ``(n,)``.
         properties: Shape ``(n,)``.
-        fraction: Share of the rows, rounded up to whole groups.
-        which: Random groups, or those with the greatest label.
-        generator: Of the CPU, for random groups.
-        groups: Rows with equal numbers are the same thing, also where their designs differ; of
-            integers, shape ``(n,)``. None: equal designs alone are.
+        fraction: Share of the rows, rounded up to whole things.
+        which: Random things, or those with the greatest label.
+        generator: Of the CPU, for random things.
 
     Returns:
         Bool, shape ``(n,)``.
     """
-    num_rows = round(fraction * len(designs))
+    num_rows = round(fraction * len(things))
     if num_rows == 0:
-        return torch.zeros(len(designs), dtype=torch.bool, device=designs.device)
-    _, same_design = designs.unique(dim=0, return_inverse=True)
-    groups = same_design if groups is None else joined_groups(same_design, groups)
-    num_groups = int(groups.max()) + 1
+        return torch.zeros_like(things, dtype=torch.bool)
+    num_things = int(things.max()) + 1
     if which == "random":
-        places = torch.randperm(num_groups, generator=generator, device="cpu")
+        places = torch.randperm(num_things, generator=generator, device="cpu")
     else:
-        best = properties.new_full((num_groups,), -torch.inf)
-        best = best.scatter_reduce(0, groups, properties, "amax")
+        best = properties.new_full((num_things,), -torch.inf)
+        best = best.scatter_reduce(0, things, properties, "amax")
         places = best.argsort(descending=True, stable=True).argsort()
-    place = places[groups]
+    place = places[things]
     return place <= place.sort().values[num_rows - 1]
-
-
-def joined_groups(one: Tensor, other: Tensor) -> Tensor:
-    """The finest groups in which rows are together that are so in either of two groupings.
-
-    Args:
-        one: Each row's group, of integers, shape ``(n,)``.
-        other: Likewise.
-
-    Returns:
-        Each row's group, from 0 without gaps, shape ``(n,)``.
-    """
-    parts = [part.unique(return_inverse=True)[1] for part in (one, other)]
-    first = torch.arange(len(one))
-    while True:
-        before = first
-        # The first row of its group, then of the groups that it shares a row with, and so on.
-        for part in parts:
-            least = first.new_full((len(first),), len(first)).scatter_reduce(0, part, first, "amin")
-            first = least[part]
-        if torch.equal(first, before):
-            break
-    joined: Tensor = first.unique(return_inverse=True)[1]
-    return joined
 
 
 STEPS_AT_ONCE = 32

@@ -41,7 +41,7 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
         return found
     for split in range(_NUM_SPLITS):
         generator = problem.stream.generator("halves", split)
-        halves = grouped_folds(training.groups, len(training.designs), 2, generator)
+        halves = grouped_folds(training.things, 2, generator)
         for half in range(2):
             fitted = oracle.refitted(training.of_rows(halves == half), generator)
             if fitted is None:

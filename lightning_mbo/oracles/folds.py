@@ -39,22 +39,20 @@ def balanced_folds(weights: Tensor, num_folds: int, generator: torch.Generator) 
     return folds.to(weights.device)
 
 
-def grouped_folds(groups: Tensor | None, num: int, k: int, generator: torch.Generator) -> Tensor:
+def grouped_folds(things: Tensor, num_folds: int, generator: torch.Generator) -> Tensor:
     """Random folds of designs, with what is the same thing in the same fold.
 
     Args:
-        groups: Equal integers, shape ``(n,)``, for designs that are the same thing; None: none are.
-        num: n.
-        k: How many folds.
+        things: Of each design, from 0 without gaps, shape ``(n,)``.
+        num_folds: k.
         generator: Of the CPU.
 
     Returns:
         Each design's fold, 0 to k - 1, shape ``(n,)``.
     """
-    if groups is None:
-        groups = torch.arange(num, device="cpu")
-    things, which = groups.cpu().unique(return_inverse=True)
-    return balanced_folds(torch.ones(len(things), device="cpu"), k, generator)[which]
+    num_things = int(things.max()) + 1
+    folds = balanced_folds(torch.ones(num_things, device="cpu"), num_folds, generator)
+    return folds[things.cpu()]
 
 
 def clearly_worse(log_likelihoods: Tensor, num_errors: float) -> Tensor:

@@ -203,7 +203,7 @@ class Stack(ClosedFormOracle):
 
     def _compare(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
         device, possible = self.property_mean.device, self.scores.isfinite().cpu()
-        folds = grouped_folds(problem.groups, len(weights), self.num_folds, generator)
+        folds = grouped_folds(problem.things, self.num_folds, generator)
         race = _Race(problem, weights, self._members(), possible)
         for fold in range(self.num_folds):
             race.run(folds == fold, generator)

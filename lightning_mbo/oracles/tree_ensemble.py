@@ -154,7 +154,7 @@ class TreeEnsemble(ClosedFormOracle):
         mean, scale = self.property_mean.cpu(), self.property_std.cpu()
         labels, noise = (problem.properties - mean) / scale, problem.noise
         columns = self._columns(problem.designs.flatten(1))
-        folds = folds_of_designs(problem.designs, weights, self.num_folds, generator)
+        folds = folds_of_things(problem.things, weights, self.num_folds, generator)
         held_out = folds == torch.arange(int(folds.max()) + 1)[:, None]
         used = weights
         squares, num_trees = self._validated(columns, labels, weights, weights, held_out)
@@ -300,15 +300,21 @@ def of_mean_one(weights: Tensor) -> Tensor:
     return weights / mean if mean > 0 else torch.ones_like(weights)
 
 
-def folds_of_designs(
-    designs: Tensor, weights: Tensor, num_folds: int, generator: torch.Generator
+def folds_of_things(
+    things: Tensor, weights: Tensor, num_folds: int, generator: torch.Generator
 ) -> Tensor:
-    """`balanced_folds` of designs ``(n, *design_shape)``, equal ones in the same, shape ``(n,)``.
+    """`balanced_folds` of designs, those of the same thing in the same, shape ``(n,)``.
 
-    Of fewer different designs than folds each has a fold of its own.
+    Of fewer different things than folds each has a fold of its own.
+
+    Args:
+        things: Of each design, from 0 without gaps, shape ``(n,)``.
+        weights: Shape ``(n,)``.
+        num_folds: k.
+        generator: Of the CPU.
     """
-    different, design = designs.unique(dim=0, return_inverse=True)
-    if len(different) < 2:
+    num_things = int(things.max()) + 1
+    if num_things < 2:
         return balanced_folds(weights, num_folds, generator)
-    totals = weights.new_zeros(len(different)).index_add(0, design, weights)
-    return balanced_folds(totals, min(num_folds, len(different)), generator)[design]
+    totals = weights.new_zeros(num_things).index_add(0, things, weights)
+    return balanced_folds(totals, min(num_folds, num_things), generator)[things]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.data import CSV, DesignDataModule, Quadratic, Superconductor, TFBind8, Toy
-from lightning_mbo.data.loading import held_out_rows, joined_groups
-from lightning_mbo.designs import are_among
+from lightning_mbo.data.loading import held_out_rows
+from lightning_mbo.designs import are_among, joined_groups, same_things
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.random import Stream
 from lightning_mbo.samples import Prediction
@@ -61,13 +61,14 @@ def drawing(seed: int = 0) -> torch.Generator:
 
 def test_random_rows_depend_on_the_generator_alone() -> None:
     designs = torch.arange(100, dtype=torch.float64)[:, None]
-    rows = held_out_rows(designs, designs[:, 0], 0.3, "random", drawing())
+    things = torch.arange(100)
+    rows = held_out_rows(things, designs[:, 0], 0.3, "random", drawing())
     torch.rand(7)
-    assert torch.equal(rows, held_out_rows(designs, designs[:, 0], 0.3, "random", drawing()))
+    assert torch.equal(rows, held_out_rows(things, designs[:, 0], 0.3, "random", drawing()))
     assert rows.sum() == 30
     # Not the last ones, nor the first: a run of 30 rows has this chance of being drawn.
     assert 5 < rows[:50].sum() < 25
-    other = held_out_rows(designs, designs[:, 0], 0.3, "random", drawing(1))
+    other = held_out_rows(things, designs[:, 0], 0.3, "random", drawing(1))
     assert not torch.equal(rows, other)
 
 
@@ -76,7 +77,7 @@ def test_a_design_is_not_on_both_sides(which: Any) -> None:
     # Every design is there three times, once with a great label.
     designs = torch.arange(20, dtype=torch.float64).repeat(3)[:, None]
     properties = torch.cat([torch.zeros(20), torch.zeros(20), torch.arange(20.0)]).double()
-    out = held_out_rows(designs, properties, 0.25, which, drawing())
+    out = held_out_rows(same_things(designs, None), properties, 0.25, which, drawing())
     held = set(designs[out, 0].tolist())
     assert not held & set(designs[~out, 0].tolist())
     assert out.sum() == 15 == 3 * len(held)
@@ -90,7 +91,7 @@ def test_a_group_is_not_on_both_sides(which: Any) -> None:
     designs = torch.arange(90, dtype=torch.float64)
     designs[30::3] = designs[:60:3]
     groups = torch.arange(90).div(3, rounding_mode="floor") * 7 - 1000
-    out = held_out_rows(designs[:, None], designs, 0.3, which, drawing(), groups)
+    out = held_out_rows(same_things(designs[:, None], groups), designs, 0.3, which, drawing())
     assert out.sum() == 27
     # Groups 1, 11 and 21 are joined by their first design.
     joined = torch.arange(90).div(3, rounding_mode="floor") % 10
@@ -99,6 +100,12 @@ def test_a_group_is_not_on_both_sides(which: Any) -> None:
     assert not held & set(joined[~out].tolist())
     if which == "top":
         assert held == {7, 8, 9}
+
+
+def test_things_are_numbered_by_their_first_rows() -> None:
+    designs = torch.tensor([[3.0], [1.0], [3.0], [2.0]])
+    assert same_things(designs, None).tolist() == [0, 1, 0, 2]
+    assert same_things(designs, torch.tensor([9, 4, 4, 7])).tolist() == [0, 0, 0, 1]
 
 
 def test_groups_are_joined_along_chains() -> None:

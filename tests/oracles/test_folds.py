@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_mbo.designs import same_things
 from lightning_mbo.oracles.folds import balanced_folds, clearly_worse, grouped_folds, shares_of
 
 
@@ -33,14 +34,15 @@ def test_folds_are_random() -> None:
 
 def test_the_same_thing_is_in_one_fold() -> None:
     groups = torch.randint(0, 40, (100,), generator=torch.Generator().manual_seed(0)) * 7 - 3
-    folds = grouped_folds(groups, 100, 5, torch.Generator().manual_seed(1))
+    things = same_things(torch.arange(100.0)[:, None], groups)
+    folds = grouped_folds(things, 5, torch.Generator().manual_seed(1))
     assert set(folds.tolist()) == set(range(5))
     for group in groups.unique():
         assert len(folds[groups == group].unique()) == 1
 
 
-def test_without_groups_folds_are_of_one_size() -> None:
-    folds = grouped_folds(None, 23, 5, torch.Generator().manual_seed(1))
+def test_folds_of_different_things_are_of_one_size() -> None:
+    folds = grouped_folds(torch.arange(23), 5, torch.Generator().manual_seed(1))
     assert sorted(folds.bincount().tolist()) == [4, 4, 5, 5, 5]
 
 

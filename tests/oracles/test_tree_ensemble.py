@@ -14,9 +14,10 @@ from torch import Tensor
 
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.data import LabelNoise
+from lightning_mbo.designs import same_things
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import Convergence, TreeEnsemble
-from lightning_mbo.oracles.tree_ensemble import folds_of_designs, of_mean_one
+from lightning_mbo.oracles.tree_ensemble import folds_of_things, of_mean_one
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.searches import AscentSearch, SamplingSearch, design
 from lightning_mbo.space import DesignSpace
@@ -110,7 +111,7 @@ def test_variance_and_number_of_trees_are_cross_validated() -> None:
     weights = np.random.default_rng(3).exponential(size=90)
     oracle = fitted(problem, weights, seed=5, num_folds=3, most_trees=40)
     generator = torch.Generator().manual_seed(5)
-    folds = folds_of_designs(problem.designs, torch.from_numpy(weights), 3, generator).numpy()
+    folds = folds_of_things(problem.things, torch.from_numpy(weights), 3, generator).numpy()
     labels = oracle.standardized(problem.properties).numpy()
     designs = problem.designs.numpy()
     columns = np.column_stack([designs[:, :2], designs[:, 2:].argmax(1)]).astype(np.float32)
@@ -257,13 +258,16 @@ def test_state_dict_is_the_whole_fit() -> None:
 
 def test_equal_designs_share_a_fold() -> None:
     designs = torch.arange(12.0).repeat(3)[:, None]
-    folds = folds_of_designs(designs, torch.ones(36), 4, torch.Generator().manual_seed(0))
+
+    def folds_of(designs: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return folds_of_things(same_things(designs, None), torch.ones(36), 4, generator)
+
+    folds = folds_of(designs)
     assert set(folds.tolist()) == {0, 1, 2, 3}
     assert torch.equal(folds[:12], folds[12:24])
-    two = folds_of_designs(designs % 2, torch.ones(36), 4, torch.Generator().manual_seed(0))
-    assert set(two.tolist()) == {0, 1}
-    same = folds_of_designs(designs * 0, torch.ones(36), 4, torch.Generator().manual_seed(0))
-    assert set(same.tolist()) == {0, 1, 2, 3}
+    assert set(folds_of(designs % 2).tolist()) == {0, 1}
+    assert set(folds_of(designs * 0).tolist()) == {0, 1, 2, 3}
 
 
 def test_a_level_that_no_row_has() -> None:

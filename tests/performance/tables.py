@@ -83,7 +83,7 @@ def cross_validation(given: argparse.Namespace, name: str, found: Found) -> None
         random = torch.Generator().manual_seed(repeat)
         rows = torch.randperm(len(whole.designs), generator=random)[: given.rows].sort().values
         problem = whole.of_rows(rows)
-        folds = grouped_folds(problem.groups, len(rows), given.folds, random)
+        folds = grouped_folds(problem.things, given.folds, random)
         for fold in range(given.folds):
             for method in given.methods or METHODS:
                 key = {"table": name, "repeat": repeat, "fold": fold, "method": method}
