@@ -12,6 +12,7 @@ from lightning_mbo.search_models.normal_components import (
     Components,
     Fit,
     WeightedDesigns,
+    is_beyond_rounding,
     maximised,
     split,
 )
@@ -165,11 +166,12 @@ class GaussianMixture(SearchModel):
         """
         mean = table.mean_of(table.designs)
         centred = table.designs - mean
-        scale = table.mean_of(centred.square()).sqrt()
+        variances = table.mean_of(centred.square())
+        scale = variances.sqrt().where(is_beyond_rounding(variances, mean), torch.inf)
         noise = torch.randn(
             len(mean), generator=self.stream.generator("folds"), dtype=mean.dtype, device="cpu"
         ).to(mean.device)
-        spread = (centred / scale.where(scale > 0, 1.0)) @ noise * _SPREAD
+        spread = (centred / scale) @ noise * _SPREAD
         return (spread.remainder(1.0) * _NUM_FOLDS).long().clamp(max=_NUM_FOLDS - 1)
 
 
@@ -189,10 +191,13 @@ class _LeftOut:
         self.left_out = [own for own in left_out if table.reduce(table.weights[own].sum()) > 0]
         self.rests = [table.where(~own) for own in self.left_out if len(self.left_out) > 1]
         self.mixtures = [maximised(components, rest).components for rest in self.rests]
-        self.likelihood = self._likelihood(self.mixtures)
+        self.likelihoods = self._likelihoods(self.mixtures)
 
     def want_one_more(self, number: int) -> bool:
-        """Whether one component more than a number is worth it; goes on with those if so."""
+        """Whether one component more than a number is worth it; goes on with as many if so.
+
+        The gain must be more than its own standard error: that of the mean over designs.
+        """
         fewest = (number + 1) * (self.table.designs.shape[1] + 1)
         if not self.rests or self.table.size < fewest:
             return False
@@ -200,14 +205,17 @@ class _LeftOut:
             split(mixture, rest).components
             for mixture, rest in zip(self.mixtures, self.rests, strict=True)
         ]
-        before, self.mixtures = self.likelihood, mixtures
-        self.likelihood = self._likelihood(mixtures)
-        return self.likelihood > before + _LEAST_GAIN
+        likelihoods = self._likelihoods(mixtures)
+        gains = likelihoods - self.likelihoods
+        self.mixtures, self.likelihoods = mixtures, likelihoods
+        gain = self.table.mean_of(gains)
+        spread = self.table.weights * (gains - gain)
+        error = float(self.table.reduce(spread.square().sum()).sqrt())
+        return float(gain) > max(_LEAST_GAIN, error)
 
-    def _likelihood(self, mixtures: list[Components]) -> float:
-        """The mean log-likelihood of the designs that each is fitted without, nats."""
-        total = 0.0
+    def _likelihoods(self, mixtures: list[Components]) -> Tensor:
+        """The log-likelihood of each design where it is left out, ``(m,)``, nats."""
+        likelihoods = torch.zeros_like(self.table.weights)
         for mixture, own in zip(mixtures, self.left_out, strict=False):
-            likelihood = mixture.log_joint(self.table.designs[own]).logsumexp(1)
-            total += float(self.table.reduce(self.table.weights[own] @ likelihood))
-        return total
+            likelihoods[own] = mixture.log_joint(self.table.designs[own]).logsumexp(1)
+        return likelihoods

@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_mbo.search_models.base import Reduce
 from lightning_mbo.search_models.multivariate_normal import of_full_rank
 
-_LEAST_GAIN = 1e-4
+_LEAST_GAIN = 1e-3
 """Nats a design, of the mean log-likelihood, below which a fit has converged."""
 
 _MOST_STEPS = 100
@@ -42,7 +42,8 @@ class Components(NamedTuple):
         whitened = torch.linalg.solve_triangular(self.choleskys, centred.mT, upper=False)
         roots = self.choleskys.diagonal(dim1=1, dim2=2).log().sum(1)
         log_norms = roots + self.means.shape[1] / 2 * math.log(2 * math.pi)
-        return (self.log_shares - log_norms) - whitened.square().sum(1).mT / 2
+        squares: Tensor = whitened.square().sum(1)
+        return self.log_shares - log_norms - squares.mT / 2
 
     @property
     def variances(self) -> Tensor:
@@ -126,7 +127,8 @@ def _maximised(table: WeightedDesigns, responsibilities: Tensor) -> Fit:
     means = table.reduce(ascribed @ table.designs) / shares[:, None]
     centred = table.designs - means[:, None]
     scatters = table.reduce((ascribed[:, :, None] * centred).mT @ centred)
-    scatters = (scatters + scatters.mT) / 2
+    varies = is_beyond_rounding(scatters.diagonal(dim1=1, dim2=2) / shares[:, None], means)
+    scatters = (scatters + scatters.mT) / 2 * (varies[:, :, None] & varies[:, None])
     within = scatters.sum(0) / shares.sum()
     added = table.pseudocount / table.size
     covariances = (scatters + added * within) / (shares + added)[:, None, None]
@@ -134,6 +136,12 @@ def _maximised(table: WeightedDesigns, responsibilities: Tensor) -> Fit:
     choleskys = torch.linalg.cholesky(torch.stack([covariance for covariance, _ in mended]))
     log_shares = (shares / shares.sum()).log()
     return Fit(Components(log_shares, means, choleskys), max(share for _, share in mended))
+
+
+def is_beyond_rounding(variances: Tensor, means: Tensor) -> Tensor:
+    """Whether columns vary: the mean of equal numbers is not quite their own."""
+    rounding = 8 * torch.finfo(means.dtype).eps * means.abs()
+    return variances > rounding.square()
 
 
 def split(components: Components, table: WeightedDesigns) -> Fit:
@@ -144,7 +152,7 @@ def split(components: Components, table: WeightedDesigns) -> Fit:
     has. The component that is farthest from a normal is halved, of each of the two kinds, and what
     comes to be likelier is kept.
 
-    Reference: Cardoso, "Source separation using higher order moments", ICASSP 1989, for the moments.
+    Reference: Cardoso, "Source separation using higher order moments", ICASSP 1989.
     """
     joint = components.log_joint(table.designs)
     ascribed = table.weights[:, None] * joint.softmax(1)
