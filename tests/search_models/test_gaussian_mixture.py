@@ -259,7 +259,6 @@ def test_lost_rank_is_mended(kind: str, count: int | None) -> None:
         model = fitted(designs, count)
     samples = model.sample(50, torch.Generator().manual_seed(0))
     assert model.log_prob(samples).isfinite().all()
-    # On either side of the repair, and of what is left of the rows.
     assert model.log_prob(torch.from_numpy(designs)).isfinite().all()
     centre = samples.mean(0).numpy()
     np.testing.assert_allclose(centre, designs.mean(0), atol=1.0)
