@@ -40,7 +40,8 @@ class Summary(DesignCallback):
     """Prints the best candidates and where the files are, on the first process.
 
     Acts at the end of `fit`, when all files have been written; and after the first fit, where
-    several oracles were compared, with one line on them. Saves nothing.
+    several oracles were compared, with one line on them, and with one on a mixture of normals.
+    Saves nothing.
     """
 
     def __init__(self) -> None:
@@ -55,8 +56,11 @@ class Summary(DesignCallback):
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
-        """Say which oracles have been found to predict best."""
+        """Say which oracles predict best, and of how many normals the first samples are."""
         shares = shares_in(iteration.metrics)
+        number = iteration.metrics.get("search_model_components")
+        if iteration.number == 0 and number is not None:
+            say(f"search model: {number:.0f} normal{'s' * (number != 1)} to begin with")
         if iteration.number == 0 and shares:
             say(f"oracle: {in_one_line(shares)}")
 

@@ -55,6 +55,7 @@ _MODULES = {
         "CMANormal",
         "Categorical",
         "CategoricalMixture",
+        "GaussianMixture",
         "MultivariateNormal",
         "SearchModel",
     ),

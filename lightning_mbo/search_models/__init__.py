@@ -4,6 +4,7 @@ from lightning_mbo.search_models.base import SearchModel
 from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.categorical_mixture import CategoricalMixture
 from lightning_mbo.search_models.cma_normal import CMANormal
+from lightning_mbo.search_models.gaussian_mixture import GaussianMixture
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.product import Product, search_model_for
@@ -17,6 +18,7 @@ __all__ = [
     "Categorical",
     "CategoricalMixture",
     "Draws",
+    "GaussianMixture",
     "MultivariateNormal",
     "Product",
     "Quadrature",

@@ -92,6 +92,10 @@ class SearchModel(nn.Module, ABC):
             reduce: Sums a tensor over processes, when each of them holds a share of the designs.
         """
 
+    def figures(self) -> dict[str, float]:
+        """What is told of it beside each design iteration, by name: by default nothing."""
+        return {}
+
     def begin_search(self) -> None:
         """Become what the first samples are drawn from. Called once, after the fit to the data.
 

@@ -113,19 +113,37 @@ def weighted_moments(
     centred = designs - mean
     covariance = reduce((weights[:, None] * centred).mT @ centred) / total
     covariance = (covariance + covariance.mT) / 2
+    covariance, share = of_full_rank(covariance, variances)
+    warn_of_lost_rank(share, stacklevel=4)
+    return mean, covariance
+
+
+def of_full_rank(covariance: Tensor, variances: Tensor | None = None) -> tuple[Tensor, float]:
+    """Mix a covariance that has lost rank with a diagonal one.
+
+    Args:
+        covariance: Symmetric, shape ``(d, d)``.
+        variances: Of the diagonal one, shape ``(d,)``; None takes the covariance's own.
+
+    Returns:
+        The mixture and the share of the diagonal one in it: 0 where nothing was lost.
+    """
     variances = covariance.diagonal() if variances is None else variances
     # A constant column has no scale of its own: it takes the largest, or one if all are.
     largest = variances.max()
     variances = torch.where(variances > 0, variances, largest if largest > 0 else 1.0)
-    covariance, share = shrink_to_full_rank(covariance, variances)
+    return shrink_to_full_rank(covariance, variances)
+
+
+def warn_of_lost_rank(share: float, stacklevel: int) -> None:
+    """Name the share of a covariance that was replaced, if it is not 0."""
     if share > 0:
         warnings.warn(
             "the covariance of the search model had lost rank: a share of "
             f"{share:.2g} of it was replaced by variances alone",
             category=MBOWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
-    return mean, covariance
 
 
 def shrink_to_full_rank(covariance: Tensor, variances: Tensor) -> tuple[Tensor, float]:

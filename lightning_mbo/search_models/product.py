@@ -83,6 +83,10 @@ class Product(SearchModel):
         self.numbers.fit(numbers, weights, reduce)
         self.categories.fit(categories, weights, reduce)
 
+    def figures(self) -> dict[str, float]:
+        """What is told of both parts."""
+        return self.numbers.figures() | self.categories.figures()
+
     def begin_search(self) -> None:
         """Begin with both parts."""
         self.numbers.begin_search()

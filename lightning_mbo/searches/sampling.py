@@ -248,6 +248,7 @@ class SamplingSearch(Search):
                 "search_model_entropy": -samples.log_prob.mean().item(),
                 "kl_from_training": (samples.log_prob - samples.log_prob_training).mean().item(),
                 "ensemble_disagreement": samples.prediction.epistemic_std.mean().item(),
+                **self.sampled_model.figures(),
                 **metrics,
             },
         )

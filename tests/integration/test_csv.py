@@ -104,3 +104,19 @@ def test_a_mistake_leaves_nothing(fit: Callable[..., pd.DataFrame]) -> None:
         assert "\n" not in message
         assert all(part in message for part in parts), message
         assert not list(Path("runs").rglob("version_*"))
+
+
+def test_a_mixture_of_normals_beside_categories(
+    fit: Callable[..., pd.DataFrame], table: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Two kinds of mixtures, far apart.
+    table["amount"] += 40.0 * (table.index % 2)
+    table["solvent"] = np.where(table.index % 3 == 0, "water", "oil")
+    table.to_csv("table.csv", index=False)
+    model = "--search.search_model=GaussianMixture"
+    whole = fit(model)
+    assert "search model: 2 normals to begin with\n" in capsys.readouterr().out
+    (path,) = Path("runs").rglob("trajectory.csv")
+    assert pd.read_csv(path)["search_model_components"].ge(2).all()
+    fit(model, "--search.num_iterations=1")
+    pd.testing.assert_frame_equal(fit(model, "--ckpt_path=last"), whole)

@@ -88,9 +88,16 @@ def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
         assert one == two
 
 
-@pytest.mark.parametrize("config", ["cbas_gp", "my_data"])
+@pytest.mark.parametrize(
+    ("config", "more_options"),
+    [
+        ("cbas_gp", []),
+        ("my_data", []),
+        ("cbas_gp", ["--search.search_model=GaussianMixture"]),
+    ],
+)
 def test_an_oracle_in_closed_form_is_found_by_one_process_for_all(
-    config: str, tmp_path: Path
+    config: str, more_options: list[str], tmp_path: Path
 ) -> None:
     draw = np.random.default_rng(0)
     table = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
@@ -98,6 +105,7 @@ def test_an_oracle_in_closed_form_is_found_by_one_process_for_all(
     table.to_csv(tmp_path / "table.csv", index=False)
     options = [f"--config={config}.yaml", f"--data.path={tmp_path}/table.csv", "--data.target=y"]
     options += ["--search.num_samples=401", "--search.num_iterations=3", "--autofocus.alpha=0.3"]
+    options += more_options
     for root, more in (("one", []), ("two", TWO)):
         words = ["fit", *options, f"--trainer.default_root_dir={tmp_path / root}", *more]
         subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)

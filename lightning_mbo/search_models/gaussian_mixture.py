@@ -1,0 +1,221 @@
+"""Several normal distributions side by side."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.search_models.multivariate_normal import number_count, warn_of_lost_rank
+from lightning_mbo.search_models.normal_components import (
+    Components,
+    Fit,
+    WeightedDesigns,
+    is_beyond_rounding,
+    maximised,
+    split,
+)
+from lightning_mbo.space import DesignSpace
+
+_MOST_COMPONENTS = 8
+"""Of a mixture that finds their number."""
+
+_NUM_FOLDS = 5
+_LEAST_GAIN = 1e-2
+"""Nats a held-out design that a further component is worth."""
+
+_SPREAD = 1e3
+"""Of the numbers whose decimals put designs into folds, in standard deviations of the designs."""
+
+
+class GaussianMixture(SearchModel):
+    """Search model of numbers: a mixture of normals of full covariance.
+
+    So the search keeps several peaks, where a single normal would lie across them. It is fitted by
+    expectation maximisation from the components that it has; before its first fit that is one. At
+    every fit it grows while it has fewer components than it may, by the halves of the one that is
+    least like a normal. Where their number is to be found, that goes on only as long as designs
+    that are left out of the fit become likelier. A component that is left with less than one design
+    is dropped. With one component this is a `MultivariateNormal`.
+
+    To what is ascribed to a component designs are added, `pseudocount` for each dimension, of the
+    covariance within all components: few designs alone would say little of it.
+
+    Reference: Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM
+    algorithm", 1977.
+
+    Attributes:
+        log_shares: Of the components, shape ``(c,)``, float64, nats; -inf of those that are not.
+        means: Shape ``(c, d)``, float64.
+        choleskys: Lower factors of the covariances, shape ``(c, d, d)``, float64.
+        fitted: Whether it has been fitted.
+    """
+
+    log_shares: Tensor
+    means: Tensor
+    choleskys: Tensor
+    fitted: Tensor
+
+    def __init__(self, num_components: int | None = None, pseudocount: float = 1.0) -> None:
+        """Set the size; `build` creates the distribution.
+
+        Args:
+            num_components: c; None finds it by the likelihood of designs that are left out, at
+                most 8.
+            pseudocount: Designs of the covariance within components that are added to each of
+                them, for each dimension.
+
+        Raises:
+            ConfigurationError: If a value is not positive.
+        """
+        super().__init__()
+        if num_components is not None and num_components < 1:
+            raise ConfigurationError(f"num_components must be at least 1, not {num_components}")
+        if not 0 < pseudocount < float("inf"):
+            raise ConfigurationError(f"pseudocount must be positive and finite, not {pseudocount}")
+        self.num_components = num_components
+        self.pseudocount = pseudocount
+
+    def build(self, space: DesignSpace) -> None:
+        """Start as the standard normal on designs of shape ``(d,)``.
+
+        Raises:
+            ConfigurationError: If designs are not of numbers alone.
+        """
+        d, most = number_count(space, self), self.num_components or _MOST_COMPONENTS
+        log_shares = torch.full((most,), -torch.inf, dtype=torch.float64)
+        log_shares[0] = 0.0
+        self.register_buffer("log_shares", log_shares)
+        self.register_buffer("means", torch.zeros(most, d, dtype=torch.float64))
+        self.register_buffer("choleskys", torch.eye(d, dtype=torch.float64).repeat(most, 1, 1))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @property
+    def components(self) -> Components:
+        """Those that there are."""
+        number = int(self.log_shares.isfinite().sum())
+        return Components(self.log_shares[:number], self.means[:number], self.choleskys[:number])
+
+    def figures(self) -> dict[str, float]:
+        """How many components there are."""
+        return {"search_model_components": float(len(self.components.log_shares))}
+
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw ``(m, d)`` designs."""
+        log_shares, means, choleskys = self.components
+        chosen = log_shares.exp().multinomial(num_samples, replacement=True, generator=generator)
+        noise = torch.randn(
+            num_samples,
+            means.shape[1],
+            generator=generator,
+            dtype=means.dtype,
+            device=means.device,
+        )
+        designs = means[chosen]
+        for number, cholesky in enumerate(choleskys):
+            drawn = chosen == number
+            designs[drawn] += noise[drawn] @ cholesky.mT
+        return designs
+
+    def log_prob(self, designs: Tensor) -> Tensor:
+        """Log-density of ``(m, d)`` designs, shape ``(m,)``."""
+        return self.components.log_joint(designs.to(self.means.dtype)).logsumexp(1)
+
+    def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
+        """A local maximum of the weighted likelihood, with the pseudocount.
+
+        A covariance that has lost rank is mended as a `MultivariateNormal`'s is.
+        """
+        designs, weights = designs.to(self.means), weights.to(self.means)
+        table = WeightedDesigns(
+            designs,
+            weights,
+            reduce,
+            self.pseudocount * self.means.shape[1],
+            self.components.variances if self.fitted else None,
+        ).where(weights > 0)
+        fit = self._grown(maximised(self.components, table), table)
+        warn_of_lost_rank(fit.lost, stacklevel=3)
+        number = len(fit.components.log_shares)
+        self.log_shares.fill_(-torch.inf)
+        for buffer, values in zip(
+            (self.log_shares, self.means, self.choleskys), fit.components, strict=True
+        ):
+            buffer[:number] = values
+        self.fitted.fill_(True)
+
+    def _grown(self, fit: Fit, table: WeightedDesigns) -> Fit:
+        """The fit with as many components as there may be, or as designs left out call for."""
+        left_out = (
+            None if self.num_components else _LeftOut(self._folds(table), fit.components, table)
+        )
+        while (number := len(fit.components.log_shares)) < len(self.log_shares):
+            if left_out is not None and not left_out.want_one_more(number):
+                break
+            larger = split(fit.components, table)
+            if len(larger.components.log_shares) <= number:
+                break
+            fit = larger
+        return fit
+
+    def _folds(self, table: WeightedDesigns) -> Tensor:
+        """The fold of each design, ``(m,)``: by its numbers, so that equal ones are in the same.
+
+        Nor does it matter then which process has which.
+        """
+        mean = table.mean_of(table.designs)
+        centred = table.designs - mean
+        variances = table.mean_of(centred.square())
+        scale = variances.sqrt().where(is_beyond_rounding(variances, mean), torch.inf)
+        noise = torch.randn(
+            len(mean), generator=self.stream.generator("folds"), dtype=mean.dtype, device="cpu"
+        ).to(mean.device)
+        spread = (centred / scale) @ noise * _SPREAD
+        return (spread.remainder(1.0) * _NUM_FOLDS).long().clamp(max=_NUM_FOLDS - 1)
+
+
+class _LeftOut:
+    """Mixtures without each fold, which say whether a further component explains it better."""
+
+    def __init__(self, folds: Tensor, components: Components, table: WeightedDesigns) -> None:
+        """Fit as many components.
+
+        Args:
+            folds: Of the designs, ``(m,)``.
+            components: Of a fit to all of them.
+            table: All of them.
+        """
+        self.table = table
+        left_out = [folds == fold for fold in range(_NUM_FOLDS)]
+        self.left_out = [own for own in left_out if table.reduce(table.weights[own].sum()) > 0]
+        self.rests = [table.where(~own) for own in self.left_out if len(self.left_out) > 1]
+        self.mixtures = [maximised(components, rest).components for rest in self.rests]
+        self.likelihoods = self._likelihoods(self.mixtures)
+
+    def want_one_more(self, number: int) -> bool:
+        """Whether one component more than a number is worth it; goes on with as many if so.
+
+        The gain must be more than its own standard error: that of the mean over designs.
+        """
+        fewest = (number + 1) * (self.table.designs.shape[1] + 1)
+        if not self.rests or self.table.size < fewest:
+            return False
+        mixtures = [
+            split(mixture, rest).components
+            for mixture, rest in zip(self.mixtures, self.rests, strict=True)
+        ]
+        likelihoods = self._likelihoods(mixtures)
+        gains = likelihoods - self.likelihoods
+        self.mixtures, self.likelihoods = mixtures, likelihoods
+        gain = self.table.mean_of(gains)
+        spread = self.table.weights * (gains - gain)
+        error = float(self.table.reduce(spread.square().sum()).sqrt())
+        return float(gain) > max(_LEAST_GAIN, error)
+
+    def _likelihoods(self, mixtures: list[Components]) -> Tensor:
+        """The log-likelihood of each design where it is left out, ``(m,)``, nats."""
+        likelihoods = torch.zeros_like(self.table.weights)
+        for mixture, own in zip(mixtures, self.left_out, strict=False):
+            likelihoods[own] = mixture.log_joint(self.table.designs[own]).logsumexp(1)
+        return likelihoods
