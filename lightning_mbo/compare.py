@@ -246,7 +246,8 @@ def _verdict_line(verdict: Rating | None, outcomes: Outcomes) -> str:
     better = "worse" if outcomes.shortfall > 0 else "better"
     by = (
         f"in the mean the candidates are {_shown(abs(outcomes.shortfall))} {better} than "
-        f"predicted, and the oracle allows for {_shown(outcomes.allowed_shortfall)} worse"
+        f"predicted, where the oracle's own error allows for {_shown(outcomes.allowed_shortfall)} "
+        "worse"
     )
     if verdict is None:
         return f"The run has left no verdict: {by}"

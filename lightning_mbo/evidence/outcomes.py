@@ -113,10 +113,11 @@ class Outcomes:
     def ends(self) -> tuple[Array, Array, str]:
         """What a figure shows of the bounds: from where to where, and what it is called.
 
-        The first bound of each side; where it is infinite nothing is shown of it. Without bounds
-        the standard deviation of either side.
+        The first bound of each side that is finite somewhere; where it is infinite nothing is shown
+        of it. Without such bounds the standard deviation of either side.
         """
-        first = {promise_of(name)[0]: name for name in reversed(list(self.bounds))}
+        finite = [name for name, bound in self.bounds.items() if np.isfinite(bound).any()]
+        first = {promise_of(name)[0]: name for name in reversed(finite)}
         if not first:
             return self.mean - self.std, self.mean + self.std, "± standard deviation"
         lower, upper = (
