@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.config_files import read_config
-from lightning_mbo.console import say, shown_number
+from lightning_mbo.console import say
 from lightning_mbo.data import CSV
 from lightning_mbo.data.measurements import (
     Measurements,
@@ -23,11 +24,13 @@ from lightning_mbo.data.measurements import (
 )
 from lightning_mbo.designs import are_among
 from lightning_mbo.errors import ConfigurationError, DataError
-from lightning_mbo.evidence.outcomes import Outcomes, bound_names, promise_of
-from lightning_mbo.evidence.verdict import Rating, read_verdict
+from lightning_mbo.evidence.outcomes import Outcomes, bound_names
+from lightning_mbo.evidence.verdict import read_verdict
 from lightning_mbo.files import unused_path, write_text
 from lightning_mbo.parsing import Parser
 from lightning_mbo.report.figures import draw_comparison
+from lightning_mbo.report.outcomes import outcome_lines, verdict_line
+from lightning_mbo.spreadsheets import csv_text, unescaped
 from lightning_mbo.tabular.wording import listed, verb
 from lightning_mbo.trust import check_found, trusted_modules
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_NAMED = 5
+_OPTIONS = ("escape_formulas", "keep_known")
 
 
 def compare_parser() -> ArgumentParser:
@@ -79,7 +83,7 @@ def compare(words: Sequence[str]) -> None:
         raise ConfigurationError("give --measured, the file of the new measurements")
     run = _FinishedRun.of(given.run, of_data, trusted_modules(words))
     data, source = run.data, str(given.measured)
-    rows = data.read(given.measured, "--measured")
+    rows = run.read(given.measured, "--measured")
     measurements = measurements_of(data, rows, run.candidates, source)
     made = np.unique(measurements.candidates[measurements.candidates >= 0])
     if not len(made):
@@ -88,12 +92,11 @@ def compare(words: Sequence[str]) -> None:
             f"{len(run.candidates):,} candidates of {run.folder}. Give designs as they are written "
             f"in its candidates.csv. {_no_candidate(measurements, measurements.others[0])}"
         )
-    means = candidate_means(data, measurements, source)
-    outcomes = run.outcomes(means)
+    outcomes = run.outcomes(candidate_means(data, measurements, source))
     for line in (
         *_lines_of_rows(measurements, run, len(made)),
-        *_lines_of_outcomes(outcomes, data.measured_name),
-        _verdict_line(run.verdict, outcomes),
+        *outcome_lines(outcomes, data.measured_name),
+        verdict_line(read_verdict(run.folder), outcomes),
     ):
         say(line)
     figure = unused_path(run.folder / "comparison.png")
@@ -110,14 +113,14 @@ class _FinishedRun:
     Attributes:
         folder: Its folder.
         data: Its table.
-        candidates: Those of `candidates.csv`.
-        verdict: How far they were to be trusted; None where that was not said.
+        escapes: Whether texts like formulas are escaped in the files of its candidates.
+        keeps_known: Whether its candidates may be designs of the table.
     """
 
     folder: Path
     data: CSV
-    candidates: pd.DataFrame
-    verdict: Rating | None
+    escapes: bool
+    keeps_known: bool
 
     @classmethod
     def of(cls, folder: Path, of_data: Sequence[str], trusted: Sequence[str]) -> _FinishedRun:
@@ -130,15 +133,15 @@ class _FinishedRun:
 
         Raises:
             ConfigurationError: If it is no folder of a finished run on a table of the user's.
-            DataError: If the table is no longer that of the run.
+            DataError: If the table cannot be used.
         """
-        config, file = folder / "config.yaml", folder / "candidates.csv"
+        config = folder / "config.yaml"
         if not config.is_file():
             raise ConfigurationError(
                 f"{folder} has no config.yaml and is no folder of a run: give --run one such as "
                 "runs/my_data/version_0"
             )
-        if not file.is_file():
+        if not (folder / "candidates.csv").is_file():
             raise ConfigurationError(
                 f"{folder} has no candidates.csv: finish the run first, by the command that began "
                 "it with --ckpt_path last"
@@ -151,18 +154,32 @@ class _FinishedRun:
                 f"{type(data).__name__}"
             )
         data.setup("predict")
-        candidates = data.read(file, "--run")
+        options = read_config(config)
+        return cls(folder, data, *(bool(options.get(name)) for name in _OPTIONS))
+
+    @cached_property
+    def candidates(self) -> pd.DataFrame:
+        """Those of `candidates.csv`.
+
+        Raises:
+            DataError: If there are none, or the table holds some of them by now.
+        """
+        candidates = self.read(self.folder / "candidates.csv", "--run")
         if candidates.empty:
-            raise ConfigurationError(f"{file} has no candidates, and nothing can be compared")
-        if not read_config(config).get("keep_known"):
-            designs, _ = data.encode_readable(candidates, str(file))
-            known = int(are_among(designs, data.known_designs).sum())
-            if known:
-                raise DataError(
-                    f"{data.source} holds {known} of the run's {len(designs)} candidates by now: "
-                    "give the table as the run had it, by --data.path"
-                )
-        return cls(folder, data, candidates, read_verdict(folder))
+            raise DataError(f"{self.folder} has no candidates: there is nothing to compare")
+        designs, _ = self.data.encode_readable(candidates, "candidates.csv")
+        known = int(are_among(designs, self.data.known_designs).sum())
+        if known and not self.keeps_known:
+            raise DataError(
+                f"{self.data.source} holds {known} of the run's {len(designs)} candidates by now: "
+                "give the table as the run had it, by --data.path"
+            )
+        return candidates
+
+    def read(self, path: Path, option: str) -> pd.DataFrame:
+        """A file of candidates, or of what was made of one."""
+        table = self.data.read(path, option)
+        return unescaped(table) if self.escapes else table
 
     def outcomes(self, means: pd.Series) -> Outcomes:
         """Of candidates that were measured, what was; labelled by candidates from 0."""
@@ -215,57 +232,13 @@ def _no_candidate(measurements: Measurements, label: int) -> str:
     return f"No candidate: data row {label + 1}, most similar to candidate {most_similar + 1}"
 
 
-def _lines_of_outcomes(outcomes: Outcomes, name: str) -> Iterator[str]:
-    num = len(outcomes.measured)
-    yield (
-        f"Predicted against measured {name}: rank correlation {_shown(outcomes.rank_correlation)}, "
-        f"RMSE {_shown(outcomes.rmse)}, measured less predicted {_shown(outcomes.mean_error)} in "
-        "the mean"
-    )
-    yield (
-        f"{outcomes.num_better} of {num} beat the best row of the table, {_shown(outcomes.best)}, "
-        f"where {outcomes.promised_better:.1f} were predicted to; the best is "
-        f"{_shown(outcomes.best_measured)}"
-    )
-    for bound in outcomes.bounds:
-        side, _ = promise_of(bound)
-        kept = outcomes.kept(bound)
-        if not kept.total:
-            yield f"{bound}: infinite for all, so that nothing was promised"
-            continue
-        of_others = f"; of {num - kept.total} others it is infinite" * (kept.total < num)
-        yield (
-            f"{bound}: {kept.held} of {kept.total} measured are at or "
-            f"{'above' if side == 'lower' else 'below'} it, {'as' if kept.as_promised else 'not'} "
-            f"promised: at least {100 * kept.promised:.0f} %{of_others}"
-        )
-
-
-def _verdict_line(verdict: Rating | None, outcomes: Outcomes) -> str:
-    """Whether the verdict came true, and by what."""
-    better = "worse" if outcomes.shortfall > 0 else "better"
-    by = (
-        f"in the mean the candidates are {_shown(abs(outcomes.shortfall))} {better} than "
-        f"predicted, where the oracle's own error allows for {_shown(outcomes.allowed_shortfall)} "
-        "worse"
-    )
-    if verdict is None:
-        return f"The run has left no verdict: {by}"
-    came_true = {
-        "trust": ("did not come true", "came true"),
-        "caution": ("was right to doubt", "was more careful than it had to be"),
-        "extrapolation": ("came true", "was more careful than it had to be"),
-    }[verdict][outcomes.as_predicted]
-    return f"The verdict, {verdict}, {came_true}: {by}"
-
-
 def _write_what_remains(run: _FinishedRun, made: np.ndarray) -> None:
     """A list of the candidates that were not made, for the next run to rank."""
     remaining = run.candidates.drop(index=made.tolist())
     if remaining.empty:
         return
     path = unused_path(run.folder / "remaining_candidates.csv")
-    write_text(path, remaining.to_csv(index=False))
+    write_text(path, csv_text(remaining, run.escapes))
     say(f"Not made:     {path}; predict --candidates ranks them anew by the next run")
 
 
@@ -285,7 +258,3 @@ def _write_longer_table(run: _FinishedRun, measurements: Measurements, source: s
     words += ["--data.header", "1"] * (run.data.file.header != 1)
     words += ["--data.sheet", "null"] * (run.data.file.sheet is not None)
     say(f"To go on:     {shlex.join(['python', '-m', 'lightning_mbo', *words])}")
-
-
-def _shown(value: float) -> str:
-    return "not known" if np.isnan(value) else shown_number(value)
