@@ -8,12 +8,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from lightning_mbo.evidence.verdict import verdict, write_verdict
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.restorable import copied
 from lightning_mbo.report.dependence import dependences
-from lightning_mbo.report.page import render
+from lightning_mbo.report.page import judgements_of, render
 from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.samples import DesignIteration
 
@@ -31,8 +32,8 @@ class Report(DesignCallback):
     iteration's metrics, how much the search model overlaps with the training designs and, if the
     iteration is the best so far, what its oracle says of the held-out designs; at the start of an
     epoch that fits the oracle anew, when it keeps a copy of the one that judged the best iteration;
-    and at the end of the run, when it writes the page. Needs a `CandidateWriter`. Saves what it has
-    recorded.
+    and at the end of the run, when it writes the page, and the verdict alone to `verdict.yaml`.
+    Needs a `CandidateWriter`. Saves what it has recorded.
     """
 
     def __init__(self) -> None:
@@ -101,6 +102,7 @@ class Report(DesignCallback):
                 configs=configs,
             )
             write_text(path, render(evidence))
+            write_verdict(folder, verdict(judgements_of(evidence)))
 
     def state_dict(self) -> dict[str, Any]:
         """What has been recorded so far."""

@@ -1,4 +1,4 @@
-"""The command line: ``python -m lightning_mbo fit | validate | test | predict | benchmark``."""
+"""The command line: ``python -m lightning_mbo fit | validate | test | predict | ...``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ def _execute(args: list[str]) -> None:
             from lightning_mbo.benchmark.command import benchmark
 
             benchmark(args[1:])
+        elif args[:1] == ["compare"]:
+            from lightning_mbo.compare import compare
+
+            compare(args[1:])
         else:
             MBOCommandLine(args=config_beside(args))
     except Exception as error:

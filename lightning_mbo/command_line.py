@@ -129,8 +129,9 @@ class MBOCommandLine(LightningCLI):
         super()._add_subcommands(parser, **(described | kwargs))
         for action in parser._actions:
             if hasattr(action, "add_subcommand"):
-                # Only to be named in the help: `main` calls it.
-                action.add_subcommand("benchmark", ArgumentParser())
+                # Only to be named in the help: `main` calls them.
+                for name in ("compare", "benchmark"):
+                    action.add_subcommand(name, ArgumentParser())
             for choice in getattr(action, "_choices_actions", []):
                 choice.help = COMMANDS[choice.dest]
 

@@ -42,6 +42,14 @@ def _escaped(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_axis([_escaped_text(name) for name in table.columns], axis=1)
 
 
+def unescaped(table: pd.DataFrame) -> pd.DataFrame:
+    """A table that was written with its texts escaped, as it was before."""
+    table = table.copy()
+    for number, column in _texts(table):
+        table.isetitem(number, [_unescaped_text(text) for text in column])
+    return table.set_axis([_unescaped_text(name) for name in table.columns], axis=1)
+
+
 def _texts(table: pd.DataFrame) -> list[tuple[int, pd.Series]]:
     """The columns that hold texts, and their numbers."""
     import pandas as pd
@@ -56,3 +64,8 @@ def _is_formula(text: object) -> bool:
 
 def _escaped_text(text: object) -> object:
     return f"'{text}" if _is_formula(text) else text
+
+
+def _unescaped_text(text: object) -> object:
+    is_escaped = isinstance(text, str) and text[:1] == "'" and _is_formula(text[1:])
+    return text[1:] if is_escaped else text  # type: ignore[index]

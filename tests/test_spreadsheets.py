@@ -8,7 +8,7 @@ import warnings
 import pandas as pd
 import pytest
 
-from lightning_mbo.spreadsheets import csv_text
+from lightning_mbo.spreadsheets import csv_text, unescaped
 
 TABLE = pd.DataFrame(
     {
@@ -48,3 +48,9 @@ def test_a_table_without_is_as_it_was(escape: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert csv_text(table, escape) == table.to_csv(index=False)
+
+
+def test_what_was_escaped_is_as_it_was_before() -> None:
+    table = TABLE.assign(mixed=["@x", "'quoted'"])
+    found = unescaped(read(csv_text(table, escape=True)))
+    pd.testing.assert_frame_equal(found, table)

@@ -181,7 +181,7 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.preparation import prepare
         from lightning_mbo.tabular.totals import totals_of
 
-        table = self._read(self.path)
+        table = self.read(self.path)
         names = [name for name in table.columns if name not in vars(self.roles).values()]
         options = for_columns(self.options, names, self.source)
         prepared = prepare(
@@ -244,9 +244,30 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.whole_numbers import floating
 
         self.setup("predict")
-        entries = entries_of(floating(self._read(table)), self._layout, _FRAME)
+        entries = entries_of(floating(self.read(table)), self._layout, _FRAME)
         check_complete(entries, _FRAME)
         return self._layout.encode(entries)
+
+    def encode_readable(self, table: pd.DataFrame, source: str) -> tuple[Tensor, dict[int, str]]:
+        """As `encode`, without the rows that the table could not have.
+
+        Args:
+            table: As `read` gives it.
+            source: What to call it in messages.
+
+        Returns:
+            Designs of all other rows, ``(m, *design_shape)``, float64; and of each row that is left
+            out its number from 0, and why.
+
+        Raises:
+            DataError: If a column is missing, or no row is left.
+        """
+        from lightning_mbo.tabular.encoding import readable_entries
+        from lightning_mbo.tabular.whole_numbers import floating
+
+        self.setup("predict")
+        entries, reasons = readable_entries(floating(table), self._layout, source)
+        return self._layout.encode(entries), reasons
 
     def read_pool(self, path: Path | pd.DataFrame | None) -> Pool:
         """A list of designs, each once; None: the rows of the table that have no target.
@@ -266,7 +287,7 @@ class CSV(DesignDataModule):
         target, roles = self.roles.target, [*vars(self.roles).values()]
         if path is None:
             path, source = self.path, self.source
-            table = self._read(path)
+            table = self.read(path)
             table = table[table[target].isna()]
             if table.empty:
                 raise DataError(
@@ -274,7 +295,7 @@ class CSV(DesignDataModule):
                     "designs: --search.path FILE"
                 )
         else:
-            table = self._read(path, "--candidates or --search.path")
+            table = self.read(path, "--candidates or --search.path")
         table = floating(table).drop(columns=roles, errors="ignore")
         pool = pool_of(table, self._layout, source, self.missing == "refuse")
         self._report_pool(pool, source)
@@ -343,7 +364,16 @@ class CSV(DesignDataModule):
             held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)
 
-    def _read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
+    def read(self, path: Path | pd.DataFrame, option: str = "data.path") -> pd.DataFrame:
+        """The rows of the table, or of another file of such designs, with all their columns.
+
+        Args:
+            path: A file, or a data frame.
+            option: Which option the user named the file by.
+
+        Raises:
+            DataError: If there is no such file, or it is no table.
+        """
         import pandas as pd
 
         from lightning_mbo.tabular.column_options import TextColumns

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
+
+import yaml
+
+from lightning_mbo.files import write_text
 
 _SHOWN_WHOLE = 1000
+
+_FILE = "verdict.yaml"
 
 Rating = Literal["trust", "caution", "extrapolation", "unknown"]
 
@@ -124,3 +131,22 @@ def verdict(judgements: Sequence[Judgement]) -> Rating:
     if ratings.count("extrapolation") >= 2:
         return "extrapolation"
     return "trust" if all(rating == "trust" for rating in ratings) else "caution"
+
+
+def write_verdict(folder: Path, rating: Rating) -> None:
+    """Leave a run's verdict in its folder, for whoever compares it with measurements.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
+    write_text(folder / _FILE, f"verdict: {rating}\n")
+
+
+def read_verdict(folder: Path) -> Rating | None:
+    """The verdict that a run has left in its folder; None where it has left none."""
+    path = folder / _FILE
+    try:
+        rating = yaml.safe_load(path.read_text())["verdict"]
+    except (OSError, yaml.YAMLError, TypeError, KeyError):
+        return None
+    return next((known for known in get_args(Rating) if known == rating), None)

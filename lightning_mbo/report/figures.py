@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from lightning_mbo.evidence.outcomes import Outcomes
+
 
 def draw_trajectory(
     trajectory: pd.DataFrame, property_name: str, best_label: float, path: Path
@@ -125,6 +127,36 @@ def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, pat
     axes.axhline(best_label, color="gray", linewidth=1, linestyle="-.", label="best training label")
     axes.set_xlabel("step of the ascent")
     axes.set_ylabel(property_name)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    save_figure(figure, path)
+
+
+def draw_comparison(outcomes: Outcomes, measured_name: str, path: Path) -> None:
+    """Draw what was predicted of candidates, with its bounds, against what was measured.
+
+    Args:
+        outcomes: Of the candidates that were measured.
+        measured_name: With its unit, for the axes.
+        path: Of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    measured, mean = outcomes.measured, outcomes.mean
+    lower, upper, label = outcomes.ends()
+    axes.vlines(measured, lower, upper, color="black", linewidth=0.8, alpha=0.5, label=label)
+    axes.plot(measured, mean, "o", color="black", markersize=4, label="a candidate")
+    drawn = np.concatenate([measured, mean, lower, upper, [outcomes.best]])
+    ends = [drawn.min(), drawn.max()]
+    axes.plot(ends, ends, color="black", linewidth=1, linestyle="--", label="as predicted")
+    axes.axvline(
+        outcomes.best, color="gray", linewidth=1, linestyle="-.", label="best row of the table"
+    )
+    axes.set_xlabel(f"measured: {measured_name}")
+    axes.set_ylabel("predicted")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")

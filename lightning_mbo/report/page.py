@@ -11,13 +11,12 @@ from torch import Tensor
 
 from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evidence.conformal import (
     conformal_quantile,
     normal_coverage,
     normal_quantile,
 )
-from lightning_mbo.evidence.verdict import judge, verdict
+from lightning_mbo.evidence.verdict import Judgement, judge, verdict
 from lightning_mbo.report import page_figures as figures
 from lightning_mbo.report.dependence_figures import (
     MOST_LEVELS,
@@ -33,7 +32,6 @@ from lightning_mbo.report.trends import choices, draw_trends
 
 NUM_LISTED = 25
 _MOST_DRAWN = 300
-_MOST_COMPARED = 1000
 _COLUMNS_LISTED = 6
 _MOVED_LISTED = 4
 _NUM_DEPENDENCES = 6
@@ -53,9 +51,8 @@ def render(evidence: Evidence) -> str:
         undefined=jinja2.StrictUndefined,
     ).get_template("page.jinja")
     data = evidence.data
-    distances, limit = _distances(evidence)
-    held_out = _held_out(evidence)
-    judgements = judge(_values(evidence, distances, limit, held_out))
+    distances, limit = evidence.distances
+    judgements = judgements_of(evidence)
     marginals = draw_marginals(evidence)
     return template.render(
         property_name=data.measured_name,
@@ -72,7 +69,7 @@ def render(evidence: Evidence) -> str:
         outlook=_outlook(evidence),
         has_bounds="lower_95" in evidence.figures,
         distance_limit=limit,
-        held_out=held_out,
+        held_out=_held_out(evidence),
         map=draw_map(evidence),
         marginals=[svg for _, svg in marginals],
         unseen=evidence.unseen,
@@ -95,15 +92,20 @@ def _columns(data: DesignDataModule) -> dict[str, Any] | None:
     return {"header": [column.header for column in columns], "rows": list(rows)}
 
 
-def _values(
-    evidence: Evidence, distances: Tensor, limit: float, held_out: dict[str, Any] | None
-) -> dict[str, float]:
+def judgements_of(evidence: Evidence) -> list[Judgement]:
+    """What the figures of a run say of its candidates, by the rules."""
+    return judge(_values(evidence))
+
+
+def _values(evidence: Evidence) -> dict[str, float]:
     """By the names of the rules."""
+    distances, limit = evidence.distances
+    is_tested = bool(evidence.held_out)
     values = {
         "outside": (distances > limit).double().mean().item(),
         "promise": _promised(evidence),
-        "rank_correlation": held_out["rank_correlation"] if held_out else math.nan,
-        "coverage": held_out["normal_coverage"] if held_out else math.nan,
+        "rank_correlation": _rank_correlation(evidence) if is_tested else math.nan,
+        "coverage": normal_coverage(evidence.residuals) if is_tested else math.nan,
     }
     overlap = evidence.of_chosen.get("overlap")
     if overlap is not None:
@@ -126,13 +128,10 @@ def _best_measured(data: DesignDataModule) -> float:
     return data.problem.property.measured(data.problem.properties.max().item())
 
 
-def _distances(evidence: Evidence) -> tuple[Tensor, float]:
-    """Of each candidate from the data, and which 95 % of the training designs do not exceed."""
-    data = evidence.data
-    rows = spread(len(data.designs), _MOST_COMPARED)
-    own = nearest_others(data.designs, rows, data.distances)
-    found, _ = nearest(evidence.candidates[:_MOST_COMPARED], data.designs, data.distances)
-    return found, own.quantile(0.95).item()
+def _rank_correlation(evidence: Evidence) -> float:
+    """Of prediction and measurement, on the designs that the oracle is judged by."""
+    measured = evidence.data.problem.judged.properties.numpy()
+    return float(stats.spearmanr(evidence.held_out["mean"].numpy(), measured).statistic)
 
 
 def _held_out(evidence: Evidence) -> dict[str, Any] | None:
@@ -148,7 +147,7 @@ def _held_out(evidence: Evidence) -> dict[str, Any] | None:
         "number": len(measured),
         "cross_validated": not data.problem.held_out.any(),
         "top": data.problem.held_out.any() and data.held_out == "top",
-        "rank_correlation": float(stats.spearmanr(mean, measured).statistic),
+        "rank_correlation": _rank_correlation(evidence),
         "rmse": float(np.sqrt(np.mean((mean - measured) ** 2))),
         "normal_coverage": normal_coverage(residuals),
         "quantile": conformal_quantile(residuals).item(),

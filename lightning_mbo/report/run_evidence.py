@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.report.dependence import Dependence
+
+_MOST_COMPARED = 1000
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ class Evidence:
         """The row of the chosen iteration."""
         rows = {int(row["design_iteration"]): row for row in self.iterations}
         return rows[self.chosen]
+
+    @cached_property
+    def distances(self) -> tuple[Tensor, float]:
+        """Of the first candidates from the data, and which 95 % of the designs do not exceed."""
+        data = self.data
+        rows = spread(len(data.designs), _MOST_COMPARED)
+        own = nearest_others(data.designs, rows, data.distances)
+        found, _ = nearest(self.candidates[:_MOST_COMPARED], data.designs, data.distances)
+        return found, own.quantile(0.95).item()
 
     @property
     def unseen(self) -> str:

@@ -66,6 +66,46 @@ def entries_of(table: pd.DataFrame, layout: TableLayout, source: str) -> pd.Data
     return found[[c.name for c in layout.columns if not isinstance(c, ConstantColumn)]]
 
 
+def readable_entries(
+    table: pd.DataFrame, layout: TableLayout, source: str
+) -> tuple[pd.DataFrame, dict[int, str]]:
+    """As `entries_of`, without the rows that are no designs of the layout or lack an entry.
+
+    Args:
+        table: As in `entries_of`.
+        layout: Likewise.
+        source: Likewise.
+
+    Returns:
+        The entries of all other rows, labelled as they were; and of each that is left out its
+        label, and why.
+
+    Raises:
+        DataError: If no row is left, of the first.
+    """
+    found: list[pd.DataFrame] = []
+    reasons: dict[int, str] = {}
+
+    def read(rows: pd.DataFrame) -> None:
+        try:
+            entries = entries_of(rows, layout, source)
+            check_complete(entries, source)
+        except DataError as error:
+            if len(rows) == 1:
+                reasons[int(rows.index[0])] = str(error)
+                return
+            # Few rows are wrong: halves find them sooner than one row after the other.
+            read(rows.iloc[: len(rows) // 2])
+            read(rows.iloc[len(rows) // 2 :])
+        else:
+            found.append(entries)
+
+    read(table)
+    if not found:
+        raise DataError(next(iter(reasons.values())))
+    return pd.concat(found), reasons
+
+
 def check_complete(entries: pd.DataFrame, source: str) -> None:
     """Refuse rows with missing entries.
 

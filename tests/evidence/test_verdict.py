@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from lightning_mbo.evidence.verdict import RULES, judge, verdict
+from lightning_mbo.evidence.verdict import (
+    RULES,
+    Rating,
+    judge,
+    read_verdict,
+    verdict,
+    write_verdict,
+)
 
 GOOD = {
     "overlap": 0.1,
@@ -87,3 +96,16 @@ def test_what_does_not_apply_is_left_out() -> None:
 )
 def test_values_as_they_are_shown(name: str, value: float, shown: str) -> None:
     assert RULES[name].shown(value) == shown
+
+
+@pytest.mark.parametrize("rating", get_args(Rating))
+def test_a_verdict_is_read_as_it_was_written(rating: Rating, tmp_path: Path) -> None:
+    write_verdict(tmp_path, rating)
+    assert read_verdict(tmp_path) == rating
+
+
+@pytest.mark.parametrize("text", [None, "", "trust", "verdict: [", "verdict: fine", "verdict: []"])
+def test_what_is_no_verdict_is_none(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "verdict.yaml").write_text(text)
+    assert read_verdict(tmp_path) is None

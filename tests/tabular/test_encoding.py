@@ -13,7 +13,7 @@ import torch
 from lightning_mbo.errors import DataError
 from lightning_mbo.tabular.column_options import parse_columns
 from lightning_mbo.tabular.column_roles import Roles
-from lightning_mbo.tabular.encoding import check_complete, entries_of
+from lightning_mbo.tabular.encoding import check_complete, entries_of, readable_entries
 from lightning_mbo.tabular.layout import TableLayout
 from lightning_mbo.tabular.preparation import prepare
 
@@ -146,3 +146,20 @@ def test_a_fixed_column_need_not_be_there() -> None:
     assert entries.to_numpy().tolist() == [[50.0, "KOPiv"]] * 2
     given = entries_of(pd.DataFrame({"temp": [60], "base": ["KOAc"]}), layout, "list")
     assert given.to_numpy().tolist() == [[60.0, "KOAc"]]
+
+
+def test_rows_that_are_no_designs_are_told_and_the_others_read(layout: TableLayout) -> None:
+    frame = table()
+    frame.loc[[7, 40], "base"] = "NaOH"
+    frame.loc[8, "temp"] = None
+    entries, reasons = readable_entries(frame, layout, "list")
+    assert sorted(reasons) == [7, 8, 40]
+    assert "list, column 'base', data row 8: 'NaOH' is no level" in reasons[7]
+    assert "data row 9: empty" in reasons[8]
+    expected = entries_of(table(), layout, "list").drop(index=[7, 8, 40])
+    pd.testing.assert_frame_equal(entries, expected)
+
+
+def test_a_table_without_a_single_design_is_refused(layout: TableLayout) -> None:
+    with pytest.raises(DataError, match="list has no column 'hours'"):
+        readable_entries(table().drop(columns="hours"), layout, "list")

@@ -70,4 +70,4 @@ def test_long_lines_are_no_long_cells(tmp_path: Path) -> None:
     assert len(text.splitlines()[1]) > 140_000
     (tmp_path / "t.csv").write_text(text)
     data = CSV(tmp_path / "t.csv", target="y", laws=False)
-    assert len(data._read(data.path).columns) == 9501  # type: ignore[arg-type]
+    assert len(data.read(data.path).columns) == 9501  # type: ignore[arg-type]

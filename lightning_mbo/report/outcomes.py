@@ -1,0 +1,74 @@
+"""What is said of candidates that were measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from lightning_mbo.console import shown_number
+from lightning_mbo.evidence.outcomes import Outcomes, promise_of
+from lightning_mbo.evidence.verdict import Rating
+
+_CAME_TRUE = {
+    "trust": ("did not come true", "came true"),
+    "caution": ("was right to doubt", "was more careful than it had to be"),
+    "extrapolation": ("came true", "was more careful than it had to be"),
+}
+"""Of a verdict, where the candidates are not as good as predicted, and where they are."""
+
+
+def outcome_lines(outcomes: Outcomes, name: str) -> Iterator[str]:
+    """How far the predictions and their bounds held.
+
+    Args:
+        outcomes: Of the candidates that were measured.
+        name: What was measured.
+    """
+    num = len(outcomes.measured)
+    yield (
+        f"Predicted against measured {name}: rank correlation {_shown(outcomes.rank_correlation)}, "
+        f"RMSE {_shown(outcomes.rmse)}, measured less predicted {_shown(outcomes.mean_error)} in "
+        "the mean"
+    )
+    yield (
+        f"{outcomes.num_better} of {num} beat the best row of the table, {_shown(outcomes.best)}, "
+        f"where {outcomes.promised_better:.1f} were predicted to; the best is "
+        f"{_shown(outcomes.best_measured)}"
+    )
+    for bound in outcomes.bounds:
+        yield f"{bound} {_how_it_held(outcomes, bound)}"
+
+
+def verdict_line(verdict: Rating | None, outcomes: Outcomes) -> str:
+    """Whether a run's verdict came true, and by what.
+
+    Args:
+        verdict: Of the run; None where it has left none.
+        outcomes: Of the candidates that were measured.
+    """
+    better = "worse" if outcomes.shortfall > 0 else "better"
+    by = (
+        f"in the mean the candidates are {_shown(abs(outcomes.shortfall))} {better} than "
+        f"predicted, where the oracle's own error allows for {_shown(outcomes.allowed_shortfall)} "
+        "worse"
+    )
+    if verdict not in _CAME_TRUE:
+        return f"The run has left no verdict: {by}"
+    return f"The verdict, {verdict}, {_CAME_TRUE[verdict][outcomes.as_predicted]}: {by}"
+
+
+def _how_it_held(outcomes: Outcomes, bound: str) -> str:
+    num, kept = len(outcomes.measured), outcomes.kept(bound)
+    if not kept.total:
+        return "is infinite for all, so that nothing was promised"
+    where = "above" if promise_of(bound)[0] == "lower" else "below"
+    held = "held" if kept.as_promised else "did not hold"
+    of_others = f"; of {num - kept.total} others it is infinite" * (kept.total < num)
+    return (
+        f"{held}: {kept.held} of {kept.total} measured are at or {where} it, of at least "
+        f"{100 * kept.promised:.0f} % promised{of_others}"
+    )
+
+
+def _shown(value: float) -> str:
+    return "not known" if math.isnan(value) else shown_number(value)
