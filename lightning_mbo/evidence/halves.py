@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from lightning_mbo.evidence.bounds import Bounds, Seen
@@ -43,7 +44,8 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
         generator = problem.stream.generator("halves", split)
         halves = grouped_folds(training.things, 2, generator)
         for half in range(2):
-            fitted = oracle.refitted(training.of_rows(halves == half), generator)
+            with torch.inference_mode(False):  # where they are fitted for `predict`
+                fitted = oracle.refitted(training.of_rows(halves == half), generator)
             if fitted is None:
                 return []
             found.append(HalfFit(fitted, training.of_rows(halves != half)))
