@@ -20,7 +20,7 @@ from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles import GaussianProcess
 from lightning_mbo.oracles.covariance import Covariance
 from lightning_mbo.oracles.gaussian_posterior import condition, evidence, left_out, posterior
-from lightning_mbo.oracles.gaussian_process import as_measurements, heaviest
+from lightning_mbo.oracles.measurements import as_measurements, heaviest
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.searches import AscentSearch, SamplingSearch, design
 from lightning_mbo.space import DesignSpace
