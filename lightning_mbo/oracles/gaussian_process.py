@@ -75,7 +75,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     coefficients: Tensor
     loss: Tensor
 
-    def __init__(self, max_designs: int = 20_000, num_inducing: int = 1000) -> None:
+    def __init__(self, max_designs: int = 50_000, num_inducing: int = 1000) -> None:
         """Describe the process.
 
         Args:

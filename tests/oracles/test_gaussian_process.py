@@ -501,6 +501,8 @@ def test_too_many_designs_are_refused() -> None:
     GaussianProcess(max_designs=30).prepare(problem)
     with pytest.raises(ConfigurationError, match="max_designs must be at least 1, not 0"):
         GaussianProcess(max_designs=0)
+    with pytest.raises(ConfigurationError, match="num_inducing must be at least 1, not 0"):
+        GaussianProcess(num_inducing=0)
 
 
 def test_a_fit_is_made_where_one_is_wanted() -> None:
