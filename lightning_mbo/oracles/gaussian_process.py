@@ -246,8 +246,14 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
             self.factor = given.factor.contiguous()
             self.roots, self.coefficients = given.roots, given.coefficients
             return left_out(given, labels)
+
+        def covariances(some: Tensor, others: Tensor) -> Tensor:
+            chunks = designs[others].split(max(1, _PAIRS_AT_ONCE // len(some)))
+            parts = [self._covariance(parameters, designs[some], chunk) for chunk in chunks]
+            return torch.cat(parts, dim=1)
+
         inducing = inducing_designs(
-            lambda some, others: self._covariance(parameters, designs[some], designs[others]),
+            covariances,
             self._covariance.variances(parameters, designs),
             precisions,
             self.num_inducing,

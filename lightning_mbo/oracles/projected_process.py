@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 _DRAWN_AT_ONCE = 100
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 1000
 _ROUNDED = 1e-10
 """Of a variance: when no more than this share is left to explain, it is rounding."""
 _NEGLIGIBLE = 1e-6

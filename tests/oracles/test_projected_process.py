@@ -192,9 +192,9 @@ def fitted(
 def test_it_is_near_the_exact_process_and_less_sure_of_nothing() -> None:
     problem = smooth_problem(240)
     unseen = torch.from_numpy(np.random.default_rng(1).uniform(size=(200, 5)) * 10)
-    exact, near = (fitted(problem, number) for number in (240, 120))
+    exact, near = (fitted(problem, number) for number in (240, 160))
     assert torch.equal(exact.hyper_parameters, near.hyper_parameters)
-    assert near.designs.shape == (120, 5)
+    assert near.designs.shape == (160, 5)
     expected, found = exact.predict(unseen), near.predict(unseen)
     apart = (found.mean - expected.mean).abs() / expected.epistemic_std
     assert apart.max() < 0.5
