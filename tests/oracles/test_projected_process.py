@@ -55,11 +55,13 @@ def rows() -> Rows:
     return Rows(covariance, rng.normal(size=40), precisions)
 
 
-def drawn(covariance: Tensor, precisions: Tensor, number: int, seed: int = 0) -> Inducing:
+def drawn(
+    covariance: Tensor, precisions: Tensor, number: int, seed: int = 0, rounded: float = 0.0
+) -> Inducing:
     generator = torch.Generator().manual_seed(seed)
     return inducing_designs(
         lambda some, others: covariance[some[:, None], others],
-        covariance.diagonal(),
+        covariance.diagonal() + rounded,
         precisions,
         number,
         generator,
@@ -112,6 +114,8 @@ def test_no_more_are_drawn_than_tell_anything() -> None:
     assert points[found.rows].unique().tolist() == points[:5].tolist()
     assert len(found.rows) == 5
     assert not found.left.any()
+    # Nor where a variance is rounded otherwise than the covariances.
+    assert len(drawn(covariance, torch.ones(150).double(), 100, rounded=1e-9).rows) == 5
     # Some, also where labels tell nothing.
     assert len(drawn(covariance, torch.full((150,), 1e-12).double(), 100).rows) > 0
 
@@ -198,7 +202,10 @@ def test_it_is_near_the_exact_process_and_less_sure_of_nothing() -> None:
     expected, found = exact.predict(unseen), near.predict(unseen)
     apart = (found.mean - expected.mean).abs() / expected.epistemic_std
     assert apart.max() < 0.5
-    torch.testing.assert_close(found.epistemic_std, expected.epistemic_std, rtol=0.2, atol=0)
+    ratios = found.epistemic_std / expected.epistemic_std
+    assert ratios.min() > 0.99
+    assert ratios.median() < 1.05
+    assert ratios.max() < 1.3
     # What little is told of too few is not told of too surely.
     few = fitted(problem, 20).predict(unseen)
     assert (few.epistemic_std > 0.99 * expected.epistemic_std).all()
