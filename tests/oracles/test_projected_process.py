@@ -203,12 +203,12 @@ def test_it_is_near_the_exact_process_and_less_sure_of_nothing() -> None:
     apart = (found.mean - expected.mean).abs() / expected.epistemic_std
     assert apart.max() < 0.5
     ratios = found.epistemic_std / expected.epistemic_std
-    assert ratios.min() > 0.99
+    assert ratios.min() > 0.95
     assert ratios.median() < 1.05
     assert ratios.max() < 1.3
     # What little is told of too few is not told of too surely.
     few = fitted(problem, 20).predict(unseen)
-    assert (few.epistemic_std > 0.99 * expected.epistemic_std).all()
+    assert (few.epistemic_std > 0.95 * expected.epistemic_std).all()
     assert near.validation_loss().item() == pytest.approx(exact.validation_loss().item(), abs=0.02)
 
 
