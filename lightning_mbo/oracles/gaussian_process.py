@@ -45,6 +45,8 @@ _MOST_STEPS = 200
 _LEAST_WEIGHT = 1e-10
 """Of the largest; what is said of lighter labels without themselves is rounded away."""
 _PAIRS_AT_ONCE = 500_000
+_DESIGNS_AT_ONCE = 64
+"""Predictions are made of multiples, which are rounded as all designs at once would be."""
 
 
 class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
@@ -150,8 +152,8 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     def predict(self, designs: Tensor) -> Prediction:
         """Judge designs ``(m, *design_shape)``; what more data would remove is that of f alone."""
         inputs = self.representation.encode(designs.to(self.property_mean))
-        chunks = inputs.split(max(1, _PAIRS_AT_ONCE // len(self.designs)))
-        parts = [self._posterior(chunk) for chunk in chunks]
+        multiple = max(1, _PAIRS_AT_ONCE // (_DESIGNS_AT_ONCE * len(self.designs)))
+        parts = [self._posterior(chunk) for chunk in inputs.split(multiple * _DESIGNS_AT_ONCE)]
         mean, variance = (torch.cat([part[i] for part in parts]) for i in (0, 1))
         label = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
         label = self.in_property_units(label)
