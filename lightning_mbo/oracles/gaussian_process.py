@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +23,14 @@ from lightning_mbo.oracles.gaussian_posterior import (
     left_out,
     posterior,
 )
+from lightning_mbo.oracles.measurements import Labelled, as_measurements, heaviest
+from lightning_mbo.oracles.projected_process import (
+    Projected,
+    inducing_designs,
+    project,
+    projected_left_out,
+    projected_posterior,
+)
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import DesignSpace
@@ -37,7 +44,9 @@ _TOLERANCE = 1e-7
 _MOST_STEPS = 200
 _LEAST_WEIGHT = 1e-10
 """Of the largest; what is said of lighter labels without themselves is rounded away."""
-_PAIRS_AT_ONCE = 4_000_000
+_PAIRS_AT_ONCE = 500_000
+_DESIGNS_AT_ONCE = 64
+"""Predictions are made of multiples, which are rounded as all designs at once would be."""
 
 
 class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
@@ -50,8 +59,10 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     to the sum n_e that they are worth, since they repeat no measurement. Noise variances σ² of the
     standardised property have the prior Gamma(1.1, 0.05).
 
-    A fit searches for hyper-parameters from where the last one found them. Its time grows with the
-    cube of the number of designs, its memory with the square.
+    A fit searches for hyper-parameters from where the last one found them. Up to `num_inducing`
+    designs all are compared with all; the labels of more speak through so many of them, which are
+    drawn anew in each fit. Time and memory grow with the number of designs, those of predictions
+    no longer do.
 
     Reference: Rasmussen and Williams, "Gaussian processes for machine learning", 2006.
     """
@@ -60,24 +71,29 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     lower: Tensor
     width: Tensor
     designs: Tensor
+    basis: Tensor
     factor: Tensor
     roots: Tensor
     coefficients: Tensor
     loss: Tensor
 
-    def __init__(self, max_designs: int = 4000) -> None:
+    def __init__(self, max_designs: int = 50_000, num_inducing: int = 1000) -> None:
         """Describe the process.
 
         Args:
-            max_designs: More are refused: of twice as many, a fit takes eight times as long.
+            max_designs: More are refused: a fit to twice as many takes twice the time and memory.
+            num_inducing: Up to so many designs a fit is exact. Of twice as many, all that is not
+                the search for hyper-parameters takes four times as long.
 
         Raises:
-            ConfigurationError: If that is none.
+            ConfigurationError: If one is none.
         """
         super().__init__()
-        if max_designs < 1:
-            raise ConfigurationError(f"model.max_designs must be at least 1, not {max_designs}")
+        for name, value in (("max_designs", max_designs), ("num_inducing", num_inducing)):
+            if value < 1:
+                raise ConfigurationError(f"model.{name} must be at least 1, not {value}")
         self.max_designs = max_designs
+        self.num_inducing = num_inducing
         self.double()
 
     def build(self, space: DesignSpace) -> None:
@@ -114,7 +130,9 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
             width[:num_numbers] = torch.where(range_ > 0, range_, 1.0)
         self.register_buffer("lower", lower)
         self.register_buffer("width", width)
-        self.register_buffer("designs", self._scaled(designs))
+        n = min(n, self.num_inducing)
+        self.register_buffer("designs", self._scaled(designs[:n]))
+        self.register_buffer("basis", designs.new_zeros(0, 0))
         self.register_buffer("roots", designs.new_zeros(n))
         self.register_buffer("coefficients", designs.new_zeros(n))
         self.register_buffer("factor", torch.eye(n, dtype=designs.dtype, device=designs.device))
@@ -134,8 +152,8 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
     def predict(self, designs: Tensor) -> Prediction:
         """Judge designs ``(m, *design_shape)``; what more data would remove is that of f alone."""
         inputs = self.representation.encode(designs.to(self.property_mean))
-        chunks = inputs.split(max(1, _PAIRS_AT_ONCE // len(self.designs)))
-        parts = [self._posterior(chunk) for chunk in chunks]
+        multiple = max(1, _PAIRS_AT_ONCE // (_DESIGNS_AT_ONCE * len(self.designs)))
+        parts = [self._posterior(chunk) for chunk in inputs.split(multiple * _DESIGNS_AT_ONCE)]
         mean, variance = (torch.cat([part[i] for part in parts]) for i in (0, 1))
         label = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
         label = self.in_property_units(label)
@@ -147,7 +165,8 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         Args:
             problem: Of the training designs.
             weights: Shape ``(n,)``, not negative, not all zero.
-            generator: Draws the designs to search with, of those that weigh the same.
+            generator: Draws the designs to search with, of those that weigh the same, and the
+                inducing ones.
         """
         with torch.inference_mode(False):
             weights = as_measurements(weights, problem.base_weights)
@@ -155,7 +174,8 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
             labelled = self._labelled(problem, weights)
             searched = heaviest(weights, _NUM_SEARCHED, generator)
             self.hyper_parameters = self._most_probable(labelled.of_rows(searched))
-            self._condition(labelled)
+            means, variances = self._condition(labelled, generator)
+            self.loss = self._loss_of_unseen(labelled, means, variances)
 
     def validation_loss(self) -> Tensor:
         """The mean negative log-likelihood of labels that are left out one by one, by weight."""
@@ -217,31 +237,58 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         best = min(found, key=lambda result: result.fun)
         return torch.from_numpy(best.x).to(self.hyper_parameters)
 
-    def _condition(self, labelled: Labelled) -> None:
-        """Keep what predictions are made of, and the loss of labels that are left out."""
-        designs, labels, weights = labelled.designs, labelled.labels, labelled.weights
-        covariance = self._covariance(self.hyper_parameters[:-1], designs, designs)
-        precisions = weights / (self.noise_variance + labelled.errors.square())
-        given = condition(covariance, labels, precisions)
-        self.designs = designs
-        # LAPACK's factor lies column by column, and processes exchange what lies row by row.
-        self.factor = given.factor.contiguous()
-        self.roots, self.coefficients = given.roots, given.coefficients
+    def _condition(self, labelled: Labelled, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Keep what predictions are made of; mean and variance of each design without its label."""
+        designs, labels, parameters = labelled.designs, labelled.labels, self.hyper_parameters[:-1]
+        precisions = labelled.weights / (self.noise_variance + labelled.errors.square())
+        if len(designs) <= self.num_inducing:
+            given = condition(self._covariance(parameters, designs, designs), labels, precisions)
+            self.designs, self.basis = designs, designs.new_zeros(0, 0)
+            # LAPACK's factor lies column by column, and processes exchange what lies row by row.
+            self.factor = given.factor.contiguous()
+            self.roots, self.coefficients = given.roots, given.coefficients
+            return left_out(given, labels)
+
+        def covariances(some: Tensor, others: Tensor) -> Tensor:
+            chunks = designs[others].split(max(1, _PAIRS_AT_ONCE // len(some)))
+            parts = [self._covariance(parameters, designs[some], chunk) for chunk in chunks]
+            return torch.cat(parts, dim=1)
+
+        inducing = inducing_designs(
+            covariances,
+            self._covariance.variances(parameters, designs),
+            precisions,
+            self.num_inducing,
+            generator,
+        )
+        found = project(inducing, labels, precisions)
+        self.designs, self.roots = designs[inducing.rows], designs.new_zeros(0)
+        self.basis, self.factor = found.basis, found.factor.contiguous()
+        self.coefficients = found.coefficients
+        return projected_left_out(found, inducing, labels, precisions)
+
+    def _loss_of_unseen(self, labelled: Labelled, means: Tensor, variances: Tensor) -> Tensor:
+        """That of labels ``(n,)`` by the means and variances of f without each, a scalar."""
+        weights = labelled.weights
         counted = weights > _LEAST_WEIGHT * weights.max()
-        mean, variance = (values[counted] for values in left_out(given, labels))
-        unseen = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
+        deviations = (variances[counted] + self.noise_variance).sqrt()
+        unseen = Normal(means[counted], deviations, validate_args=False)
         noise = LabelNoise(labelled.errors[counted], labelled.scatters[counted])
-        losses = negative_log_likelihoods(unseen, labels[counted], noise)
+        losses = negative_log_likelihoods(unseen, labelled.labels[counted], noise)
         shares = weights[counted] / weights[counted].sum()
-        self.loss = (shares * losses).sum() + self.property_std.log()
+        return (shares * losses).sum() + self.property_std.log()
 
     def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance ``(b,)`` of f, standardised, at inputs ``(b, inputs)``, also (1, b)."""
         scaled = self._scaled(inputs.to(self.designs).flatten(0, -2))
-        given = Conditioned(self.factor, self.roots, self.coefficients)
         parameters = self.hyper_parameters[:-1]
         cross = self._covariance(parameters, scaled, self.designs)
-        return posterior(given, cross, self._covariance.variances(parameters, scaled))
+        variances = self._covariance.variances(parameters, scaled)
+        if len(self.basis):
+            projected = Projected(self.basis, self.factor, self.coefficients)
+            return projected_posterior(projected, cross, variances)
+        given = Conditioned(self.factor, self.roots, self.coefficients)
+        return posterior(given, cross, variances)
 
     def _standardize(self, problem: DesignProblem, weights: Tensor) -> None:
         labels = problem.properties.double()
@@ -261,58 +308,6 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
 
     def _scaled(self, inputs: Tensor) -> Tensor:
         return (self._space.describe(inputs) - self.lower) / self.width
-
-
-class Labelled(NamedTuple):
-    """Rows that a process is fitted to, of the standardised property.
-
-    Attributes:
-        designs: Flat and described, the numbers from 0 to 1, shape ``(n, entries)``.
-        labels: Shape ``(n,)``.
-        weights: Shape ``(n,)``; a single measurement weighs one.
-        errors: As in `LabelNoise`, shape ``(n,)``.
-        scatters: As in `LabelNoise`, shape ``(n,)``.
-    """
-
-    designs: Tensor
-    labels: Tensor
-    weights: Tensor
-    errors: Tensor
-    scatters: Tensor
-
-    def of_rows(self, rows: Tensor) -> Labelled:
-        """Some of the rows, by their numbers."""
-        return Labelled(*(values[rows.to(values.device)] for values in self))
-
-
-def as_measurements(weights: Tensor, base_weights: Tensor) -> Tensor:
-    """Weights on the scale on which a single measurement weighs one.
-
-    Importance weights say which rows matter, and not that they were measured more often: they are
-    scaled to have the sum of the effective sample size. Were it n, in a table of which few rows
-    matter those would count as many measurements each; and a noise that is learnt would come out
-    too small by what is taken for residuals of zero, were rows of no weight counted.
-
-    Args:
-        weights: Importance weights times base weights, on any scale, shape ``(n,)``.
-        base_weights: Of so many measurements is each label the mean, shape ``(n,)``.
-
-    Returns:
-        Shape ``(n,)``; the base weights, where all importance weights are the same.
-    """
-    weights = weights / weights.max()
-    importance = weights / base_weights.to(weights)
-    scaled: Tensor = weights * (weights.sum() / (weights * importance).sum())
-    return scaled
-
-
-def heaviest(weights: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """The rows of the greatest weights ``(n,)``, drawn where weights are the same; in order."""
-    if len(weights) <= number:
-        return torch.arange(len(weights))
-    shuffled = torch.randperm(len(weights), generator=generator, device="cpu")
-    order = weights.cpu()[shuffled].argsort(descending=True, stable=True)
-    return shuffled[order[:number]].sort().values
 
 
 def log_prior_of_noise(variance: Tensor) -> Tensor:

@@ -122,16 +122,19 @@ def test_a_resumed_ascent_equals_a_straight_one(
 
 
 @pytest.mark.parametrize(
-    ("owner", "hook", "count"),
+    ("owner", "hook", "count", "num_inducing"),
     [
-        ("OracleConvergence", "on_train_epoch_start", 1),
-        ("SearchModelUpdate", "on_oracle_fit_end", 1),
-        ("ImportanceWeighting", "on_search_model_update", 1),
-        ("DesignCheckpoint", "_save_last_checkpoint", 3),
-        ("CandidateWriter", "on_train_end", 0),
+        ("OracleConvergence", "on_train_epoch_start", 1, 1000),
+        ("SearchModelUpdate", "on_oracle_fit_end", 1, 1000),
+        ("ImportanceWeighting", "on_search_model_update", 1, 1000),
+        ("ImportanceWeighting", "on_search_model_update", 1, 30),
+        ("DesignCheckpoint", "_save_last_checkpoint", 3, 30),
+        ("CandidateWriter", "on_train_end", 0, 1000),
     ],
 )
-def test_a_resumed_run_with_a_gaussian_process(owner: str, hook: str, count: int) -> None:
+def test_a_resumed_run_with_a_gaussian_process(
+    owner: str, hook: str, count: int, num_inducing: int
+) -> None:
     draw = np.random.default_rng(0)
     frame = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
     frame["solvent"] = draw.choice(["DMF", "THF", "MeOH"], 80)
@@ -139,7 +142,7 @@ def test_a_resumed_run_with_a_gaussian_process(owner: str, hook: str, count: int
     frame.to_csv("table.csv", index=False)
     options = ["--config=cbas_gp.yaml", "--data.path=table.csv", "--data.target=y"]
     options += ["--search.num_samples=300", "--search.num_iterations=4", "--autofocus.alpha=auto"]
-    options += ["--trainer.enable_progress_bar=false"]
+    options += ["--trainer.enable_progress_bar=false", f"--model.num_inducing={num_inducing}"]
     main(["fit", "--trainer.default_root_dir=straight", *options])
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, hook, count, getattr(callbacks, owner))

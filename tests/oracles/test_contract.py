@@ -46,7 +46,7 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     ),
     "ConvolutionalEnsemble": lambda: ConvolutionalEnsemble(2, window=2, num_channels=4),
     "DeepEnsemble": lambda: DeepEnsemble(2, (8,)),
-    "GaussianProcess": GaussianProcess,
+    "GaussianProcess": lambda: GaussianProcess(num_inducing=30),
     "KernelRidge": lambda: KernelRidge(gamma=0.1),
     "RegressionEnsemble": lambda: RegressionEnsemble(2, (8,)),
     "Stack": lambda: Stack([AdditiveRegression(), TreeEnsemble(1, most_trees=5)], num_folds=3),
@@ -358,7 +358,7 @@ DIAGONAL = {
         "steps",
         ["--search=GradientAscent", "--model.hidden_sizes=[8]"],
     ),
-    "GaussianProcess": ("mixture", []),
+    "GaussianProcess": ("mixture", ["--model.num_inducing=20"]),
     "Stack": ("few", ["--model.num_folds=3"]),
     "TreeEnsemble": ("categories", ["--search=PoolSearch", "--autofocus.enabled=false"]),
 }

@@ -20,7 +20,7 @@ from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles import GaussianProcess
 from lightning_mbo.oracles.covariance import Covariance
 from lightning_mbo.oracles.gaussian_posterior import condition, evidence, left_out, posterior
-from lightning_mbo.oracles.gaussian_process import as_measurements, heaviest
+from lightning_mbo.oracles.measurements import as_measurements, heaviest
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.searches import AscentSearch, SamplingSearch, design
 from lightning_mbo.space import DesignSpace
@@ -475,9 +475,11 @@ def test_members_and_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outputs.loc.shape == outputs.scale.shape == (1, 40)
     again = oracle.member_outputs(problem.designs[None])
     assert torch.equal(again.loc, outputs.loc)
-    whole = oracle.predict(problem.designs)
+    many = designs_of(problem.space, 500, seed=1)
+    whole = oracle.predict(many)
     monkeypatch.setattr("lightning_mbo.oracles.gaussian_process._PAIRS_AT_ONCE", 7 * 40)
-    torch.testing.assert_close(oracle.predict(problem.designs).std, whole.std)
+    torch.testing.assert_close(oracle.predict(many).mean, whole.mean, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(oracle.predict(many).std, whole.std, rtol=1e-12, atol=0)
     assert len(oracle.predict(problem.designs[:0])) == 0
 
 
@@ -501,6 +503,8 @@ def test_too_many_designs_are_refused() -> None:
     GaussianProcess(max_designs=30).prepare(problem)
     with pytest.raises(ConfigurationError, match="max_designs must be at least 1, not 0"):
         GaussianProcess(max_designs=0)
+    with pytest.raises(ConfigurationError, match="num_inducing must be at least 1, not 0"):
+        GaussianProcess(num_inducing=0)
 
 
 def test_a_fit_is_made_where_one_is_wanted() -> None:

@@ -83,6 +83,7 @@ ORACLES = {
         lambda: TFBind8(batch_size=10_000),
     ),
     "gaussian process": (lambda: GaussianProcess(max_designs=5000), Toy),
+    "gaussian process of inducing designs": (lambda: GaussianProcess(num_inducing=9), Toy),
     "kernel ridge": (lambda: KernelRidge(gamma=0.5), Toy),
     "additive": (lambda: AdditiveRegression(products=False), Quadratic),
     "additive with products": (AdditiveRegression, Quadratic),
