@@ -11,6 +11,9 @@ from lightning_mbo.samples import Prediction
 _SHORTLISTED = 20
 """Designs for each place of a batch."""
 
+_DEVIATIONS = 2.0
+"""Of what more data would tell, in what a design promises: how much better it may turn out."""
+
 _LEAST_NEWS = 1e-12
 """Rounding may leave less, or less than nothing, of a design next to those that are chosen."""
 
@@ -73,7 +76,7 @@ def handed_out(
     """Choose what is handed out of many designs: each once, and as a batch where a number is given.
 
     A batch is worth as much as the best of it: the promise of each design is the oracle's mean and
-    one standard deviation of what more data would tell. It is chosen from a short list of the best
+    two standard deviations of what more data would tell. It is chosen from a short list of the best
     means, so that a long list of designs does not make it more diverse than good.
 
     Args:
@@ -98,7 +101,7 @@ def handed_out(
     if number is None or len(pool) == 0:
         return pool
     pool = pool[: _SHORTLISTED * number]
-    promises = means[pool] + prediction.epistemic_std[pool]
+    promises = means[pool] + _DEVIATIONS * prediction.epistemic_std[pool]
     batch = diverse_batch(designs[pool], promises, distances, number)
     return pool[batch.sort().values]
 
