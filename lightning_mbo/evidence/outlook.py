@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import torch
+from torch.distributions import Normal
 
 from lightning_mbo.evidence.bounds import Bounds
 from lightning_mbo.problem import DesignProblem
@@ -13,24 +14,29 @@ from lightning_mbo.samples import Prediction
 _DEVIATIONS = 1.2816
 """On each side of which a normal variable lies one time in ten."""
 
+_LEAST = 1e-300
+"""Of what more data would tell, where an oracle says that it would tell nothing."""
+
 
 class Outlook(NamedTuple):
     """What is expected of a batch, all values being those of the property.
 
-    The shares are those were all predictions too good, or too modest, by the same number of
-    standard deviations, as happens one time in ten each: predictions of designs that lie together
-    err together.
+    Predictions of designs that lie together err together: the least and the greatest share are
+    those were all of them too good, or too modest, by the same number of standard deviations, as
+    happens one time in ten each.
 
     Attributes:
         beaten: The best label of all rows.
-        least_share: Of designs whose expected property is greater.
-        greatest_share: Likewise.
+        share: Of designs whose expected property is greater, in the mean.
+        least_share: Likewise, were all predictions too good.
+        greatest_share: Likewise, were all too modest.
         least_best: Above which the property of the best design of the batch is to come out; NaN
             without bounds.
         greatest_best: Below which; likewise.
     """
 
     beaten: float
+    share: float
     least_share: float
     greatest_share: float
     least_best: float
@@ -47,9 +53,11 @@ class Outlook(NamedTuple):
         """
         beaten = problem.properties.max().item()
         means, spread = prediction.mean, _DEVIATIONS * prediction.epistemic_std
+        believed = Normal(means, prediction.epistemic_std.clamp(min=_LEAST), validate_args=False)
+        share = 1 - believed.cdf(torch.full_like(means, beaten)).mean().item()
         shares = [(means + shift > beaten).double().mean().item() for shift in (-spread, spread)]
         ends = (torch.nan, torch.nan) if bounds is None else (b.max().item() for b in bounds)
-        return cls(beaten, *shares, *ends)
+        return cls(beaten, share, *shares, *ends)
 
     def sentence(self, problem: DesignProblem, number: int) -> str:
         """In words, in the user's units.
@@ -59,14 +67,14 @@ class Outlook(NamedTuple):
             number: Of designs in the batch.
         """
         measured = problem.property.measured
-        least, greatest = (f"{100 * share:.0f}" for share in self[1:3])
-        share = least if least == greatest else f"{least} to {greatest}"
+        share, least, greatest = (f"{100 * share:.0f}" for share in self[1:4])
         said = (
             f"{share} % of {'the' if number > 1 else 'this'} {number:,} candidate"
             f"{'s' if number > 1 else ''} should beat the best row, measured at "
-            f"{measured(self.beaten):.4g}"
+            f"{measured(self.beaten):.4g} ({least} to {greatest} %, as predictions that lie "
+            "together err together)"
         )
         if self.least_best == self.least_best:
-            ends = sorted(measured(end) for end in self[3:])
+            ends = sorted(measured(end) for end in self[4:])
             said += f"; the best of them should come out at {ends[0]:.4g} to {ends[1]:.4g}"
         return f"{said}."

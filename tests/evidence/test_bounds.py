@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.evidence.bounds import Bounds, Seen
@@ -127,12 +128,14 @@ def test_the_outlook_counts_what_beats_the_best_label() -> None:
     # By 1.28 standard deviations of half: 5.5 may be 4.9 and is no longer better, 5.9 stays so.
     said = prediction(5.9, 5.5, 4.5, 1.0)
     found = Outlook.of(problem, said, Bounds(of(1, 3, 0, 0), of(6, 7, 5, 5)))
-    assert found == Outlook(5.0, 0.25, 0.75, 3.0, 7.0)
+    expected = norm.cdf([1.8, 1.0, -1.0, -8.0]).mean()
+    assert found.share == pytest.approx(expected)
+    assert found[2:] == (0.25, 0.75, 3.0, 7.0)
     assert found.sentence(problem, 4) == (
-        "25 to 75 % of the 4 candidates should beat the best row, measured at 5; the best of them "
-        "should come out at 3 to 7."
+        "49 % of the 4 candidates should beat the best row, measured at 5 (25 to 75 %, as "
+        "predictions that lie together err together); the best of them should come out at 3 to 7."
     )
-    assert Outlook.of(problem, said, None).sentence(problem, 4).endswith("measured at 5.")
+    assert Outlook.of(problem, said, None).sentence(problem, 4).endswith("err together).")
     small = DesignProblem(
         problem.designs,
         problem.properties,
@@ -141,6 +144,4 @@ def test_the_outlook_counts_what_beats_the_best_label() -> None:
         problem.held_out,
         property=Property("-cost", "cost", -1),
     )
-    assert "measured at -5; the best of them should come out at -7 to -3" in found.sentence(
-        small, 4
-    )
+    assert "the best of them should come out at -7 to -3" in found.sentence(small, 4)
