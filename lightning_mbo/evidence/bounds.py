@@ -32,6 +32,8 @@ class Bounds(NamedTuple):
 
     The best predictions of many are too good, for being the best. A fit that has had no part in a
     choice does not share its errors; the median over several evens out how the rows were split.
+    Half of the rows tell little of what lies beyond them: above, the greatest of several counts,
+    and still tables that are nearly free of noise have better designs than that.
     How many of its standard deviations a bound is away is learnt from rows that the fit has not
     seen, of those that it promises most of, as it promises of what was chosen; no fewer than a
     normal distribution asks for.
@@ -56,7 +58,7 @@ class Bounds(NamedTuple):
         below, above = _margin(-surprises), _margin(surprises)
         lower = torch.stack([p.mean - below * p.std for p in predictions])
         upper = torch.stack([p.mean + above * p.std for p in predictions])
-        return cls(lower.quantile(0.5, dim=0), upper.quantile(0.5, dim=0))
+        return cls(lower.quantile(0.5, dim=0), upper.amax(0))
 
 
 def _surprises(prediction: Prediction, properties: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
 
 
 def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Bounds:
-    """One-sided bounds of what is handed out, the medians of those by each fit.
+    """One-sided bounds of what is handed out, by all of the fits.
 
     Args:
         fits: Some.

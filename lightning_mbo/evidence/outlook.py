@@ -32,7 +32,6 @@ class Outlook(NamedTuple):
         greatest_share: Likewise, were all too modest.
         least_best: Above which the property of the best design of the batch is to come out; NaN
             without bounds.
-        greatest_best: Below which; likewise.
     """
 
     beaten: float
@@ -40,7 +39,6 @@ class Outlook(NamedTuple):
     least_share: float
     greatest_share: float
     least_best: float
-    greatest_best: float
 
     @classmethod
     def of(cls, problem: DesignProblem, prediction: Prediction, bounds: Bounds | None) -> Self:
@@ -56,8 +54,8 @@ class Outlook(NamedTuple):
         believed = Normal(means, prediction.epistemic_std.clamp(min=_LEAST), validate_args=False)
         share = 1 - believed.cdf(torch.full_like(means, beaten)).mean().item()
         shares = [(means + shift > beaten).double().mean().item() for shift in (-spread, spread)]
-        ends = (torch.nan, torch.nan) if bounds is None else (b.max().item() for b in bounds)
-        return cls(beaten, share, *shares, *ends)
+        least_best = torch.nan if bounds is None else bounds.lower.max().item()
+        return cls(beaten, share, *shares, least_best)
 
     def sentence(self, problem: DesignProblem, number: int) -> str:
         """In words, in the user's units.
@@ -75,6 +73,6 @@ class Outlook(NamedTuple):
             "together err together)"
         )
         if self.least_best == self.least_best:
-            ends = sorted(measured(end) for end in self[4:])
-            said += f"; the best of them should come out at {ends[0]:.4g} to {ends[1]:.4g}"
+            more = "more" if problem.property.sign > 0 else "less"
+            said += f"; the best should come out at {measured(self.least_best):.4g} or {more}"
         return f"{said}."

@@ -193,15 +193,15 @@ def measured(
             subprocess.run([sys.executable, __file__, "--one", *given], check=True)
             batch = pd.read_csv(path.with_suffix(".batch.csv"))
         seconds = _children_seconds() - before
-    true, best = problem.truth(batch), table["y"].max()
+    regrets = problem.regrets(batch, table)
     return {
         "problem": name,
         "rows": rows,
         "method": method,
         "seed": seed,
-        "regret": problem.regret(batch, table),
-        "median": float((problem.best - np.median(true)) / (problem.best - best)),
-        "above": float((true > best).mean()),
+        "regret": float(regrets.min()),
+        "median": float(np.median(regrets)),
+        "above": float((regrets < 1).mean()),
         "seconds": seconds,
         "number": len(batch),
     }

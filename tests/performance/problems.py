@@ -2,7 +2,7 @@
 
 A table has noisy labels of random designs, of which the better fifth is hidden. The regret of a
 batch is 0 where its best design is the best there is, and 1 where it is no better than the best
-label of the table.
+row of the table, both by the truth: the best of noisy labels may promise more than there is.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class Problem:
         labels = true[visible] + random.normal(0, self.noise_std, n)
         return table.iloc[visible].reset_index(drop=True).assign(y=labels.round(6))
 
-    def regret(self, batch: pd.DataFrame, table: pd.DataFrame) -> float:
-        return float((self.best - self.truth(batch).max()) / (self.best - table["y"].max()))
+    def regrets(self, batch: pd.DataFrame, table: pd.DataFrame) -> Array:
+        """Of each design of a batch."""
+        return (self.best - self.truth(batch)) / (self.best - self.truth(table).max())
 
     def noisy(self, noise: float) -> Problem:
         """The same with labels that scatter by so many standard deviations of the truth."""
