@@ -16,7 +16,6 @@ from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.evidence.bounds import Bounds
 from lightning_mbo.evidence.halves import (
     HalfFit,
     bounds_of_halves,
@@ -222,7 +221,7 @@ class CandidateWriter(DesignCallback):
         designs: Tensor,
         prediction: Prediction,
         held_out: Prediction | None,
-    ) -> Bounds | None:
+    ) -> Tensor | None:
         """Of what is handed out; None where no fit can judge it that has not chosen it."""
         if self._half_fits is None:
             self._half_fits = half_fits(oracle, problem)
@@ -317,12 +316,12 @@ def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _columns(problem: DesignProblem, bounds: Bounds | None) -> dict[str, Tensor]:
-    """Bounds as the user measures."""
+def _columns(problem: DesignProblem, bounds: Tensor | None) -> dict[str, Tensor]:
+    """Bounds as the user measures: from above where the property is to be small."""
     if bounds is None:
         return {}
-    ends = torch.stack([problem.property.measured(end) for end in bounds])
-    return {"lower_95": ends.amin(0), "upper_95": ends.amax(0)}
+    side = "lower" if problem.property.sign > 0 else "upper"
+    return {f"{side}_95": problem.property.measured(bounds)}
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_mbo.evidence.bounds import Bounds, Seen
+from lightning_mbo.evidence.bounds import Seen, lower_bounds
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.folds import grouped_folds
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem
@@ -52,8 +52,8 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
     return found
 
 
-def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Bounds:
-    """One-sided bounds of what is handed out, by all of the fits.
+def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Tensor:
+    """Bounds of what is handed out from below, ``(c,)``, by all of the fits.
 
     Args:
         fits: Some.
@@ -66,12 +66,12 @@ def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Bounds:
         )
         for oracle, unseen in fits
     ]
-    return Bounds.by([oracle.predict(designs) for oracle, _ in fits], seen)
+    return lower_bounds([oracle.predict(designs) for oracle, _ in fits], seen)
 
 
 def bounds_of_held_out(
     prediction: Prediction, held_out: Prediction, problem: DesignProblem
-) -> Bounds:
+) -> Tensor:
     """The same by one oracle that was fitted without the held-out rows.
 
     Args:
@@ -81,4 +81,4 @@ def bounds_of_held_out(
     """
     judged = problem.judged
     labels = judged.properties.to(held_out.mean)
-    return Bounds.by([prediction], [Seen(judged.label_prediction(held_out), labels)])
+    return lower_bounds([prediction], [Seen(judged.label_prediction(held_out), labels)])

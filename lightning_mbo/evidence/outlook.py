@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import torch
+from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.evidence.bounds import Bounds
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import Prediction
 
@@ -41,21 +41,23 @@ class Outlook(NamedTuple):
     least_best: float
 
     @classmethod
-    def of(cls, problem: DesignProblem, prediction: Prediction, bounds: Bounds | None) -> Self:
+    def of(cls, problem: DesignProblem, prediction: Prediction, bounds: Tensor | None) -> Self:
         """Of designs that were predicted.
 
         Args:
             problem: Of the rows.
             prediction: Of the batch, shape ``(c,)``, with at least one design.
-            bounds: Of the batch's properties; None where there are none.
+            bounds: Of its properties, from below, ``(c,)``; None where there are none.
         """
         beaten = problem.properties.max().item()
         means, spread = prediction.mean, _DEVIATIONS * prediction.epistemic_std
         believed = Normal(means, prediction.epistemic_std.clamp(min=_LEAST), validate_args=False)
         share = 1 - believed.cdf(torch.full_like(means, beaten)).mean().item()
-        shares = [(means + shift > beaten).double().mean().item() for shift in (-spread, spread)]
-        least_best = torch.nan if bounds is None else bounds.lower.max().item()
-        return cls(beaten, share, *shares, least_best)
+        least, greatest = (
+            (means + shift > beaten).double().mean().item() for shift in (-spread, spread)
+        )
+        least_best = torch.nan if bounds is None else bounds.max().item()
+        return cls(beaten, share, least, greatest, least_best)
 
     def sentence(self, problem: DesignProblem, number: int) -> str:
         """In words, in the user's units.

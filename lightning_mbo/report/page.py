@@ -37,6 +37,7 @@ _MOVED_LISTED = 4
 _NUM_DEPENDENCES = 6
 _LEAST_IMPORTANCE = 0.02
 """Of the greatest: a column with less is not drawn."""
+_BOUNDS = {"lower": "lower_95", "upper": "upper_95"}
 
 
 def render(evidence: Evidence) -> str:
@@ -67,7 +68,7 @@ def render(evidence: Evidence) -> str:
         judgements=judgements,
         table=_table(evidence, distances, [name for name, _ in marginals]),
         outlook=_outlook(evidence),
-        has_bounds="lower_95" in evidence.figures,
+        has_bounds=not evidence.figures.keys().isdisjoint(_BOUNDS.values()),
         distance_limit=limit,
         held_out=_held_out(evidence),
         map=draw_map(evidence),
@@ -167,8 +168,9 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
         "predicted": _numbers(data.problem.property.measured(shown["oracle_mean"])),
         "± std": _numbers(shown["oracle_std"]),
     }
-    if "lower_95" in shown:
-        columns["95 % bounds"] = _intervals(shown["lower_95"], shown["upper_95"])
+    for side, name in _BOUNDS.items():
+        if name in shown:
+            columns[f"{side} 95 % bound"] = _numbers(shown[name])
     columns["distance from the data"] = _numbers(distances[:NUM_LISTED].numpy())
     known, users = data.nearest_known(designs), data.to_user_units(designs)
     chosen = users.columns[:_COLUMNS_LISTED]
@@ -189,11 +191,6 @@ def _numbers(values: Any) -> list[str]:
     if ((values != 0) & (np.round(values, decimals) == 0)).any():
         return [shown_number(value) for value in values]
     return [f"{value:.{decimals}f}" for value in values]
-
-
-def _intervals(lower: Any, upper: Any) -> list[str]:
-    ends = _numbers(np.concatenate([lower, upper]))
-    return [f"{low} to {high}" for low, high in zip(ends, ends[len(lower) :], strict=False)]
 
 
 def _outlook(evidence: Evidence) -> str:

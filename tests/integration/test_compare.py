@@ -114,7 +114,7 @@ def test_from_candidates_to_the_next_run(
         pytest.approx(stats.norm.cdf((best - mean) / std).sum(), abs=0.051),
     ]
     bounds = [name for name in candidates if name.startswith(("lower_", "upper_"))]
-    assert {"lower_80", "upper_80", "lower_95", "upper_95"} == {*bounds}
+    assert {"lower_80", "upper_80", "upper_95"} == {*bounds}
     for name in bounds:
         bound = candidates[name][made]
         sides = measured >= bound if name.startswith("lower") else measured <= bound

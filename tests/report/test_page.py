@@ -78,7 +78,7 @@ def evidence(data: DesignDataModule, densities: bool = True, **changed: Any) -> 
             "std": torch.full((NUM_HELD_OUT,), 0.8).double(),
         }
         middle = data.sign * mean
-        figures |= {"lower_95": middle - 3, "upper_95": middle + 3}
+        figures |= {"lower_95": middle - 3} if data.sign > 0 else {"upper_95": middle + 3}
     if densities:
         for row, overlap, likelihood in zip(rows, [160, 20, 4], [-2.0, -1.5, -1.0], strict=True):
             row["overlap"] = overlap
@@ -191,14 +191,14 @@ def test_held_out_figures(page: str) -> None:
 def test_candidates_are_listed(page: str) -> None:
     listed = table(page)
     assert list(listed.columns) == [
-        "", "predicted", "± std", "95 % bounds", "distance from the data",
+        "", "predicted", "± std", "lower 95 % bound", "distance from the data",
         "heat", "solvent",
     ]  # fmt: skip
     assert len(listed) == 25
     assert listed["predicted"].astype(float).tolist() == pytest.approx(
         np.linspace(55, 50, 30)[:25].tolist(), abs=0.05
     )
-    assert listed["95 % bounds"][0] == "52.0 to 58.0"
+    assert listed["lower 95 % bound"][0] == "52.0"
     assert listed["distance from the data"].astype(float).max() <= 0.01 * math.sqrt(2) + 1e-3
     assert "Best measured: " in text(page)
 
@@ -258,7 +258,7 @@ def test_a_property_that_is_to_be_small() -> None:
     page = render(evidence(loaded(Table(sign=-1.0))))
     listed = table(page)
     assert listed["predicted"].astype(float).max() == -50.9
-    assert listed["95 % bounds"][0] == "-58.0 to -52.0"
+    assert listed["upper 95 % bound"][0] == "-52.0"
     assert "the smaller the better" in text(page)
     data = loaded(Table(sign=-1.0))
     best = -torch.cat([data.properties, data.held_out_properties]).max().item()
@@ -278,7 +278,7 @@ def test_without_held_out_designs() -> None:
     assert 'class="verdict is-caution"' in page
     assert "--data.held_out_fraction 0.1" in text(page)
     assert "Predicted and measured" not in page
-    assert "bounds" not in " ".join(table(page).columns)
+    assert "bound" not in " ".join(table(page).columns)
 
 
 def test_without_densities_and_with_one_member() -> None:
