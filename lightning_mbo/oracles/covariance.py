@@ -22,6 +22,22 @@ _SLOPE = 0.1
 Function = Callable[[Tensor], Tensor]
 
 
+class Part(NamedTuple):
+    """A factor of the covariance.
+
+    Attributes:
+        function: Of a squared distance in length scales.
+        log_slope: The derivative of its logarithm.
+        entries: Between which of the designs' entries the distance is.
+        lengths: Of each of these.
+    """
+
+    function: Function
+    log_slope: Function
+    entries: slice
+    lengths: Tensor
+
+
 class Limits(NamedTuple):
     """Of logarithms of positive hyper-parameters: where a search starts, and what limits it.
 
@@ -80,12 +96,17 @@ class Covariance:
         below[:-2], above[:-2] = 5.5, 7.5
         return Limits(tuple(starts), start - below, start + above)
 
-    def log_prior(self, parameters: Tensor) -> Tensor:
-        """Log-density of the hyper-parameters up to a constant, a scalar; of s and v log-normal."""
+    def log_prior(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density of the hyper-parameters up to a constant; of s and v log-normal.
+
+        Returns:
+            A scalar, and its derivatives by them.
+        """
         lengths, scale, slope = self._split(parameters)
         deviations = (lengths - self._expected_length) / _LENGTH_SPREAD
         parts = torch.stack([scale, slope - math.log(_SLOPE)]) / _PART_SPREAD
-        return -lengths.sum() - (deviations.square().sum() + parts.square().sum()) / 2
+        value = -lengths.sum() - (deviations.square().sum() + parts.square().sum()) / 2
+        return value, -torch.cat([1 + deviations / _LENGTH_SPREAD, parts / _PART_SPREAD])
 
     def __call__(self, parameters: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """Of each pair.
@@ -100,11 +121,51 @@ class Covariance:
         """
         lengths, scale, slope = self._split(parameters)
         factors = [
-            function(squared_distances(left[:, entries] / length, right[:, entries] / length))
-            for function, entries, length in self._stationary_parts(lengths)
+            part.function(
+                squared_distances(
+                    left[:, part.entries] / part.lengths, right[:, part.entries] / part.lengths
+                )
+            )
+            for part in self._parts(lengths)
         ]
-        line = self._line(slope) * self._centred(left) @ self._centred(right).T
-        return scale.exp() * math.prod(factors[1:], start=factors[0]) + line + 1
+        stationary = scale.exp() * math.prod(factors[1:], start=factors[0])
+        slopes = self._line(slope) * self._centred(left)
+        return (stationary + 1).addmm(slopes, self._centred(right).T)
+
+    def with_derivatives(
+        self, parameters: Tensor, designs: Tensor
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Of each pair of designs, and what depends on it by the hyper-parameters.
+
+        Args:
+            parameters: Shape ``(num_parameters,)``.
+            designs: As those of a call, shape ``(n, entries)``.
+
+        Returns:
+            K, shape ``(n, n)``, and a function that makes of the derivatives of something by K,
+            symmetric, those by the parameters.
+        """
+        lengths, scale, slope = self._split(parameters)
+        parts, line, centred = self._parts(lengths), self._line(slope), self._centred(designs)
+        scaled = [designs[:, part.entries] / part.lengths for part in parts]
+        squares = [squared_distances(inputs, inputs) for inputs in scaled]
+        stationary = parts[0].function(squares[0]).mul_(scale.exp())
+        for part, values in zip(parts[1:], squares[1:], strict=True):
+            stationary.mul_(part.function(values))
+
+        def pull_back(by_covariance: Tensor) -> Tensor:
+            by_line = line * ((by_covariance @ centred) * centred).sum()
+            by_logarithm = by_covariance * stationary
+            by_lengths = torch.cat(
+                [
+                    -2 * sums_of_squares(by_logarithm * part.log_slope(values), inputs)
+                    for part, values, inputs in zip(parts, squares, scaled, strict=True)
+                ]
+            )
+            by_scale_and_line = torch.stack([by_logarithm.sum(), by_line])
+            return torch.cat([self._of_dimensions(by_lengths), by_scale_and_line])
+
+        return (stationary + 1).addmm_(line * centred, centred.T), pull_back
 
     def variances(self, parameters: Tensor, designs: Tensor) -> Tensor:
         """Of each design ``(b, entries)`` with itself, shape ``(b,)``."""
@@ -117,18 +178,23 @@ class Covariance:
     def _line(self, slope: Tensor) -> Tensor:
         return slope.exp() / self._num_dimensions
 
-    def _stationary_parts(self, lengths: Tensor) -> list[tuple[Function, slice, Tensor]]:
-        """Each factor: of which squared distance, of which entries, by which length scales."""
+    def _parts(self, lengths: Tensor) -> list[Part]:
         count = self._num_numbers
         each = lengths.exp()
         of_entries = each[count:].repeat_interleave(
             self._sizes.to(each.device), output_size=self._num_entries
         )
-        parts: list[tuple[Function, slice, Tensor]] = [
-            (matern, slice(count), each[:count]),
-            (differing, slice(count, None), of_entries),
+        parts = [
+            Part(matern, log_slope_of_matern, slice(count), each[:count]),
+            Part(differing, log_slope_of_differing, slice(count, None), of_entries),
         ]
-        return [part for part in parts if len(part[2])]
+        return [part for part in parts if len(part.lengths)]
+
+    def _of_dimensions(self, by_entries: Tensor) -> Tensor:
+        """Sums of what belongs to the same length scale, ``(entries,)`` to ``(d,)``."""
+        count = self._num_numbers
+        groups = by_entries[count:].split(self._sizes.tolist())
+        return torch.stack([*by_entries[:count], *[group.sum() for group in groups]])
 
     def _centred(self, designs: Tensor) -> Tensor:
         numbers, one_hots = designs[:, : self._num_numbers], designs[:, self._num_numbers :]
@@ -138,18 +204,37 @@ class Covariance:
 def squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """Of each pair, ``(b, d)`` and ``(n, d)`` to ``(b, n)``."""
     # By products, which cost least; what is rounded is small against entries of about one.
-    products = left @ right.T
-    squares = left.square().sum(1)[:, None] + right.square().sum(1) - 2 * products
-    return squares.clamp(min=0)
+    squares = left.square().sum(1)[:, None] + right.square().sum(1)
+    return squares.addmm_(left, right.T, alpha=-2).clamp_(min=0)
+
+
+def sums_of_squares(weights: Tensor, designs: Tensor) -> Tensor:
+    """Σ_ik w_ik (x_ij - x_kj)² for each j, of symmetric weights, ``(n, n)``, ``(n, d)`` to ``(d,)``."""
+    # By products, as the distances.
+    own, products = weights.sum(1)[:, None] * designs, weights @ designs
+    return 2 * ((own - products) * designs).sum(0)
 
 
 def matern(squares: Tensor) -> Tensor:
     """The Matérn 5/2 function of a squared distance in length scales."""
     # Of zero the root has no gradient, and what it is rounded to from here has the right one: none.
-    root = (5 * squares).clamp(min=1e-30).sqrt()
-    return (1 + root + root.square() / 3) * (-root).exp()
+    root = (5 * squares).clamp_(min=1e-30).sqrt_()
+    return torch.addcmul(1 + root, root, root, value=1 / 3).mul_((-root).exp_())
+
+
+def log_slope_of_matern(squares: Tensor) -> Tensor:
+    """The derivative of its logarithm by the squared distance."""
+    root = (5 * squares).sqrt_()
+    above = 1 + root
+    below = torch.addcmul(above, root, root, value=1 / 3)
+    return above.div_(below).mul_(-5 / 6)
 
 
 def differing(squares: Tensor) -> Tensor:
     """exp(-½ r²): of one-hots, a factor exp(-1/ℓ²) for each group that differs."""
     return (-squares / 2).exp()
+
+
+def log_slope_of_differing(squares: Tensor) -> Tensor:
+    """The derivative of its logarithm by the squared distance."""
+    return squares.new_tensor(-0.5)
