@@ -18,24 +18,37 @@ _PART_SPREAD = 1.5
 _SLOPE = 0.1
 """What the linear part's variance is expected to be, of that of the standardised property."""
 
-
-Function = Callable[[Tensor], Tensor]
+_PAIRS_AT_ONCE = 100_000
 
 
 class Part(NamedTuple):
-    """A factor of the covariance.
+    """A factor of the covariance, by a squared distance in length scales.
 
     Attributes:
-        function: Of a squared distance in length scales.
-        log_slope: The derivative of its logarithm.
-        entries: Between which of the designs' entries the distance is.
+        function: Of the squared distance.
+        with_log_slope: Also the derivative of its logarithm.
+        entries: Of designs, between which the distance is.
         lengths: Of each of these.
     """
 
-    function: Function
-    log_slope: Function
+    function: Callable[[Tensor], Tensor]
+    with_log_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
     entries: slice
     lengths: Tensor
+
+    def squares(self, left: Tensor, right: Tensor) -> Tensor:
+        """Squared distances of designs ``(b, entries)`` and ``(n, entries)``, ``(b, n)``."""
+        return squared_distances(self._scaled(left), self._scaled(right))
+
+    def sums_of_squares(self, weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """What each entry adds to the sum of squared distances, weighed by ``(b, n)``."""
+        left, right = self._scaled(left), self._scaled(right)
+        # By products, as the distances.
+        products = ((weights @ right) * left).sum(0)
+        return weights.sum(1) @ left.square() + weights.sum(0) @ right.square() - 2 * products
+
+    def _scaled(self, designs: Tensor) -> Tensor:
+        return designs[:, self.entries] / self.lengths
 
 
 class Limits(NamedTuple):
@@ -120,52 +133,48 @@ class Covariance:
             Shape ``(b, n)``.
         """
         lengths, scale, slope = self._split(parameters)
-        factors = [
-            part.function(
-                squared_distances(
-                    left[:, part.entries] / part.lengths, right[:, part.entries] / part.lengths
-                )
-            )
-            for part in self._parts(lengths)
-        ]
+        factors = [part.function(part.squares(left, right)) for part in self._parts(lengths)]
         stationary = scale.exp() * math.prod(factors[1:], start=factors[0])
         slopes = self._line(slope) * self._centred(left)
         return (stationary + 1).addmm(slopes, self._centred(right).T)
 
-    def with_derivatives(
-        self, parameters: Tensor, designs: Tensor
-    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Of each pair of designs, and what depends on it by the hyper-parameters.
+    def matrix(self, parameters: Tensor, designs: Tensor) -> Tensor:
+        """K of designs ``(n, entries)`` with themselves, shape ``(n, n)``; nothing is tracked."""
+        matrix = designs.new_empty(len(designs), len(designs))
+        for first, last in _blocks(len(designs)):
+            block = self(parameters, designs[first:last], designs[:last])
+            matrix[first:last, :last] = block
+            matrix[:first, first:last] = block[:, :first].T
+        return matrix
+
+    def pull_back(self, parameters: Tensor, designs: Tensor, by_matrix: Tensor) -> Tensor:
+        """Make of something's derivatives by `matrix` those by the hyper-parameters.
 
         Args:
             parameters: Shape ``(num_parameters,)``.
-            designs: As those of a call, shape ``(n, entries)``.
+            designs: Shape ``(n, entries)``.
+            by_matrix: Symmetric, shape ``(n, n)``.
 
         Returns:
-            K, shape ``(n, n)``, and a function that makes of the derivatives of something by K,
-            symmetric, those by the parameters.
+            Shape ``(num_parameters,)``.
         """
         lengths, scale, slope = self._split(parameters)
-        parts, line, centred = self._parts(lengths), self._line(slope), self._centred(designs)
-        scaled = [designs[:, part.entries] / part.lengths for part in parts]
-        squares = [squared_distances(inputs, inputs) for inputs in scaled]
-        stationary = parts[0].function(squares[0]).mul_(scale.exp())
-        for part, values in zip(parts[1:], squares[1:], strict=True):
-            stationary.mul_(part.function(values))
-
-        def pull_back(by_covariance: Tensor) -> Tensor:
-            by_line = line * ((by_covariance @ centred) * centred).sum()
-            by_logarithm = by_covariance * stationary
-            by_lengths = torch.cat(
-                [
-                    -2 * sums_of_squares(by_logarithm * part.log_slope(values), inputs)
-                    for part, values, inputs in zip(parts, squares, scaled, strict=True)
-                ]
-            )
-            by_scale_and_line = torch.stack([by_logarithm.sum(), by_line])
-            return torch.cat([self._of_dimensions(by_lengths), by_scale_and_line])
-
-        return (stationary + 1).addmm_(line * centred, centred.T), pull_back
+        parts, centred = self._parts(lengths), self._centred(designs)
+        by_lengths = [torch.zeros_like(part.lengths) for part in parts]
+        by_scale, by_slope = torch.zeros_like(scale), torch.zeros_like(slope)
+        for first, last in _blocks(len(designs)):
+            by_block = 2 * by_matrix[first:last, :last]  # the other half is the same
+            by_block[:, first:] /= 2
+            pair = designs[first:last], designs[:last]
+            found = [part.with_log_slope(part.squares(*pair)) for part in parts]
+            by_logarithm = math.prod((factor for factor, _ in found), start=by_block * scale.exp())
+            for part, (_, log_slope), gradient in zip(parts, found, by_lengths, strict=True):
+                gradient -= 2 * part.sums_of_squares(by_logarithm * log_slope, *pair)
+            by_scale += by_logarithm.sum()
+            by_line = (by_block @ centred[:last]) * centred[first:last]
+            by_slope += self._line(slope) * by_line.sum()
+        by_dimension = self._of_dimensions(torch.cat(by_lengths))
+        return torch.cat([by_dimension, torch.stack([by_scale, by_slope])])
 
     def variances(self, parameters: Tensor, designs: Tensor) -> Tensor:
         """Of each design ``(b, entries)`` with itself, shape ``(b,)``."""
@@ -185,8 +194,8 @@ class Covariance:
             self._sizes.to(each.device), output_size=self._num_entries
         )
         parts = [
-            Part(matern, log_slope_of_matern, slice(count), each[:count]),
-            Part(differing, log_slope_of_differing, slice(count, None), of_entries),
+            Part(matern, matern_with_log_slope, slice(count), each[:count]),
+            Part(differing, differing_with_log_slope, slice(count, None), of_entries),
         ]
         return [part for part in parts if len(part.lengths)]
 
@@ -201,18 +210,17 @@ class Covariance:
         return torch.cat([(numbers - 0.5) * math.sqrt(12), one_hots], dim=1)
 
 
+def _blocks(n: int) -> list[tuple[int, int]]:
+    """First and last row of each: so many that their pairs with n stay in a processor's cache."""
+    size = max(1, _PAIRS_AT_ONCE // n)
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
+
+
 def squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """Of each pair, ``(b, d)`` and ``(n, d)`` to ``(b, n)``."""
     # By products, which cost least; what is rounded is small against entries of about one.
     squares = left.square().sum(1)[:, None] + right.square().sum(1)
     return squares.addmm_(left, right.T, alpha=-2).clamp_(min=0)
-
-
-def sums_of_squares(weights: Tensor, designs: Tensor) -> Tensor:
-    """Σ_ik w_ik (x_ij - x_kj)² for each j, of symmetric weights, ``(n, n)``, ``(n, d)`` to ``(d,)``."""
-    # By products, as the distances.
-    own, products = weights.sum(1)[:, None] * designs, weights @ designs
-    return 2 * ((own - products) * designs).sum(0)
 
 
 def matern(squares: Tensor) -> Tensor:
@@ -222,12 +230,13 @@ def matern(squares: Tensor) -> Tensor:
     return torch.addcmul(1 + root, root, root, value=1 / 3).mul_((-root).exp_())
 
 
-def log_slope_of_matern(squares: Tensor) -> Tensor:
-    """The derivative of its logarithm by the squared distance."""
+def matern_with_log_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and the derivative of its logarithm by the squared distance."""
     root = (5 * squares).sqrt_()
-    above = 1 + root
-    below = torch.addcmul(above, root, root, value=1 / 3)
-    return above.div_(below).mul_(-5 / 6)
+    slope = 1 + root
+    value = torch.addcmul(slope, root, root, value=1 / 3)
+    slope.div_(value).mul_(-5 / 6)
+    return value.mul_(root.neg_().exp_()), slope
 
 
 def differing(squares: Tensor) -> Tensor:
@@ -235,6 +244,6 @@ def differing(squares: Tensor) -> Tensor:
     return (-squares / 2).exp()
 
 
-def log_slope_of_differing(squares: Tensor) -> Tensor:
-    """The derivative of its logarithm by the squared distance."""
-    return squares.new_tensor(-0.5)
+def differing_with_log_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and the derivative of its logarithm by the squared distance."""
+    return differing(squares), squares.new_tensor(-0.5)

@@ -49,7 +49,9 @@ def _solve(covariance: Tensor, labels: Tensor, precisions: Tensor) -> tuple[Tens
     system = (roots[:, None] * covariance).mul_(roots)
     system.diagonal().add_(1)
     factor = torch.linalg.cholesky(system)
-    return factor, roots, torch.cholesky_solve((roots * labels)[:, None], factor)[:, 0]
+    # Not `cholesky_solve`, which copies the factor.
+    half = torch.linalg.solve_triangular(factor, (roots * labels)[:, None], upper=False)
+    return factor, roots, torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, 0]
 
 
 def posterior(given: Conditioned, cross: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:

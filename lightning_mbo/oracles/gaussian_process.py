@@ -192,9 +192,8 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
             A scalar, and its derivatives by the hyper-parameters.
         """
         parameters, variance = hyper_parameters[:-1], hyper_parameters[-1].exp()
-        covariance, pull_back = self._covariance.with_derivatives(parameters, labelled.designs)
         found = evidence(
-            covariance,
+            self._covariance.matrix(parameters, labelled.designs),
             labelled.labels,
             labelled.weights,
             variance + labelled.errors.square(),
@@ -202,7 +201,9 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         )
         prior, by_parameters = self._covariance.log_prior(parameters)
         prior_of_noise, by_noise = log_prior_of_noise(hyper_parameters[-1])
-        by_parameters = by_parameters + pull_back(found.by_covariance)
+        by_parameters = by_parameters + self._covariance.pull_back(
+            parameters, labelled.designs, found.by_covariance
+        )
         by_noise = by_noise + found.by_noise.sum() * variance
         value = found.value + prior + prior_of_noise
         return value, torch.cat([by_parameters, by_noise[None]])
@@ -240,7 +241,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         designs, labels, parameters = labelled.designs, labelled.labels, self.hyper_parameters[:-1]
         precisions = labelled.weights / (self.noise_variance + labelled.errors.square())
         if len(designs) <= self.num_inducing:
-            given = condition(self._covariance(parameters, designs, designs), labels, precisions)
+            given = condition(self._covariance.matrix(parameters, designs), labels, precisions)
             self.designs, self.basis = designs, designs.new_zeros(0, 0)
             # LAPACK's factor lies column by column, and processes exchange what lies row by row.
             self.factor = given.factor.contiguous()
