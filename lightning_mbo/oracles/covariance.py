@@ -19,6 +19,7 @@ _SLOPE = 0.1
 """What the linear part's variance is expected to be, of that of the standardised property."""
 
 _PAIRS_AT_ONCE = 100_000
+"""Whose temporaries stay in a processor's cache."""
 
 
 class Part(NamedTuple):
@@ -211,7 +212,7 @@ class Covariance:
 
 
 def _blocks(n: int) -> list[tuple[int, int]]:
-    """First and last row of each: so many that their pairs with n stay in a processor's cache."""
+    """The first row of each block of rows, and that of the next one."""
     size = max(1, _PAIRS_AT_ONCE // n)
     return [(first, min(first + size, n)) for first in range(0, n, size)]
 
