@@ -86,7 +86,7 @@ def test_log_prior(kind: str) -> None:
 def dense_log_posterior(covariance: Covariance, parameters: Tensor, rows: Labelled) -> Tensor:
     """Of weights that may be zero, by a determinant and an inverse that autograd goes through."""
     noise = parameters[-1].exp() + rows.errors.square()
-    roots = (rows.weights / noise).sqrt()
+    roots = rows.weights.sqrt() / noise.sqrt()
     whole = covariance(parameters[:-1], rows.designs, rows.designs)
     system = roots[:, None] * whole * roots + torch.eye(len(roots)).double()
     targets = roots * rows.labels
