@@ -18,8 +18,38 @@ _PART_SPREAD = 1.5
 _SLOPE = 0.1
 """What the linear part's variance is expected to be, of that of the standardised property."""
 
+_PAIRS_AT_ONCE = 100_000
+"""Whose temporaries stay in a processor's cache."""
 
-Function = Callable[[Tensor], Tensor]
+
+class Part(NamedTuple):
+    """A factor of the covariance, by a squared distance in length scales.
+
+    Attributes:
+        function: Of the squared distance.
+        with_log_slope: Also the derivative of its logarithm.
+        entries: Of designs, between which the distance is.
+        lengths: Of each of these.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    with_log_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
+    entries: slice
+    lengths: Tensor
+
+    def squares(self, left: Tensor, right: Tensor) -> Tensor:
+        """Squared distances of designs ``(b, entries)`` and ``(n, entries)``, ``(b, n)``."""
+        return squared_distances(self._scaled(left), self._scaled(right))
+
+    def sums_of_squares(self, weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """What each entry adds to the sum of squared distances, weighed by ``(b, n)``."""
+        left, right = self._scaled(left), self._scaled(right)
+        # By products, as the distances.
+        products = ((weights @ right) * left).sum(0)
+        return weights.sum(1) @ left.square() + weights.sum(0) @ right.square() - 2 * products
+
+    def _scaled(self, designs: Tensor) -> Tensor:
+        return designs[:, self.entries] / self.lengths
 
 
 class Limits(NamedTuple):
@@ -80,12 +110,17 @@ class Covariance:
         below[:-2], above[:-2] = 5.5, 7.5
         return Limits(tuple(starts), start - below, start + above)
 
-    def log_prior(self, parameters: Tensor) -> Tensor:
-        """Log-density of the hyper-parameters up to a constant, a scalar; of s and v log-normal."""
+    def log_prior(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density of the hyper-parameters up to a constant; of s and v log-normal.
+
+        Returns:
+            A scalar, and its derivatives by them.
+        """
         lengths, scale, slope = self._split(parameters)
         deviations = (lengths - self._expected_length) / _LENGTH_SPREAD
         parts = torch.stack([scale, slope - math.log(_SLOPE)]) / _PART_SPREAD
-        return -lengths.sum() - (deviations.square().sum() + parts.square().sum()) / 2
+        value = -lengths.sum() - (deviations.square().sum() + parts.square().sum()) / 2
+        return value, -torch.cat([1 + deviations / _LENGTH_SPREAD, parts / _PART_SPREAD])
 
     def __call__(self, parameters: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """Of each pair.
@@ -99,12 +134,48 @@ class Covariance:
             Shape ``(b, n)``.
         """
         lengths, scale, slope = self._split(parameters)
-        factors = [
-            function(squared_distances(left[:, entries] / length, right[:, entries] / length))
-            for function, entries, length in self._stationary_parts(lengths)
-        ]
-        line = self._line(slope) * self._centred(left) @ self._centred(right).T
-        return scale.exp() * math.prod(factors[1:], start=factors[0]) + line + 1
+        factors = [part.function(part.squares(left, right)) for part in self._parts(lengths)]
+        stationary = scale.exp() * math.prod(factors[1:], start=factors[0])
+        slopes = self._line(slope) * self._centred(left)
+        return (stationary + 1).addmm(slopes, self._centred(right).T)
+
+    def matrix(self, parameters: Tensor, designs: Tensor) -> Tensor:
+        """K of designs ``(n, entries)`` with themselves, shape ``(n, n)``; nothing is tracked."""
+        matrix = designs.new_empty(len(designs), len(designs))
+        for first, last in _blocks(len(designs)):
+            block = self(parameters, designs[first:last], designs[:last])
+            matrix[first:last, :last] = block
+            matrix[:first, first:last] = block[:, :first].T
+        return matrix
+
+    def pull_back(self, parameters: Tensor, designs: Tensor, by_matrix: Tensor) -> Tensor:
+        """Make of something's derivatives by `matrix` those by the hyper-parameters.
+
+        Args:
+            parameters: Shape ``(num_parameters,)``.
+            designs: Shape ``(n, entries)``.
+            by_matrix: Symmetric, shape ``(n, n)``.
+
+        Returns:
+            Shape ``(num_parameters,)``.
+        """
+        lengths, scale, slope = self._split(parameters)
+        parts, centred = self._parts(lengths), self._centred(designs)
+        by_lengths = [torch.zeros_like(part.lengths) for part in parts]
+        by_scale, by_slope = torch.zeros_like(scale), torch.zeros_like(slope)
+        for first, last in _blocks(len(designs)):
+            by_block = 2 * by_matrix[first:last, :last]  # the other half is the same
+            by_block[:, first:] /= 2
+            pair = designs[first:last], designs[:last]
+            found = [part.with_log_slope(part.squares(*pair)) for part in parts]
+            by_logarithm = math.prod((factor for factor, _ in found), start=by_block * scale.exp())
+            for part, (_, log_slope), gradient in zip(parts, found, by_lengths, strict=True):
+                gradient -= 2 * part.sums_of_squares(by_logarithm * log_slope, *pair)
+            by_scale += by_logarithm.sum()
+            by_line = (by_block @ centred[:last]) * centred[first:last]
+            by_slope += self._line(slope) * by_line.sum()
+        by_dimension = self._of_dimensions(torch.cat(by_lengths))
+        return torch.cat([by_dimension, torch.stack([by_scale, by_slope])])
 
     def variances(self, parameters: Tensor, designs: Tensor) -> Tensor:
         """Of each design ``(b, entries)`` with itself, shape ``(b,)``."""
@@ -117,39 +188,63 @@ class Covariance:
     def _line(self, slope: Tensor) -> Tensor:
         return slope.exp() / self._num_dimensions
 
-    def _stationary_parts(self, lengths: Tensor) -> list[tuple[Function, slice, Tensor]]:
-        """Each factor: of which squared distance, of which entries, by which length scales."""
+    def _parts(self, lengths: Tensor) -> list[Part]:
         count = self._num_numbers
         each = lengths.exp()
         of_entries = each[count:].repeat_interleave(
             self._sizes.to(each.device), output_size=self._num_entries
         )
-        parts: list[tuple[Function, slice, Tensor]] = [
-            (matern, slice(count), each[:count]),
-            (differing, slice(count, None), of_entries),
+        parts = [
+            Part(matern, matern_with_log_slope, slice(count), each[:count]),
+            Part(differing, differing_with_log_slope, slice(count, None), of_entries),
         ]
-        return [part for part in parts if len(part[2])]
+        return [part for part in parts if len(part.lengths)]
+
+    def _of_dimensions(self, by_entries: Tensor) -> Tensor:
+        """Sums of what belongs to the same length scale, ``(entries,)`` to ``(d,)``."""
+        count = self._num_numbers
+        groups = by_entries[count:].split(self._sizes.tolist())
+        return torch.stack([*by_entries[:count], *[group.sum() for group in groups]])
 
     def _centred(self, designs: Tensor) -> Tensor:
         numbers, one_hots = designs[:, : self._num_numbers], designs[:, self._num_numbers :]
         return torch.cat([(numbers - 0.5) * math.sqrt(12), one_hots], dim=1)
 
 
+def _blocks(n: int) -> list[tuple[int, int]]:
+    """The first row of each block of rows, and that of the next one."""
+    size = max(1, _PAIRS_AT_ONCE // n)
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
+
+
 def squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """Of each pair, ``(b, d)`` and ``(n, d)`` to ``(b, n)``."""
     # By products, which cost least; what is rounded is small against entries of about one.
-    products = left @ right.T
-    squares = left.square().sum(1)[:, None] + right.square().sum(1) - 2 * products
-    return squares.clamp(min=0)
+    squares = left.square().sum(1)[:, None] + right.square().sum(1)
+    return squares.addmm_(left, right.T, alpha=-2).clamp_(min=0)
 
 
 def matern(squares: Tensor) -> Tensor:
     """The Matérn 5/2 function of a squared distance in length scales."""
     # Of zero the root has no gradient, and what it is rounded to from here has the right one: none.
-    root = (5 * squares).clamp(min=1e-30).sqrt()
-    return (1 + root + root.square() / 3) * (-root).exp()
+    root = (5 * squares).clamp_(min=1e-30).sqrt_()
+    return torch.addcmul(1 + root, root, root, value=1 / 3).mul_((-root).exp_())
+
+
+def matern_with_log_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and the derivative of its logarithm by the squared distance."""
+    root = (5 * squares).sqrt_()
+    slope = 1 + root
+    value = torch.addcmul(slope, root, root, value=1 / 3)
+    slope.div_(value).mul_(-5 / 6)
+    return value.mul_(root.neg_().exp_()), slope
 
 
 def differing(squares: Tensor) -> Tensor:
     """exp(-½ r²): of one-hots, a factor exp(-1/ℓ²) for each group that differs."""
     return (-squares / 2).exp()
+
+
+def differing_with_log_slope(squares: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and the derivative of its logarithm by the squared distance."""
+    return differing(squares), squares.new_tensor(-0.5)

@@ -39,12 +39,19 @@ def condition(covariance: Tensor, labels: Tensor, precisions: Tensor) -> Conditi
         labels: Shape ``(n,)``.
         precisions: R², shape ``(n,)``, not negative.
     """
+    factor, roots, solved = _solve(covariance, labels, precisions)
+    return Conditioned(factor, roots, roots * solved)
+
+
+def _solve(covariance: Tensor, labels: Tensor, precisions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """B's Cholesky factor, R's diagonal, and B⁻¹ R y, which is R times what the mean misses."""
     roots = precisions.sqrt()
-    system = roots[:, None] * covariance * roots
+    system = (roots[:, None] * covariance).mul_(roots)
     system.diagonal().add_(1)
     factor = torch.linalg.cholesky(system)
-    solved = torch.cholesky_solve((roots * labels)[:, None], factor)[:, 0]
-    return Conditioned(factor, roots, roots * solved)
+    # Not `cholesky_solve`, which copies the factor.
+    half = torch.linalg.solve_triangular(factor, (roots * labels)[:, None], upper=False)
+    return factor, roots, torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, 0]
 
 
 def posterior(given: Conditioned, cross: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,19 +96,22 @@ def evidence(
         scatters: Standard deviations of the measurements that a label is the mean of, ``(n,)``.
     """
     precisions = weights / noise
-    factor, roots, coefficients = condition(covariance, labels, precisions)
+    factor, roots, solved = _solve(covariance, labels, precisions)
     value = (
-        -(labels * coefficients).sum() / 2
+        -(roots * labels * solved).sum() / 2
         - factor.diagonal().log().sum()
         - (weights * (noise.log() + scatters.square() / noise)).sum() / 2
     )
-    inverse = torch.cholesky_inverse(factor)
-    # The posterior's variance at the labels, times R².
-    unsure = 1 - inverse.diagonal()
-    misfits = (labels - covariance @ coefficients).square() + scatters.square()
-    by_noise = (precisions * misfits + unsure - weights) / (2 * noise)
-    by_covariance = torch.outer(coefficients, coefficients) - roots[:, None] * inverse * roots
-    return Evidence(value, by_covariance / 2, by_noise)
+    with torch.no_grad():
+        inverse = torch.cholesky_inverse(factor)
+        # The posterior's variance at the labels, times R².
+        unsure = 1 - inverse.diagonal()
+        misfits = solved.square() + precisions * scatters.square()
+        by_noise = (misfits + unsure - weights) / (2 * noise)
+        # R (B⁻¹R y (B⁻¹R y)ᵀ - B⁻¹) R / 2, in place.
+        by_covariance = inverse.addr_(solved, solved, beta=-1)
+        by_covariance.mul_(roots[:, None] / 2).mul_(roots)
+    return Evidence(value, by_covariance, by_noise)
 
 
 def left_out(given: Conditioned, labels: Tensor) -> tuple[Tensor, Tensor]:

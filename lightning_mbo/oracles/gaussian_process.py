@@ -191,23 +191,22 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         Returns:
             A scalar, and its derivatives by the hyper-parameters.
         """
-        with torch.enable_grad():
-            tracked = hyper_parameters.detach().clone().requires_grad_()
-            variance = tracked[-1].exp()
-            prior = self._covariance.log_prior(tracked[:-1]) + log_prior_of_noise(variance)
-            covariance = self._covariance(tracked[:-1], labelled.designs, labelled.designs)
-            with torch.no_grad():
-                found = evidence(
-                    covariance,
-                    labelled.labels,
-                    labelled.weights,
-                    variance + labelled.errors.square(),
-                    labelled.scatters,
-                )
-            # The derivatives by K and by the noise are at hand; autograd has what lies before.
-            linear = (found.by_covariance * covariance).sum() + found.by_noise.sum() * variance
-            (gradient,) = torch.autograd.grad(prior + linear, tracked)
-        return found.value + prior.detach(), gradient
+        parameters, variance = hyper_parameters[:-1], hyper_parameters[-1].exp()
+        found = evidence(
+            self._covariance.matrix(parameters, labelled.designs),
+            labelled.labels,
+            labelled.weights,
+            variance + labelled.errors.square(),
+            labelled.scatters,
+        )
+        prior, by_parameters = self._covariance.log_prior(parameters)
+        prior_of_noise, by_noise = log_prior_of_noise(hyper_parameters[-1])
+        by_parameters = by_parameters + self._covariance.pull_back(
+            parameters, labelled.designs, found.by_covariance
+        )
+        by_noise = by_noise + found.by_noise.sum() * variance
+        value = found.value + prior + prior_of_noise
+        return value, torch.cat([by_parameters, by_noise[None]])
 
     def _most_probable(self, labelled: Labelled) -> Tensor:
         """The hyper-parameters of the greatest posterior density, from the present ones on."""
@@ -242,7 +241,7 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         designs, labels, parameters = labelled.designs, labelled.labels, self.hyper_parameters[:-1]
         precisions = labelled.weights / (self.noise_variance + labelled.errors.square())
         if len(designs) <= self.num_inducing:
-            given = condition(self._covariance(parameters, designs, designs), labels, precisions)
+            given = condition(self._covariance.matrix(parameters, designs), labels, precisions)
             self.designs, self.basis = designs, designs.new_zeros(0, 0)
             # LAPACK's factor lies column by column, and processes exchange what lies row by row.
             self.factor = given.factor.contiguous()
@@ -310,6 +309,14 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         return (self._space.describe(inputs) - self.lower) / self.width
 
 
-def log_prior_of_noise(variance: Tensor) -> Tensor:
-    """Gamma(1.1, 0.05), up to a constant: of noise as of almost none, little is presumed."""
-    return 0.1 * variance.log() - 0.05 * variance
+def log_prior_of_noise(logarithm: Tensor) -> tuple[Tensor, Tensor]:
+    """Gamma(1.1, 0.05), up to a constant: of noise as of almost none, little is presumed.
+
+    Args:
+        logarithm: Of the variance, a scalar.
+
+    Returns:
+        A scalar, and its derivative.
+    """
+    variance = logarithm.exp()
+    return 0.1 * logarithm - 0.05 * variance, 0.1 - 0.05 * variance
