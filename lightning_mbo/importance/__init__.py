@@ -1,6 +1,7 @@
 """Importance weights: density ratios, flattened, normalised, and how many points they leave."""
 
 from lightning_mbo.importance.autofocus import Autofocus
+from lightning_mbo.importance.classifier_ratio import ClassifierRatio
 from lightning_mbo.importance.ratios import (
     DensityRatio,
     ExactRatio,
@@ -18,6 +19,7 @@ from lightning_mbo.importance.weights import (
 
 __all__ = [
     "Autofocus",
+    "ClassifierRatio",
     "DensityRatio",
     "ExactRatio",
     "Preimages",
