@@ -82,8 +82,8 @@ def features_of(designs: Tensor, samples: Tensor, space: DesignSpace) -> Feature
     seen = Features(space, center, axes, levels, pairs, center, center)
     raw = [seen.raw(rows) for rows in (designs, samples)]
     # As if there were as many of either.
-    mean = sum(part.mean(0) for part in raw) / 2
-    variance = sum((part - mean).square().mean(0) for part in raw) / 2
+    mean = (raw[0].mean(0) + raw[1].mean(0)) / 2
+    variance = ((raw[0] - mean).square().mean(0) + (raw[1] - mean).square().mean(0)) / 2
     std = torch.where(variance > 0, variance.sqrt(), 1.0)
     return seen._replace(mean=mean, std=std)
 
@@ -99,7 +99,8 @@ def _common_axes(designs: Tensor, samples: Tensor) -> Tensor:
     white = samples @ whitening
     white = white - white.mean(0)
     _, rotation = torch.linalg.eigh(white.mT @ white / len(white))
-    return whitening @ rotation
+    axes: Tensor = whitening @ rotation
+    return axes
 
 
 def _pairs(num_numbers: int, levels: Tensor, groups: tuple[int, ...]) -> Tensor:
@@ -171,15 +172,15 @@ def cross_fitted(
     return classifiers
 
 
-def _path(
-    classes: list[Tensor], space: DesignSpace, ridges: tuple[float, ...]
-) -> list[Classifier]:
+def _path(classes: list[Tensor], space: DesignSpace, ridges: tuple[float, ...]) -> list[Classifier]:
     """Classifiers of designs and samples, by one ridge after another."""
     features = features_of(classes[0], classes[1], space)
-    seen = [features(rows) for rows in classes]
-    signs = torch.cat([torch.full_like(part[:, 0], sign) for part, sign in zip(seen, (-1, 1))])
-    weights = torch.cat([torch.full_like(part[:, 0], 0.5 / len(part)) for part in seen])
-    inputs = torch.cat(seen)
+    inputs = torch.cat([features(rows) for rows in classes])
+    sizes = [len(rows) for rows in classes]
+    signs = torch.ones_like(inputs[:, 0])
+    signs[: sizes[0]] = -1
+    # As if there were as many of either.
+    weights = torch.cat([inputs.new_full((size,), 0.5 / size) for size in sizes])
     coefficients = torch.zeros_like(inputs[0])
     path = []
     for ridge in ridges:
