@@ -20,6 +20,7 @@ _LEAST_VARIANCE = 1e-8
 _MOST_STEPS = 30
 _MOST_HALVINGS = 20
 _ENOUGH = 1e-10
+"""So much less a step may promise to make the loss, in nats, where it is the last."""
 
 
 class Features(NamedTuple):
@@ -219,7 +220,8 @@ def ridge_logistic(
         hessian[0, 0] += torch.finfo(hessian.dtype).tiny ** 0.25
         step = torch.cholesky_solve(gradient[:, None], torch.linalg.cholesky(hessian))[:, 0]
         if gradient @ step < _ENOUGH:
-            break
+            # The last one squares the distance that is left.
+            return coefficients - step
         for _ in range(_MOST_HALVINGS):
             if (reached := loss(coefficients - step)) <= least:
                 break

@@ -12,7 +12,7 @@ from lightning_mbo.distributed import from_rank_zero
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.importance.classifier import NUM_FOLDS, Classifier, cross_fitted
 from lightning_mbo.importance.ratios import DensityRatio
-from lightning_mbo.oracles.folds import grouped_folds
+from lightning_mbo.oracles.folds import balanced_folds
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.search_models import SearchModel
 
@@ -65,15 +65,14 @@ class ClassifierRatio(DensityRatio):
             ConfigurationError: If there are too few.
         """
         self._problem = problem
-        things = problem.training.things
-        num_things = int(things.max()) + 1
+        num_things = int(problem.training.things.max()) + 1
         if num_things < FEWEST:
             raise ConfigurationError(
                 f"autofocus.ratio classifier needs {FEWEST} different training designs, and there "
                 f"are {num_things}: give --autofocus.ratio exact"
             )
-        generator = problem.stream.generator("ratio folds", 0)
-        self._folds = grouped_folds(things, NUM_FOLDS, generator).to(device)
+        # Rows that are equal are draws of their own: a law without all of them is another one.
+        self._folds = self._random_folds(len(problem.training.designs), 0).to(device)
         # As what is made of samples: in a fixed column all are alike.
         self._training, self._held_out = (
             problem.nearest_allowed(part.designs.to(device))
@@ -128,9 +127,7 @@ class ClassifierRatio(DensityRatio):
         return self._last
 
     def _new_estimate(self, samples: Tensor) -> _Estimate:
-        generator = self._problem.stream.generator("ratio folds", 1)
-        things = torch.arange(len(samples))
-        sample_folds = grouped_folds(things, NUM_FOLDS, generator).to(samples.device)
+        sample_folds = self._random_folds(len(samples), 1).to(samples.device)
         classifiers = cross_fitted(
             self._training, samples, self._folds, sample_folds, self._problem.space
         )
@@ -138,3 +135,7 @@ class ClassifierRatio(DensityRatio):
         training = log_odds.gather(0, self._folds[None])[0]
         log_mean = training.logsumexp(0) - math.log(len(training))
         return _Estimate(samples, classifiers, training - log_mean, log_mean)
+
+    def _random_folds(self, number: int, index: int) -> Tensor:
+        generator = self._problem.stream.generator("ratio folds", index)
+        return balanced_folds(torch.ones(number, device="cpu"), NUM_FOLDS, generator)
