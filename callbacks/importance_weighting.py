@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytorch_lightning as pl
 
-from lightning_mbo.importance import Autofocus
+from lightning_mbo.importance import Autofocus, Kind
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.samples import DesignIteration
 
@@ -32,6 +32,7 @@ class ImportanceWeighting(DesignCallback):
         self_normalize: bool = True,
         min_effective_sample_size: float | None = None,
         enabled: bool | None = True,
+        ratio: Kind = "exact",
     ) -> None:
         """Set how the oracle follows the search.
 
@@ -46,11 +47,16 @@ class ImportanceWeighting(DesignCallback):
                 n_e, where they do not all count alike): what `auto` keeps (default 0.25), or the
                 floor below which the oracle is left alone (default 0.005).
             enabled: Whether the oracle is refitted at all; null: if alpha is given.
+            ratio: How p_θ / p_0 is found. `exact`: by the densities of the search model and of p_0,
+                which is fitted to the training designs (of a gradient ascent, of densities that
+                are fitted to its particles and to the training designs). `classifier`: by how well
+                samples of p_θ are told from the training designs themselves. Held-out likelihoods
+                and overlaps go by the same ratio.
 
         Raises:
             ConfigurationError: If a value is out of its range.
         """
-        self.rule = Autofocus(alpha, self_normalize, min_effective_sample_size, enabled)
+        self.rule = Autofocus(alpha, self_normalize, min_effective_sample_size, enabled, ratio)
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration

@@ -14,6 +14,7 @@ from lightning_mbo.oracles import Oracle
 from lightning_mbo.searches import Search
 
 from .base import DesignCallback, announce, callback_of, design_data, problem_of
+from .importance_weighting import ImportanceWeighting
 
 
 class SearchCallback(DesignCallback):
@@ -60,6 +61,9 @@ class SearchCallback(DesignCallback):
         self.selector.check(problem)
         if problem is not self._problem:  # otherwise a later stage of the same run
             self._problem = problem
+            weighting = callback_of(trainer, ImportanceWeighting)
+            if weighting is not None:
+                self.search.ratio_kind = weighting.rule.ratio
             self.search.start(problem, trainer.strategy.root_device)
         assert isinstance(oracle, Oracle)
         design_data(trainer).test_designs = {

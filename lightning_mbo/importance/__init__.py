@@ -1,6 +1,8 @@
 """Importance weights: density ratios, flattened, normalised, and how many points they leave."""
 
 from lightning_mbo.importance.autofocus import Autofocus
+from lightning_mbo.importance.classifier_ratio import ClassifierRatio
+from lightning_mbo.importance.kinds import KINDS, Kind
 from lightning_mbo.importance.ratios import (
     DensityRatio,
     ExactRatio,
@@ -17,9 +19,12 @@ from lightning_mbo.importance.weights import (
 )
 
 __all__ = [
+    "KINDS",
     "Autofocus",
+    "ClassifierRatio",
     "DensityRatio",
     "ExactRatio",
+    "Kind",
     "Preimages",
     "effective_sample_size",
     "importance_weights",

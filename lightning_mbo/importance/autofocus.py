@@ -8,6 +8,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError, MBOWarning
+from lightning_mbo.importance.kinds import KINDS, Kind
 from lightning_mbo.importance.weights import (
     effective_sample_size,
     importance_weights,
@@ -39,6 +40,7 @@ class Autofocus:
         self_normalize: bool = True,
         min_effective_sample_size: float | None = None,
         enabled: bool | None = True,
+        ratio: Kind = "exact",
     ) -> None:
         """Set how the oracle follows the search.
 
@@ -48,6 +50,7 @@ class Autofocus:
             self_normalize: Scale the weights to a mean of one.
             min_effective_sample_size: Least n_e, as a share of the training designs.
             enabled: Whether the oracle is refitted at all; None: if alpha is given.
+            ratio: How p_θ / p_0 is found, `exact` or `classifier`; what drives the search tells it.
 
         Raises:
             ConfigurationError: If a value is out of its range.
@@ -58,6 +61,11 @@ class Autofocus:
         if min_effective_sample_size is None:
             min_effective_sample_size = AUTO_SHARE if self.alpha == "auto" else FLOOR
         self.min_effective_sample_size = min_effective_sample_size
+        self.ratio = ratio
+        if ratio not in KINDS:
+            raise ConfigurationError(
+                f"autofocus.ratio must be one of {', '.join(KINDS)}, not {ratio!r}"
+            )
         if self.alpha != "auto" and not 0 <= self.alpha <= 1:
             raise ConfigurationError(f"autofocus.alpha must lie in [0, 1], not {alpha}")
         if not 0 <= min_effective_sample_size <= 1:

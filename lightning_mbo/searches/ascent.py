@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError, DataError
-from lightning_mbo.importance import ExactRatio
+from lightning_mbo.importance import KINDS, ClassifierRatio
+from lightning_mbo.importance.classifier_ratio import FEWEST
 from lightning_mbo.oracles import (
     DifferentiableOracle,
     EnsembleObjective,
@@ -41,14 +42,15 @@ class AscentSearch(Search):
     ascent goes through the oracle's inputs, in which it is differentiable, and designs are decoded
     from them: the nearest that can be made, and of those the feasible ones.
 
-    With densities, an oracle can be refitted between two segments with the weights of a density
-    around the decoded particles (`fit_to_particles`); the particles stay where they are.
+    With ratios, an oracle can be refitted between two segments with the weights of a density
+    around the decoded particles (`fit_to_particles`), or of a classifier of them and the training
+    designs; the particles stay where they are.
 
     Reference: Trabucco, Kumar, Geng and Levine, ICML 2021, section 4.3; Fannjiang and Listgarten,
     NeurIPS 2020, section 4, for autofocusing beyond searches that have a search model.
 
     Attributes:
-        with_densities: Whether it is to have densities; set before it is started.
+        with_densities: Whether it is to have ratios, by `ratio_kind`; set before it is started.
         particles: Where the last segment ended, shape ``(m, inputs)``; None before the first.
     """
 
@@ -93,6 +95,7 @@ class AscentSearch(Search):
 
         Raises:
             DataError: If no training design is feasible.
+            ConfigurationError: If the particles are too few for a classifier.
         """
         super().start(problem, device)
         training = problem.training
@@ -104,13 +107,20 @@ class AscentSearch(Search):
                 "from: relax them"
             )
         self.num_wanted = min(self.num_starts, len(self._ranking))
-        if self.with_densities:
+        if not self.with_densities:
+            return
+        self.ratio = KINDS[self.ratio_kind](problem, device)
+        if not isinstance(self.ratio, ClassifierRatio):
             model = search_model_for(problem.space)
             model.stream = problem.stream
             model.build(problem.space)
             fit_to_designs(model, training.designs, problem.space)
             self._training_distribution = (model.requires_grad_(False).to(device),)
-            self.ratio = ExactRatio(problem, device)
+        elif self.num_wanted < FEWEST:
+            raise ConfigurationError(
+                f"autofocus.ratio classifier needs {FEWEST} particles, and the ascent has "
+                f"{self.num_wanted}: give more --search.num_starts, or --autofocus.ratio exact"
+            )
 
     def advance(self, oracle: Oracle) -> DesignIteration | None:
         """Climb one segment further."""
@@ -129,14 +139,7 @@ class AscentSearch(Search):
         samples = JudgedDesigns(designs, oracle.predict(designs), drawn)
         self._densities = self._fitted_densities(drawn)
         density, training_distribution = self._densities or (None, None)
-        log_ratios = held_out_log_ratios = None
-        if self._densities is not None and self.ratio is not None:
-            log_ratios = self.ratio.of_training(*self._densities)
-            held_out_log_ratios = (
-                self.ratio.of_held_out(*self._densities)
-                if self._problem.held_out.any()
-                else log_ratios
-            )
+        log_ratios, held_out_log_ratios = self._log_ratios(designs)
         score = samples.prediction.mean.nanquantile(_PERCENTILE).item()
         threshold = self.threshold.item()
         constrained = self._problem.feasible is not None
@@ -211,6 +214,17 @@ class AscentSearch(Search):
         designs = self._problem.training.designs.to(particles.device)
         fit_to_particles(model, particles, designs, self._problem.space)
         return model, training_distribution
+
+    def _log_ratios(self, designs: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Of the training and of the judged designs, p_θ being that of feasible designs."""
+        if isinstance(self.ratio, ClassifierRatio):
+            return self.ratio.of_population(designs)
+        if self._densities is None or self.ratio is None:
+            return None, None
+        log_ratios = self.ratio.of_training(*self._densities)
+        if not self._problem.held_out.any():
+            return log_ratios, log_ratios
+        return log_ratios, self.ratio.of_held_out(*self._densities)
 
     def _starts(self, number: int) -> Tensor:
         return self._problem.training.designs[self._ranking[:number]]

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_mbo.errors import DataError, MBOWarning
-from lightning_mbo.importance.ratios import DensityRatio
+from lightning_mbo.importance import DensityRatio, Kind
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration
@@ -33,12 +33,14 @@ class Search(nn.Module, ABC):
         num_wanted: How many candidates are expected of it, or None for whatever it finds.
         candidate_quantile: Candidates are the samples whose oracle mean is at or above it.
         baseline_name: What `baseline` gives.
-        ratio: log p_θ - log p_0 of rows of the table; None for a search without densities.
+        ratio: log p_θ - log p_0 of rows of the table; None for a search that does not know it.
+        ratio_kind: How that is found; set before the search is started.
     """
 
     num_wanted: int | None = None
     candidate_quantile: float
     baseline_name: str
+    ratio_kind: Kind = "exact"
 
     def __init__(self) -> None:
         """Start with nothing done."""

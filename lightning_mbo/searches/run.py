@@ -47,6 +47,8 @@ def design(
     """
     convergence = Convergence() if convergence is None else convergence
     oracle.prepare(problem.training)
+    if autofocus is not None:
+        search.ratio_kind = autofocus.ratio
     search.start(problem, oracle.device)
     fits = Fits(problem.training, batch_size, validation_fraction)
     fits.begin()

@@ -12,7 +12,8 @@ from lightning_mbo.algorithms import Algorithm
 from lightning_mbo.distributed import gather_shards, shard
 from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 from lightning_mbo.importance import (
-    ExactRatio,
+    KINDS,
+    DensityRatio,
     effective_sample_size,
     mixed_with_equal,
     normalized_weights,
@@ -63,7 +64,7 @@ class SamplingSearch(Search):
     search_model: SearchModel
     sampled_model: SearchModel
     training_distribution: SearchModel
-    ratio: ExactRatio
+    ratio: DensityRatio
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class SamplingSearch(Search):
         self.search_model.begin_search()
         self.sampled_model = copy.deepcopy(self.search_model)
         self.requires_grad_(False).to(device)
-        self.ratio = ExactRatio(problem, device)
+        self.ratio = KINDS[self.ratio_kind](problem, device)
         self._sampled_log_ratios: Tensor | None = None
 
     def advance(self, oracle: Oracle) -> DesignIteration | None:
@@ -227,6 +228,10 @@ class SamplingSearch(Search):
         sampled = self._sampled_log_ratios
         if sampled is None:
             sampled = self.ratio.of_training(*self.densities)
+        # Before those of the update: the ratio may remember the sampled model's.
+        held_out = (
+            self.ratio.of_held_out(*self.densities) if self._problem.held_out.any() else sampled
+        )
         updated = self.ratio.of_training(self.search_model, self.training_distribution)
         # The next samples come from the model that this update has made.
         self._sampled_log_ratios = updated
@@ -239,9 +244,7 @@ class SamplingSearch(Search):
             training_distribution=self.training_distribution,
             log_ratios=updated,
             sampled_log_ratios=sampled,
-            held_out_log_ratios=self.ratio.of_held_out(*self.densities)
-            if self._problem.held_out.any()
-            else sampled,
+            held_out_log_ratios=held_out,
             metrics={
                 "oracle_p80": score,
                 "threshold": self.threshold.item(),

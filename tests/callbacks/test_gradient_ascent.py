@@ -367,6 +367,28 @@ def test_words_are_autofocused(tmp_path: Path) -> None:
     assert weights[num_bs == 3].min() > weights[num_bs == 0].max()
 
 
+@pytest.mark.parametrize("words", [False, True])
+def test_autofocused_by_a_classifier_of_the_particles(words: bool, tmp_path: Path) -> None:
+    search = callbacks.GradientAscent(3, 0.5, num_starts=20, num_iterations=2)
+    weighting, refits = callbacks.ImportanceWeighting(ratio="classifier"), Refits()
+    parts = {"oracle": CountOfBs(), "data": Words()} if words else {}
+    trainer = ascend(tmp_path, search, weighting, refits, **parts)
+    weights, properties = trainer.datamodule.weights, trainer.datamodule.properties
+    assert trainer.datamodule.fits.num_fits == 1 + 2
+    assert refits.models == [(None, None)] * 2
+    rank = stats.spearmanr(weights, properties)[0]
+    assert rank > 0.3
+
+
+def test_too_few_particles_for_a_classifier(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"10 particles, .* 9: .*num_starts, .* exact"):
+        ascend(
+            tmp_path,
+            callbacks.GradientAscent(2, num_starts=9, num_iterations=2),
+            callbacks.ImportanceWeighting(ratio="classifier"),
+        )
+
+
 def test_one_segment_cannot_be_autofocused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"search\.num_iterations 1 makes one segment only"

@@ -93,6 +93,7 @@ def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
     [
         ("cbas_gp", []),
         ("my_data", []),
+        ("cbas_gp", ["--autofocus.ratio=classifier"]),
         ("cbas_gp", ["--search.search_model=GaussianMixture"]),
     ],
 )

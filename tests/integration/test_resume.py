@@ -25,6 +25,7 @@ ARMS = {
     "original": ["--autofocus.enabled=false"],
     "retrained": ["--autofocus.alpha=0"],
     "autofocused": [],
+    "by a classifier": ["--autofocus.ratio=classifier"],
     "cma_es": [
         "--search.algorithm=CMAES",
         "--search.search_model=CMANormal",

@@ -60,6 +60,11 @@ def ascent_with_densities() -> AscentSearch:
     return search
 
 
+def by_a_classifier(search: Search) -> Search:
+    search.ratio_kind = "classifier"
+    return search
+
+
 CASES: dict[str, Callable[[], Search]] = {
     "sampling": lambda: SamplingSearch(CbAS(), num_samples=NUM_SAMPLES),
     "sampling by ranks": lambda: SamplingSearch(CMAES(), num_samples=NUM_SAMPLES),
@@ -67,8 +72,12 @@ CASES: dict[str, Callable[[], Search]] = {
     "sampling with nodes": lambda: SamplingSearch(
         AnnealedCbAS(0.9, 6), Quadrature(-4, 4, 33), NUM_SAMPLES
     ),
+    "sampling with a classifier": lambda: by_a_classifier(
+        SamplingSearch(CbAS(), num_samples=NUM_SAMPLES)
+    ),
     "ascent": lambda: AscentSearch(num_steps=3, num_starts=NUM_SAMPLES),
     "ascent with densities": ascent_with_densities,
+    "ascent with a classifier": lambda: by_a_classifier(ascent_with_densities()),
     "list": lambda: ListSearch(listed),
 }
 MAKING = [name for name in CASES if name != "list"]
@@ -180,7 +189,13 @@ def test_an_iteration(case: Case) -> None:
         if case.name in MAKING:
             assert case.problem.is_feasible(designs).all()
             assert torch.equal(designs, case.problem.nearest_allowed(designs))
-        assert (iteration.log_ratios is not None) == (search.densities is not None)
+        assert (iteration.log_ratios is not None) == (search.ratio is not None)
+        if search.ratio is not None:
+            assert iteration.log_ratios is not None
+            assert iteration.held_out_log_ratios is not None
+            assert iteration.log_ratios.shape == (NUM_ROWS - NUM_HELD_OUT,)
+            assert iteration.held_out_log_ratios.shape == (NUM_HELD_OUT,)
+            assert iteration.log_ratios.isfinite().all()
 
 
 def test_its_samples_and_what_it_is_to_be_better_than(case: Case) -> None:

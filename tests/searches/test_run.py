@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback
 
 from lightning_mbo.algorithms import CEMPI, CMAES, FB, RWR, AnnealedCbAS, CbAS, DbAS
 from lightning_mbo.data import CSV, DesignDataModule
-from lightning_mbo.importance import Autofocus
+from lightning_mbo.importance import Autofocus, Kind
 from lightning_mbo.oracles import (
     AdditiveRegression,
     ConservativeObjectiveModel,
@@ -90,10 +90,12 @@ def figures(iteration: DesignIteration) -> list[torch.Tensor]:
     return [tensor.clone() for tensor in (*tensors, *ratios) if tensor is not None]
 
 
-def without_trainer(data: DesignDataModule, oracle: Oracle, search: Search) -> list[Any]:
+def without_trainer(
+    data: DesignDataModule, oracle: Oracle, search: Search, ratio: Kind = "exact"
+) -> list[Any]:
     autofocus = None
     if not (isinstance(search, AscentSearch) and not search.with_densities):
-        autofocus = Autofocus(0.3)
+        autofocus = Autofocus(0.3, ratio=ratio)
     found = design(
         data.problem,
         oracle,
@@ -106,15 +108,17 @@ def without_trainer(data: DesignDataModule, oracle: Oracle, search: Search) -> l
     return [figures(iteration) for iteration in found]
 
 
-def with_trainer(data: DesignDataModule, oracle: Oracle, search: Search, folder: Path) -> list[Any]:
+def with_trainer(
+    data: DesignDataModule, oracle: Oracle, search: Search, folder: Path, ratio: Kind = "exact"
+) -> list[Any]:
     if isinstance(search, SamplingSearch):
         driver = callbacks.SearchModelUpdate(search.algorithm, num_samples=60, num_iterations=3)
     else:
-        driver = callbacks.GradientAscent(3, num_starts=9, num_iterations=3)
+        driver = callbacks.GradientAscent(3, num_starts=search.num_starts, num_iterations=3)
     keeper = Keeper()
     used: list[Callback] = [
         driver,
-        callbacks.ImportanceWeighting(0.3),
+        callbacks.ImportanceWeighting(0.3, ratio=ratio),
         callbacks.OracleConvergence(max_epochs=3),
         keeper,
     ]
@@ -153,6 +157,26 @@ def test_a_trainer_makes_no_difference(oracle: str, search: str, kind: str, tmp_
     assert len(plain) == len(driven) == (1 if search == "FB" and len(plain) == 1 else 3)
     for one, other in zip(plain, driven, strict=True):
         assert len(one) == len(other)
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*count for")
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("search", ["CbAS", "ascent"])
+def test_a_trainer_makes_no_difference_to_a_classifier(
+    search: str, kind: str, tmp_path: Path
+) -> None:
+    data = table(kind)
+    data.setup("fit")
+    searches: list[Any] = [SamplingSearch(CbAS(), num_samples=60) for _ in range(2)]
+    if search == "ascent":
+        searches = [AscentSearch(num_steps=3, num_starts=20) for _ in range(2)]
+        searches[0].with_densities = True
+    plain = without_trainer(data, ORACLES["deep"](), searches[0], "classifier")
+    driven = with_trainer(table(kind), ORACLES["deep"](), searches[1], tmp_path, "classifier")
+    assert len(plain) == len(driven) == 3
+    for one, other in zip(plain, driven, strict=True):
+        assert len(one) == len(other) == 7
         assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
 
 
