@@ -120,7 +120,7 @@ def joined_groups(one: Tensor, other: Tensor) -> Tensor:
         Each row's group, from 0 without gaps, shape ``(n,)``.
     """
     parts = [part.unique(return_inverse=True)[1] for part in (one, other)]
-    first = torch.arange(len(one))
+    first = torch.arange(len(one), device=one.device)
     while True:
         before = first
         # The first row of its group, then of the groups that it shares a row with, and so on.
