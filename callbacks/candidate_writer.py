@@ -159,7 +159,9 @@ class CandidateWriter(DesignCallback):
             data.problem, oracle, samples.designs[order], prediction, iteration.held_out
         )
         figures |= _columns(data.problem, bounds)
-        self.outlook = Outlook.of(data.problem, prediction, bounds) if len(order) else None
+        # Of an oracle that no half of the rows speaks beside, nothing has been borne out.
+        told = bool(self._half_fits) and bounds is not None and len(order) > 0
+        self.outlook = Outlook.of(data.problem, prediction, bounds) if told else None
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:

@@ -91,8 +91,8 @@ class Summary(DesignCallback):
             self._print(f"{chosen} {best}")
         else:
             self._print(best)
-        assert writer.outlook is not None
-        self._print(writer.outlook.sentence(data.problem, len(writer.designs)))
+        if writer.outlook is not None:
+            self._print(writer.outlook.sentence(data.problem, len(writer.designs)))
         if search.search.pool is None:
             self._print(
                 "The predictions are made far from the data: make a few candidates and measure "
