@@ -159,8 +159,9 @@ class CandidateWriter(DesignCallback):
             data.problem, oracle, samples.designs[order], prediction, iteration.held_out
         )
         figures |= _columns(data.problem, bounds)
-        # Of an oracle that no half of the rows speaks beside, nothing has been borne out.
-        told = bool(self._half_fits) and bounds is not None and len(order) > 0
+        # Nothing is borne out of an oracle that no half of the rows speaks beside, or that does not
+        # tell what it does not know.
+        told = bool(self._half_fits) and bounds is not None and prediction.epistemic_std.any()
         self.outlook = Outlook.of(data.problem, prediction, bounds) if told else None
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
