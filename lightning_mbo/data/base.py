@@ -322,20 +322,25 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             self.ground_truth,
             self.stream,
         )
-        generator = self.stream.generator("held-out designs")
-        out = held_out_rows(
-            whole.things, properties, self.held_out_fraction, self.held_out, generator
-        )
-        whole = self.problem = whole.holding_out(out)
+        if self.held_out_fraction > 0:  # to tell things apart takes long in a long table
+            whole = whole.holding_out(self._held_out_rows(whole))
+        self.problem = whole
         training, evidence = whole.training, whole.evidence
         self.designs, self.properties = training.designs, training.properties
         self.base_weights, self.noise = training.base_weights, training.noise
         self.held_out_designs, self.held_out_properties = evidence.designs, evidence.properties
-        if self.held_out_fraction > 0 and out.sum() < FEWEST_DESIGNS:
+
+    def _held_out_rows(self, whole: DesignProblem) -> Tensor:
+        generator = self.stream.generator("held-out designs")
+        out = held_out_rows(
+            whole.things, whole.properties, self.held_out_fraction, self.held_out, generator
+        )
+        if out.sum() < FEWEST_DESIGNS:
             raise DataError(
-                f"data.held_out_fraction {self.held_out_fraction:g} of {len(designs)} designs is "
+                f"data.held_out_fraction {self.held_out_fraction:g} of {len(out)} designs is "
                 f"{out.sum()}, too few to judge by: at least {FEWEST_DESIGNS} are needed"
             )
+        return out
 
     def _fingerprint(self) -> str:
         if self._digest is None:

@@ -18,10 +18,17 @@ _NUM_SPLITS = 2
 
 
 class HalfFit(NamedTuple):
-    """An oracle fitted to half of the training designs, and the rows of the other half."""
+    """A fit to half of the training designs.
+
+    Attributes:
+        oracle: What was fitted.
+        unseen: The rows of the other half.
+        seen: What it says of them.
+    """
 
     oracle: Oracle
     unseen: DesignProblem
+    seen: Seen
 
 
 def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
@@ -48,7 +55,9 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
                 fitted = oracle.refitted(training.of_rows(halves == half), generator)
             if fitted is None:
                 return []
-            found.append(HalfFit(fitted, training.of_rows(halves != half)))
+            unseen = training.of_rows(halves != half)
+            said = fitted.predict(unseen.designs.to(fitted.device))
+            found.append(HalfFit(fitted, unseen, _seen(said, unseen)))
     return found
 
 
@@ -59,14 +68,7 @@ def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Tensor:
         fits: Some.
         designs: Handed out, shape ``(c, *design_shape)``.
     """
-    seen = [
-        Seen(
-            unseen.label_prediction(oracle.predict(unseen.designs.to(designs.device))),
-            unseen.properties.to(designs.device),
-        )
-        for oracle, unseen in fits
-    ]
-    return lower_bounds([oracle.predict(designs) for oracle, _ in fits], seen)
+    return lower_bounds([fit.oracle.predict(designs) for fit in fits], [fit.seen for fit in fits])
 
 
 def bounds_of_held_out(
@@ -79,6 +81,8 @@ def bounds_of_held_out(
         held_out: Of the held-out designs.
         problem: Theirs.
     """
-    judged = problem.judged
-    labels = judged.properties.to(held_out.mean)
-    return lower_bounds([prediction], [Seen(judged.label_prediction(held_out), labels)])
+    return lower_bounds([prediction], [_seen(held_out, problem.judged)])
+
+
+def _seen(said: Prediction, unseen: DesignProblem) -> Seen:
+    return Seen(unseen.label_prediction(said), unseen.properties.to(said.mean))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,8 +87,6 @@ def test_halves_have_seen_only_their_own_rows(kind: type[ClosedFormOracle]) -> N
 def test_the_same_things_are_in_the_same_half() -> None:
     problem = measured(60, 0.1, 0)
     twins = torch.arange(60) // 2
-    from dataclasses import replace
-
     grouped = replace(problem, groups=twins)
     oracle = GaussianProcess()
     next(design(grouped, oracle, SamplingSearch(CbAS(), num_samples=200), 1))
