@@ -25,7 +25,7 @@ def corrupt(content: bytes, start: int) -> bytes:
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
 def test_plain_and_compressed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(gzip.compress(CSV) if name.endswith("gz") else CSV)
+    path.write_bytes(gzip.compress(CSV, mtime=0) if name.endswith("gz") else CSV)
     table = read_csv(path)
     assert list(table.columns) == ["a", "b"]
     np.testing.assert_array_equal(table["b"], np.arange(2000) ** 2)
@@ -45,17 +45,17 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         ("blank.csv", b"\n\n", " is empty: data.path must name a CSV file with a header"),
         (
             "truncated.csv.gz",
-            gzip.compress(CSV)[:500],
+            gzip.compress(CSV, mtime=0)[:500],
             UNREADABLE,
         ),
         (
             "corrupt.csv.gz",
-            corrupt(gzip.compress(CSV), 1000),
+            corrupt(gzip.compress(CSV, mtime=0), 1000),
             UNREADABLE,
         ),
         (
             "corrupt_start.csv.gz",
-            corrupt(gzip.compress(CSV), 10),
+            corrupt(gzip.compress(CSV, mtime=0), 10),
             UNREADABLE,
         ),
         ("plain.csv.gz", CSV, UNREADABLE),
@@ -70,7 +70,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
             b"no archive",
             UNREADABLE,
         ),
-        ("archive.csv", gzip.compress(CSV), UNREADABLE),
+        ("archive.csv", gzip.compress(CSV, mtime=0), UNREADABLE),
         (
             "rubbish.csv",
             np.random.default_rng(0).bytes(2000),
