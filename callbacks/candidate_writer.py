@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.algorithms.base import log_survival
-from lightning_mbo.batch import handed_out
+from lightning_mbo.batch import handed_out, with_climbed
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
@@ -133,11 +133,9 @@ class CandidateWriter(DesignCallback):
             return
         data, search = design_data(trainer), self._search
         samples = self._enough(data, search, oracle, iteration.samples)
-        means = samples.prediction.mean
-        candidates = means >= iteration.candidate_threshold
-        order = self._chosen(
-            data, samples.designs, samples.prediction, candidates, self.num_candidates
-        )
+        threshold = iteration.candidate_threshold
+        samples = self._climbed(data, oracle, samples, threshold, iteration.number)
+        order = self._chosen(data, samples, threshold, self.num_candidates)
         if self.num_candidates is None:
             order = order[: search.num_wanted]
         self.iteration = iteration.number
@@ -159,9 +157,7 @@ class CandidateWriter(DesignCallback):
             data.problem, oracle, samples.designs[order], prediction, iteration.held_out
         )
         figures |= _columns(data.problem, bounds)
-        # Nothing is borne out of an oracle that no half of the rows speaks beside, or that does not
-        # tell what it does not know.
-        told = bool(self._half_fits) and bounds is not None and prediction.epistemic_std.any()
+        told = self._is_borne_out(oracle, data.problem, prediction)
         self.outlook = Outlook.of(data.problem, prediction, bounds) if told else None
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
@@ -194,20 +190,17 @@ class CandidateWriter(DesignCallback):
         search, data, pool = self._search, design_data(trainer), self._pool
         designs = torch.cat([batch for batch, _ in self._predictions])
         judged = Prediction.joined([prediction for _, prediction in self._predictions])
-        means = judged.mean
-        number = self.num_candidates
+        samples = JudgedDesigns(designs, judged, self._draws.drawn.to(designs.device))
+        number, threshold = self.num_candidates, -torch.inf
         if pool is None:
-            candidates = means >= means.nanquantile(search.candidate_quantile)
+            threshold = judged.mean.nanquantile(search.candidate_quantile).item()
+            samples = self._climbed(data, oracle, samples, threshold, search.num_done)
             number = number or _NUM_PREDICTED
-        else:
-            candidates = torch.ones_like(means, dtype=torch.bool)
-        order = self._chosen(data, designs, judged, candidates, number)
+        order = self._chosen(data, samples, threshold, number)
         _warn_of_few(len(order), self.num_candidates, search)
-        designs = designs[order]
-        prediction = judged[order]
+        designs, prediction = samples.designs[order], samples.prediction[order]
         figures = _figures(prediction, search.threshold)
-        drawn = self._draws.drawn.to(designs.device)
-        figures |= search.log_densities(drawn[order])
+        figures |= search.log_densities(samples.drawn[order])
         held_out = oracle.predict_unseen(data.problem)
         bounds = self._bounds(data.problem, oracle, designs, prediction, held_out)
         figures |= _columns(data.problem, bounds)
@@ -226,24 +219,49 @@ class CandidateWriter(DesignCallback):
         held_out: Prediction | None,
     ) -> Tensor | None:
         """Of what is handed out; None where no fit can judge it that has not chosen it."""
-        if self._half_fits is None:
-            self._half_fits = half_fits(oracle, problem)
-        if self._half_fits:
-            return bounds_of_halves(self._half_fits, designs)
+        if fits := self._halves(oracle, problem):
+            return bounds_of_halves(fits, designs)
         if held_out is None or not problem.held_out.any():
             return None
         return bounds_of_held_out(prediction, held_out, problem)
 
+    def _halves(self, oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
+        if self._half_fits is None:
+            self._half_fits = half_fits(oracle, problem)
+        return self._half_fits
+
+    def _is_borne_out(self, oracle: Oracle, problem: DesignProblem, prediction: Prediction) -> bool:
+        """Whether the oracle tells what it does not know, and halves of the rows speak beside it.
+
+        Networks that are trained together promise most where they are wrong together.
+        """
+        return bool(self._halves(oracle, problem)) and bool(prediction.epistemic_std.any())
+
     def _chosen(
+        self, data: DesignDataModule, samples: JudgedDesigns, threshold: float, number: int | None
+    ) -> Tensor:
+        return handed_out(samples, threshold, number, self._known(data), data.distances)
+
+    def _climbed(
         self,
         data: DesignDataModule,
-        designs: Tensor,
-        prediction: Prediction,
-        candidates: Tensor,
-        number: int | None,
-    ) -> Tensor:
-        known = None if self.keep_known else data.known_designs
-        return handed_out(designs, prediction, candidates, number, known, data.distances)
+        oracle: Oracle,
+        samples: JudgedDesigns,
+        threshold: float,
+        index: int,
+    ) -> JudgedDesigns:
+        """The samples, and for a batch what the best of them climb to, where designs are made."""
+        search, number, problem = self._search, self.num_candidates, data.problem
+        if number is None or search.num_wanted is not None or search.pool is not None:
+            return samples
+        if not self._is_borne_out(oracle, problem, samples.prediction):
+            return samples
+        generator = problem.stream.generator("climb", index, device=samples.designs.device)
+        known = self._known(data)
+        return with_climbed(samples, threshold, number, known, oracle, problem, generator)
+
+    def _known(self, data: DesignDataModule) -> Tensor | None:
+        return None if self.keep_known else data.known_designs
 
     def _enough(
         self, data: DesignDataModule, search: Search, oracle: Oracle, samples: JudgedDesigns

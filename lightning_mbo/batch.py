@@ -5,11 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightning_mbo.climb import climbed
 from lightning_mbo.designs import Distances, are_among, first_occurrences
-from lightning_mbo.samples import Prediction
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import JudgedDesigns, Prediction
 
 _SHORTLISTED = 20
 """Designs for each place of a batch."""
+
+_CLIMBERS = 5
+"""Designs for each place of a batch that climb."""
 
 _DEVIATIONS = 2.0
 """Of what more data would tell, in what a design promises: how much better it may turn out."""
@@ -65,25 +71,31 @@ def diverse_batch(designs: Tensor, promises: Tensor, distances: Distances, size:
     return torch.tensor(rows, device=designs.device)
 
 
+def promises(prediction: Prediction) -> Tensor:
+    """How good designs may turn out, ``(m,)``.
+
+    A batch is worth as much as the best of it: the oracle's mean, and two standard deviations of
+    what more data would tell.
+    """
+    return prediction.mean + _DEVIATIONS * prediction.epistemic_std
+
+
 def handed_out(
-    designs: Tensor,
-    prediction: Prediction,
-    candidates: Tensor,
+    samples: JudgedDesigns,
+    threshold: float,
     number: int | None,
     known: Tensor | None,
     distances: Distances,
 ) -> Tensor:
     """Choose what is handed out of many designs: each once, and as a batch where a number is given.
 
-    A batch is worth as much as the best of it: the promise of each design is the oracle's mean and
-    two standard deviations of what more data would tell. It is chosen from a short list of the best
-    means, so that a long list of designs does not make it more diverse than good.
+    A batch is chosen from a short list of the best means, so that a long list of designs does not
+    make it more diverse than good.
 
     Args:
-        designs: All that there is to choose from, shape ``(m, *design_shape)``.
-        prediction: The oracle's; where the mean is NaN, the design is not chosen.
-        candidates: Which of the designs are candidates, bool, shape ``(m,)``; the others are chosen
-            from too where there are fewer than the number.
+        samples: All that there is to choose from; where the mean is NaN, a design is not chosen.
+        threshold: The least mean of a candidate. Where candidates are fewer than the number, the
+            others are chosen from too.
         number: Of the batch; None takes all candidates.
         known: Designs of which none is chosen, shape ``(n, *design_shape)``; None for none.
         distances: What is meant by unlike.
@@ -91,19 +103,55 @@ def handed_out(
     Returns:
         Row numbers, best first.
     """
-    means = prediction.mean
+    pool = _pool(samples, threshold, number, known)
+    if number is None or len(pool) == 0:
+        return pool
+    promised = promises(samples.prediction[pool])
+    batch = diverse_batch(samples.designs[pool], promised, distances, number)
+    return pool[batch.sort().values]
+
+
+def with_climbed(
+    samples: JudgedDesigns,
+    threshold: float,
+    number: int,
+    known: Tensor | None,
+    oracle: Oracle,
+    problem: DesignProblem,
+    generator: torch.Generator,
+) -> JudgedDesigns:
+    """Add what the best of the samples come to when they climb to where most is promised.
+
+    Samples lie all about a peak; with many dimensions none of them lies on it.
+
+    Args:
+        samples: All that there is to choose from.
+        threshold: See `handed_out`, as are the next two.
+        number: Of the batch.
+        known: Designs of which none is chosen.
+        oracle: Which has judged the samples.
+        problem: Which designs can be made.
+        generator: The source of randomness, on the designs' device.
+    """
+    pool = _pool(samples, threshold, number, known)
+    if len(pool) == 0:
+        return samples
+    climbers = samples.designs[pool[:: -(-len(pool) // (_CLIMBERS * number))]]
+    moved = climbed(climbers, lambda x: promises(oracle.predict(x)), problem, generator)
+    return samples.with_further(JudgedDesigns(moved, oracle.predict(moved), moved))
+
+
+def _pool(
+    samples: JudgedDesigns, threshold: float, number: int | None, known: Tensor | None
+) -> Tensor:
+    designs, means = samples.designs, samples.prediction.mean
     order = means.argsort(descending=True, stable=True)
     order = order[~means[order].isnan()]
     order = order[first_occurrences(designs[order])]
-    pool = _unknown(designs, order[candidates[order]], known)
+    pool = _unknown(designs, order[means[order] >= threshold], known)
     if len(pool) < (number or 1):
         pool = _unknown(designs, order, known)
-    if number is None or len(pool) == 0:
-        return pool
-    pool = pool[: _SHORTLISTED * number]
-    promises = means[pool] + _DEVIATIONS * prediction.epistemic_std[pool]
-    batch = diverse_batch(designs[pool], promises, distances, number)
-    return pool[batch.sort().values]
+    return pool if number is None else pool[: _SHORTLISTED * number]
 
 
 def _unknown(designs: Tensor, rows: Tensor, known: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from lightning_mbo.batch import diverse_batch, handed_out
 from lightning_mbo.designs import Distances, euclidean, hamming
-from lightning_mbo.samples import Prediction
+from lightning_mbo.samples import JudgedDesigns, Prediction
 from lightning_mbo.sequences import one_hot
 
 
@@ -106,8 +106,7 @@ def test_what_may_turn_out_better_is_preferred() -> None:
     designs = points(40)
     means, unsure = torch.zeros(40).double(), torch.zeros(40).double()
     means[3], unsure[[3, 7]] = 1.0, torch.tensor([0.5, 2.0]).double()
-    prediction = Prediction(means, unsure + 1, unsure)
-    everything = torch.ones(40, dtype=torch.bool)
-    rows = handed_out(designs, prediction, everything, 2, None, euclidean)
+    samples = JudgedDesigns(designs, Prediction(means, unsure + 1, unsure), designs)
+    rows = handed_out(samples, -torch.inf, 2, None, euclidean)
     assert rows.tolist() == [3, 7]  # by their means
-    assert handed_out(designs, prediction, everything, 1, None, euclidean).tolist() == [7]
+    assert handed_out(samples, -torch.inf, 1, None, euclidean).tolist() == [7]

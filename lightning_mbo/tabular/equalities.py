@@ -258,7 +258,18 @@ def held_laws(
 
 
 def _nearest(numbers: Tensor, columns: Sequence[NumberColumn]) -> Tensor:
-    return torch.cat([c.nearest(numbers[:, [j]]) for j, c in enumerate(columns)], dim=1)
+    """Columns that have nothing but bounds are many as a rule: all of them at once."""
+    moved = torch.empty_like(numbers)
+    bounded = [j for j, column in enumerate(columns) if column.is_continuous]
+    if bounded:
+        limits = [(c.mean, c.std, c.lower, c.upper) for c in (columns[j] for j in bounded)]
+        mean, std, lower, upper = numbers.new_tensor(limits).unbind(1)
+        within = (numbers[:, bounded] * std + mean).clamp(lower, upper)
+        moved[:, bounded] = (within - mean) / std
+    for j, column in enumerate(columns):
+        if not column.is_continuous:
+            moved[:, [j]] = column.nearest(numbers[:, [j]])
+    return moved
 
 
 def _tensor(numbers: Sequence[float]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,12 @@ class NumberColumn:
     def kind(self) -> str:
         """What to call it: number, integer, category, sequence or constant."""
         return "integer" if self.whole else "number"
+
+    @cached_property
+    def is_continuous(self) -> bool:
+        """Whether all values between the bounds are allowed, and entries are linear in them."""
+        given = self.fixed, self.values, self._unit
+        return not self.log and all(what is None for what in given)
 
     def encode(self, values: pd.Series) -> Tensor:
         """Entries ``(m, num_entries)``, float64, of values of which none is missing."""
