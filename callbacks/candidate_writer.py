@@ -157,8 +157,10 @@ class CandidateWriter(DesignCallback):
             data.problem, oracle, samples.designs[order], prediction, iteration.held_out
         )
         figures |= _columns(data.problem, bounds)
-        told = self._is_borne_out(oracle, data.problem, prediction)
-        self.outlook = Outlook.of(data.problem, prediction, bounds) if told else None
+        self.outlook = None
+        if self._is_borne_out(oracle, data.problem, prediction):
+            rows = oracle.predict(data.problem.designs.to(samples.designs.device))
+            self.outlook = Outlook.of(data.problem, prediction, rows, bounds)
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:

@@ -8,13 +8,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from lightning_mbo.evidence.verdict import verdict, write_verdict
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.restorable import copied
 from lightning_mbo.report.dependence import dependences
-from lightning_mbo.report.page import judgements_of, render
+from lightning_mbo.report.page import render, verdict_of
 from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.samples import DesignIteration
 
@@ -102,7 +101,7 @@ class Report(DesignCallback):
                 configs=configs,
             )
             write_text(path, render(evidence))
-            write_verdict(folder, verdict(judgements_of(evidence)))
+            verdict_of(evidence).write(folder)
 
     def state_dict(self) -> dict[str, Any]:
         """What has been recorded so far."""

@@ -25,7 +25,7 @@ from lightning_mbo.data.measurements import (
 from lightning_mbo.designs import are_among
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.evidence.outcomes import Outcomes, bound_names
-from lightning_mbo.evidence.verdict import read_verdict
+from lightning_mbo.evidence.verdict import Verdict
 from lightning_mbo.files import unused_path, write_text
 from lightning_mbo.parsing import Parser
 from lightning_mbo.report.figures import draw_comparison
@@ -96,7 +96,7 @@ def compare(words: Sequence[str]) -> None:
     for line in (
         *_lines_of_rows(measurements, run, len(made)),
         *outcome_lines(outcomes, data.measured_name),
-        verdict_line(read_verdict(run.folder), outcomes),
+        verdict_line(Verdict.of_run(run.folder), outcomes),
     ):
         say(line)
     figure = unused_path(run.folder / "comparison.png")

@@ -14,6 +14,9 @@ from lightning_mbo.samples import Prediction
 _DEVIATIONS = 1.2816
 """On each side of which a normal variable lies one time in ten."""
 
+_APART = 0.1
+"""Shares that differ by less are not both told."""
+
 _LEAST = 1e-300
 """Of what more data would tell, where an oracle says that it would tell nothing."""
 
@@ -32,6 +35,9 @@ class Outlook(NamedTuple):
         greatest_share: Likewise, were all too modest.
         least_best: Above which the property of the best design of the batch is to come out; NaN
             without bounds.
+        expected: The best of what the oracle says of the rows: the best of noisy labels owes much
+            to luck.
+        share_of_expected: Of designs whose expected property is greater than that, in the mean.
     """
 
     beaten: float
@@ -39,25 +45,39 @@ class Outlook(NamedTuple):
     least_share: float
     greatest_share: float
     least_best: float
+    expected: float
+    share_of_expected: float
 
     @classmethod
-    def of(cls, problem: DesignProblem, prediction: Prediction, bounds: Tensor | None) -> Self:
+    def of(
+        cls,
+        problem: DesignProblem,
+        prediction: Prediction,
+        rows: Prediction,
+        bounds: Tensor | None,
+    ) -> Self:
         """Of designs that were predicted.
 
         Args:
             problem: Of the rows.
             prediction: Of the batch, shape ``(c,)``, with at least one design.
-            bounds: Of its properties, from below, ``(c,)``; None where there are none.
+            rows: Of the rows, ``(n,)``.
+            bounds: Of the batch's properties, from below, ``(c,)``; None where there are none.
         """
-        beaten = problem.properties.max().item()
+        beaten, expected = problem.properties.max().item(), rows.mean.max().item()
         means, spread = prediction.mean, _DEVIATIONS * prediction.epistemic_std
-        believed = Normal(means, prediction.epistemic_std.clamp(min=_LEAST), validate_args=False)
-        share = 1 - believed.cdf(torch.full_like(means, beaten)).mean().item()
         least, greatest = (
             (means + shift > beaten).double().mean().item() for shift in (-spread, spread)
         )
-        least_best = torch.nan if bounds is None else bounds.max().item()
-        return cls(beaten, share, least, greatest, least_best)
+        return cls(
+            beaten=beaten,
+            share=better_than(beaten, prediction).mean().item(),
+            least_share=least,
+            greatest_share=greatest,
+            least_best=torch.nan if bounds is None else bounds.max().item(),
+            expected=expected,
+            share_of_expected=better_than(expected, prediction).mean().item(),
+        )
 
     def sentence(self, problem: DesignProblem, number: int) -> str:
         """In words, in the user's units.
@@ -74,7 +94,20 @@ class Outlook(NamedTuple):
             f"{measured(self.beaten):.4g} ({least} to {greatest} %, as predictions that lie "
             "together err together)"
         )
+        if abs(self.share_of_expected - self.share) >= _APART:
+            said += (
+                f"; {100 * self.share_of_expected:.0f} % should beat what the oracle makes of the "
+                f"best row without its luck, {measured(self.expected):.4g}"
+            )
         if self.least_best == self.least_best:
             more = "more" if problem.property.sign > 0 else "less"
             said += f"; the best should come out at {measured(self.least_best):.4g} or {more}"
         return f"{said}."
+
+
+def better_than(beaten: float, prediction: Prediction) -> Tensor:
+    """How likely it is that each design's expected property is greater than that, ``(c,)``."""
+    spread = prediction.epistemic_std.clamp(min=_LEAST)
+    believed = Normal(prediction.mean, spread, validate_args=False)
+    better: Tensor = 1 - believed.cdf(torch.full_like(prediction.mean, beaten))
+    return better

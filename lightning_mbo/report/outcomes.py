@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lightning_mbo.console import shown_number
 from lightning_mbo.evidence.outcomes import Outcomes, promise_of
-from lightning_mbo.evidence.verdict import Rating
+from lightning_mbo.evidence.verdict import Verdict
 
 _CAME_TRUE = {
     "trust": ("did not come true", "came true"),
@@ -39,22 +39,35 @@ def outcome_lines(outcomes: Outcomes, name: str) -> Iterator[str]:
         yield f"{bound} {_how_it_held(outcomes, bound)}"
 
 
-def verdict_line(verdict: Rating | None, outcomes: Outcomes) -> str:
+def verdict_line(verdict: Verdict | None, outcomes: Outcomes) -> str:
     """Whether a run's verdict came true, and by what.
 
     Args:
         verdict: Of the run; None where it has left none.
         outcomes: Of the candidates that were measured.
     """
+    if verdict is not None and verdict.least_share is not None:
+        return _outlook_line(verdict, outcomes)
     better = "worse" if outcomes.shortfall > 0 else "better"
     by = (
         f"in the mean the candidates are {_shown(abs(outcomes.shortfall))} {better} than "
         f"predicted, where the oracle's own error allows for {_shown(outcomes.allowed_shortfall)} "
         "worse"
     )
-    if verdict not in _CAME_TRUE:
+    if verdict is None or verdict.rating not in _CAME_TRUE:
         return f"The run has left no verdict: {by}"
-    return f"The verdict, {verdict}, {_CAME_TRUE[verdict][outcomes.as_predicted]}: {by}"
+    came_true = _CAME_TRUE[verdict.rating][outcomes.as_predicted]
+    return f"The verdict, {verdict.rating}, {came_true}: {by}"
+
+
+def _outlook_line(verdict: Verdict, outcomes: Outcomes) -> str:
+    least, greatest = verdict.least_share or 0.0, verdict.greatest_share or 0.0
+    share = outcomes.num_better / len(outcomes.measured)
+    held = "came true" if least <= share <= greatest else "was too good" if share < least else ""
+    return (
+        f"The verdict, {verdict.rating}, {held or 'was too modest'}: {100 * share:.0f} % of the "
+        f"measured beat the best row, where {100 * least:.0f} to {100 * greatest:.0f} % should"
+    )
 
 
 def _how_it_held(outcomes: Outcomes, bound: str) -> str:

@@ -16,7 +16,7 @@ from lightning_mbo.evidence.conformal import (
     normal_coverage,
     normal_quantile,
 )
-from lightning_mbo.evidence.verdict import Judgement, judge, verdict
+from lightning_mbo.evidence.verdict import Judgement, Verdict, judge, verdict
 from lightning_mbo.report import page_figures as figures
 from lightning_mbo.report.dependence_figures import (
     MOST_LEVELS,
@@ -35,6 +35,8 @@ _MOST_DRAWN = 300
 _COLUMNS_LISTED = 6
 _MOVED_LISTED = 4
 _NUM_DEPENDENCES = 6
+_FEWEST_TESTED = 30
+"""Unseen designs of which a rank correlation or a coverage tells something."""
 _LEAST_IMPORTANCE = 0.02
 """Of the greatest: a column with less is not drawn."""
 _BOUNDS = {"lower": "lower_95", "upper": "upper_95"}
@@ -53,7 +55,7 @@ def render(evidence: Evidence) -> str:
     ).get_template("page.jinja")
     data = evidence.data
     distances, limit = evidence.distances
-    judgements = judgements_of(evidence)
+    judgements = _judgements(evidence)
     marginals = draw_marginals(evidence)
     return template.render(
         property_name=data.measured_name,
@@ -64,7 +66,7 @@ def render(evidence: Evidence) -> str:
         chosen=evidence.chosen,
         select=evidence.select,
         choices=choices(evidence),
-        verdict=verdict(judgements),
+        verdict=verdict_of(evidence).rating,
         judgements=judgements,
         table=_table(evidence, distances, [name for name, _ in marginals]),
         outlook=_outlook(evidence),
@@ -93,15 +95,23 @@ def _columns(data: DesignDataModule) -> dict[str, Any] | None:
     return {"header": [column.header for column in columns], "rows": list(rows)}
 
 
-def judgements_of(evidence: Evidence) -> list[Judgement]:
-    """What the figures of a run say of its candidates, by the rules."""
+def verdict_of(evidence: Evidence) -> Verdict:
+    """How far to trust a run's candidates."""
+    outlook = evidence.outlook
+    rating = verdict(_judgements(evidence), outlook)
+    if outlook is None:
+        return Verdict(rating)
+    return Verdict(rating, outlook.least_share, outlook.greatest_share)
+
+
+def _judgements(evidence: Evidence) -> list[Judgement]:
     return judge(_values(evidence))
 
 
 def _values(evidence: Evidence) -> dict[str, float]:
     """By the names of the rules."""
     distances, limit = evidence.distances
-    is_tested = bool(evidence.held_out)
+    is_tested = bool(evidence.held_out) and len(evidence.held_out["mean"]) >= _FEWEST_TESTED
     values = {
         "outside": (distances > limit).double().mean().item(),
         "promise": _promised(evidence),

@@ -11,7 +11,7 @@ import pytest
 
 from lightning_mbo.data import CSV
 from lightning_mbo.evidence.selection import Selector
-from lightning_mbo.evidence.verdict import read_verdict
+from lightning_mbo.evidence.verdict import Verdict
 from lightning_mbo.oracles import AdditiveRegression, ClosedFormOracle, Stack, TreeEnsemble
 from lightning_mbo.report.dependence import dependences
 from lightning_mbo.report.page import render
@@ -145,6 +145,7 @@ def test_a_resumed_run_has_the_same_report(tmp_path: Path, monkeypatch: pytest.M
     reported(tmp_path / "resumed", stack(), ckpt_path=last)
     pages = [(tmp_path / name / "report.html").read_bytes() for name in ("whole", "resumed")]
     assert pages[0] == pages[1]
-    rating = read_verdict(tmp_path / "resumed")
-    assert f'class="verdict is-{rating}"'.encode() in pages[1]
+    said = Verdict.of_run(tmp_path / "resumed")
+    assert said is not None
+    assert f'class="verdict is-{said.rating}"'.encode() in pages[1]
     assert b"What matters, and how" in pages[0]

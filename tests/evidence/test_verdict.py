@@ -8,13 +8,13 @@ from typing import get_args
 
 import pytest
 
+from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.evidence.verdict import (
     RULES,
     Rating,
+    Verdict,
     judge,
-    read_verdict,
     verdict,
-    write_verdict,
 )
 
 GOOD = {
@@ -25,6 +25,9 @@ GOOD = {
     "coverage": 0.85,
     "disagreement": 1.5,
 }
+
+
+BAD_SHARE = "verdict: trust\nleast_share: many\ngreatest_share: 1.0\n"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,18 @@ def test_verdict(changed: dict[str, float], expected: str) -> None:
     assert verdict(judge(GOOD | changed)) == expected
 
 
+@pytest.mark.parametrize(
+    ("least", "greatest", "expected"),
+    [(0.5, 1.0, "trust"), (0.49, 0.5, "caution"), (0.0, 0.49, "extrapolation")],
+)
+def test_what_is_expected_of_the_batch_decides(
+    least: float, greatest: float, expected: str
+) -> None:
+    outlook = Outlook(1.0, 0.5, least, greatest, 0.0, 1.0, 0.5)
+    assert verdict(judge(GOOD), outlook) == expected
+    assert verdict(judge(GOOD | {"outside": 0.9, "overlap": 0.0}), outlook) == expected
+
+
 def test_what_does_not_apply_is_left_out() -> None:
     values = {name: GOOD[name] for name in ("outside", "rank_correlation", "coverage")}
     judgements = judge(values)
@@ -100,12 +115,15 @@ def test_values_as_they_are_shown(name: str, value: float, shown: str) -> None:
 
 @pytest.mark.parametrize("rating", get_args(Rating))
 def test_a_verdict_is_read_as_it_was_written(rating: Rating, tmp_path: Path) -> None:
-    write_verdict(tmp_path, rating)
-    assert read_verdict(tmp_path) == rating
+    for said in (Verdict(rating), Verdict(rating, 0.25, 1.0)):
+        said.write(tmp_path)
+        assert Verdict.of_run(tmp_path) == said
 
 
-@pytest.mark.parametrize("text", [None, "", "trust", "verdict: [", "verdict: fine", "verdict: []"])
+@pytest.mark.parametrize(
+    "text", [None, "", "trust", "verdict: [", "verdict: fine", "verdict: []", BAD_SHARE]
+)
 def test_what_is_no_verdict_is_none(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "verdict.yaml").write_text(text)
-    assert read_verdict(tmp_path) is None
+    assert Verdict.of_run(tmp_path) is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightning_mbo.evidence.outcomes import Outcomes
-from lightning_mbo.evidence.verdict import Rating
+from lightning_mbo.evidence.verdict import Rating, Verdict
 from lightning_mbo.report.outcomes import outcome_lines, verdict_line
 
 
@@ -56,6 +56,19 @@ def test_an_order_of_one_is_not_known() -> None:
 def test_whether_the_verdict_came_true(
     verdict: Rating | None, error: float, sign: int, expected: str
 ) -> None:
-    said = verdict_line(verdict, outcomes(error, sign))
+    said = verdict_line(None if verdict is None else Verdict(verdict), outcomes(error, sign))
     assert said.startswith(expected)
     assert said.endswith("where the oracle's own error allows for 1.645 worse")
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "held"),
+    [(0.2, 1.0, "came true"), (0.8, 1.0, "was too good"), (0.0, 0.1, "was too modest")],
+)
+def test_whether_the_outlook_came_true(least: float, greatest: float, held: str) -> None:
+    found = outcomes(0.0, 1)
+    share = 100 * found.num_better / len(found.measured)
+    assert verdict_line(Verdict("caution", least, greatest), found) == (
+        f"The verdict, caution, {held}: {share:.0f} % of the measured beat the best row, where "
+        f"{100 * least:.0f} to {100 * greatest:.0f} % should"
+    )

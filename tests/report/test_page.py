@@ -206,8 +206,9 @@ def test_candidates_are_listed(page: str) -> None:
 def test_what_the_batch_is_expected_to_come_to() -> None:
     data = loaded(Table(sign=-1.0))
     assert 'id="outlook"' not in render(evidence(data))
-    outlook = Outlook(-2.5, 0.75, 0.4, 0.9, 1.0)
+    outlook = Outlook(-2.5, 0.75, 0.4, 0.9, 1.0, -2.5, 0.75)
     words = text(render(evidence(data, outlook=outlook)))
+    assert "Caution Predictions that lie together err together: most of" in words
     assert (
         "75 % of the 30 candidates should beat the best row, measured at 2.5 (40 to 90 %, as "
         "predictions that lie together err together); the best should come out at -1 or less."
