@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.algorithms.base import log_survival
-from lightning_mbo.batch import handed_out, with_climbed
+from lightning_mbo.choice import Choice
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.designs import are_among, first_occurrences
-from lightning_mbo.errors import ConfigurationError, MBOWarning
+from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.evidence.halves import (
     HalfFit,
     bounds_of_halves,
@@ -24,12 +22,11 @@ from lightning_mbo.evidence.halves import (
 )
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
-from lightning_mbo.oracles import Oracle
-from lightning_mbo.problem import DesignProblem
+from lightning_mbo.oracles import ClosedFormOracle, Oracle
+from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem
 from lightning_mbo.report.candidates import candidate_table
 from lightning_mbo.samples import DesignIteration, JudgedDesigns, Prediction, Samples
 from lightning_mbo.search_models import Draws
-from lightning_mbo.searches import Search
 from lightning_mbo.spreadsheets import csv_text
 
 from .base import DesignCallback, callback_of, design_data
@@ -67,6 +64,7 @@ class CandidateWriter(DesignCallback):
         keep_known: bool = False,
         listed: Path | pd.DataFrame | None = None,
         escape_formulas: bool = False,
+        false_share: float | None = None,
     ) -> None:
         """Set how many, and of what.
 
@@ -78,13 +76,19 @@ class CandidateWriter(DesignCallback):
             listed: The user's own list of designs that `predict` ranks in place of new samples.
             escape_formulas: Whether an apostrophe is put before texts that a spreadsheet would take
                 for formulas, in the files that are written.
+            false_share: How many of the candidates, at most, may be expected not to beat the best
+                row: a design is handed out only if it fails with no greater probability. None does
+                not ask.
 
         Raises:
-            ConfigurationError: If it is not positive.
+            ConfigurationError: If the number is not positive, or the share none.
         """
         if num_candidates is not None and num_candidates < 1:
             raise ConfigurationError(f"num_candidates must be at least 1, not {num_candidates}")
+        if false_share is not None and not 0 < false_share < 1:
+            raise ConfigurationError(f"false_share must be between 0 and 1, not {false_share}")
         self.num_candidates = num_candidates
+        self.false_share = false_share
         self.keep_known = keep_known
         self.listed = listed
         self.escape_formulas = escape_formulas
@@ -99,7 +103,8 @@ class CandidateWriter(DesignCallback):
         """Note the search; have designs drawn for `predict`, or the user's list read.
 
         Raises:
-            ConfigurationError: If there is no search, or no list goes with the data.
+            ConfigurationError: If there is no search, no list goes with the data, or the oracle
+                does not tell how likely it is to be wrong where that is asked.
             DataError: If the list cannot be used.
         """
         self.predicted = self._half_fits = None
@@ -107,6 +112,8 @@ class CandidateWriter(DesignCallback):
         if driver is None:
             raise ConfigurationError("candidates need a search callback: add a SearchModelUpdate")
         search = self._search = driver.search
+        if self.false_share is not None and not isinstance(oracle, ClosedFormOracle):
+            raise _not_borne_out()
         if stage == "predict":
             assert isinstance(oracle, Oracle)
             data = design_data(trainer)
@@ -132,10 +139,10 @@ class CandidateWriter(DesignCallback):
         if not iteration.is_best:
             return
         data, search = design_data(trainer), self._search
-        samples = self._enough(data, search, oracle, iteration.samples)
-        threshold = iteration.candidate_threshold
-        samples = self._climbed(data, oracle, samples, threshold, iteration.number)
-        order = self._chosen(data, samples, threshold, self.num_candidates)
+        choice, threshold = self._choice(data, self.num_candidates), iteration.candidate_threshold
+        samples = choice.enough(iteration.samples, oracle)
+        samples = self._climbed(choice, oracle, samples, threshold, iteration.number)
+        order = choice.of(samples, threshold)
         if self.num_candidates is None:
             order = order[: search.num_wanted]
         self.iteration = iteration.number
@@ -158,7 +165,7 @@ class CandidateWriter(DesignCallback):
         )
         figures |= _columns(data.problem, bounds)
         self.outlook = None
-        if self._is_borne_out(oracle, data.problem, prediction):
+        if len(order) and self._is_borne_out(oracle, data.problem, prediction):
             rows = oracle.predict(data.problem.designs.to(samples.designs.device))
             self.outlook = Outlook.of(data.problem, prediction, rows, bounds)
         self.figures = {name: values.cpu() for name, values in figures.items()}
@@ -166,8 +173,9 @@ class CandidateWriter(DesignCallback):
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""
         if writes_files(trainer) and self.designs is not None:
-            _warn_of_few(len(self.designs), self.num_candidates, self._search)
-            table = _table(design_data(trainer), self._search.pool, self.designs, self.figures)
+            data = design_data(trainer)
+            self._choice(data, self.num_candidates).warn_of_few(len(self.designs))
+            table = _table(data, self._search.pool, self.designs, self.figures)
             write_text(
                 run_folder(trainer) / "candidates.csv", csv_text(table, self.escape_formulas)
             )
@@ -196,10 +204,11 @@ class CandidateWriter(DesignCallback):
         number, threshold = self.num_candidates, -torch.inf
         if pool is None:
             threshold = judged.mean.nanquantile(search.candidate_quantile).item()
-            samples = self._climbed(data, oracle, samples, threshold, search.num_done)
             number = number or _NUM_PREDICTED
-        order = self._chosen(data, samples, threshold, number)
-        _warn_of_few(len(order), self.num_candidates, search)
+        choice = self._choice(data, number)
+        samples = self._climbed(choice, oracle, samples, threshold, search.num_done)
+        order = choice.of(samples, threshold)
+        self._choice(data, self.num_candidates).warn_of_few(len(order))
         designs, prediction = samples.designs[order], samples.prediction[order]
         figures = _figures(prediction, search.threshold)
         figures |= search.log_densities(samples.drawn[order])
@@ -239,59 +248,23 @@ class CandidateWriter(DesignCallback):
         """
         return bool(self._halves(oracle, problem)) and bool(prediction.epistemic_std.any())
 
-    def _chosen(
-        self, data: DesignDataModule, samples: JudgedDesigns, threshold: float, number: int | None
-    ) -> Tensor:
-        return handed_out(samples, threshold, number, self._known(data), data.distances)
+    def _choice(self, data: DesignDataModule, number: int | None) -> Choice:
+        known = None if self.keep_known else data.known_designs
+        return Choice(self._search, data.problem, known, number, self.false_share)
 
     def _climbed(
-        self,
-        data: DesignDataModule,
-        oracle: Oracle,
-        samples: JudgedDesigns,
-        threshold: float,
-        index: int,
+        self, choice: Choice, oracle: Oracle, samples: JudgedDesigns, threshold: float, index: int
     ) -> JudgedDesigns:
-        """The samples, and for a batch what the best of them climb to, where designs are made."""
-        search, number, problem = self._search, self.num_candidates, data.problem
-        if number is None or search.num_wanted is not None or search.pool is not None:
-            return samples
-        if not self._is_borne_out(oracle, problem, samples.prediction):
-            return samples
-        generator = problem.stream.generator("climb", index, device=samples.designs.device)
-        known = self._known(data)
-        return with_climbed(samples, threshold, number, known, oracle, problem, generator)
+        """The samples, and what the best of them climb to, if the oracle can be relied on so far.
 
-    def _known(self, data: DesignDataModule) -> Tensor | None:
-        return None if self.keep_known else data.known_designs
-
-    def _enough(
-        self, data: DesignDataModule, search: Search, oracle: Oracle, samples: JudgedDesigns
-    ) -> JudgedDesigns:
-        """The samples, and further ones while fewer can be handed out than are wanted."""
-        if search.num_wanted is None:
+        Raises:
+            ConfigurationError: If it cannot, where a candidate's chance to fail is asked for.
+        """
+        if not self._is_borne_out(oracle, choice.problem, samples.prediction):
+            if choice.false_share is not None:
+                raise _not_borne_out()
             return samples
-        wanted = self.num_candidates or search.num_wanted
-        further = search.further_samples(oracle)
-        while (found := self._count(data, samples)) < wanted:
-            draws = next(further, None)
-            if draws is None:
-                rank_zero_warn(
-                    f"from all training designs together the search leads to {found} different "
-                    f"designs that can be handed out, where {wanted} are wanted",
-                    category=MBOWarning,
-                )
-                break
-            samples = samples.with_further(
-                JudgedDesigns(draws.designs, oracle.predict(draws.designs), draws.drawn)
-            )
-        return samples
-
-    def _count(self, data: DesignDataModule, samples: JudgedDesigns) -> int:
-        designs = samples.designs[~samples.prediction.mean.isnan()]
-        designs = designs[first_occurrences(designs)]
-        known = 0 if self.keep_known else int(are_among(designs, data.known_designs).sum())
-        return len(designs) - known
+        return choice.climbed(samples, threshold, oracle, index) if choice.climbs else samples
 
     def state_dict(self) -> dict[str, Any]:
         """The candidates of the best iteration so far."""
@@ -311,24 +284,11 @@ class CandidateWriter(DesignCallback):
         self.outlook = None if outlook is None else Outlook(*outlook)
 
 
-def _warn_of_few(number: int, wanted: int | None, search: Search) -> None:
-    if number == 0:
-        rank_zero_warn(
-            "all that can be chosen from are designs of the table, which are left out: there is no "
-            "candidate. To hand them out give --keep_known true",
-            category=MBOWarning,
-        )
-    elif wanted is not None and number < wanted and search.num_wanted is None:
-        fix = (
-            ""
-            if search.pool is not None
-            else ": give more --search.num_samples, or fewer iterations"
-        )
-        rank_zero_warn(
-            f"{number} candidates are handed out where {wanted} are wanted: there are no more "
-            f"different designs to choose from that are not in the table{fix}",
-            category=MBOWarning,
-        )
+def _not_borne_out() -> ConfigurationError:
+    return ConfigurationError(
+        "false_share needs an oracle that tells what it does not know, and is fitted in one call "
+        f"to {2 * FEWEST_DESIGNS} or more training designs, such as that of my_data.yaml"
+    )
 
 
 def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:

@@ -52,6 +52,7 @@ def recording_callbacks(
     keep_known: bool = False,
     listed: Path | None = None,
     escape_formulas: bool = False,
+    false_share: float | None = None,
 ) -> list[pl.Callback]:
     """What judges and records a search without having a part in it.
 
@@ -60,12 +61,13 @@ def recording_callbacks(
         keep_known: Likewise.
         listed: Likewise.
         escape_formulas: Likewise.
+        false_share: Likewise.
     """
     return [
         HeldOut(),
         Scoring(),
         # Before whatever is drawn: the candidates are what a run is for.
-        CandidateWriter(num_candidates, keep_known, listed, escape_formulas),
+        CandidateWriter(num_candidates, keep_known, listed, escape_formulas, false_share),
         Trajectory(),
         AscentTrajectory(),
         AscentPlane(),

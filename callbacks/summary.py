@@ -78,7 +78,7 @@ class Summary(DesignCallback):
             return
         data = design_data(trainer)
         if len(writer.designs) == 0:
-            self._print("There are no candidates: all that was found is in the table already.")
+            self._print("There are no candidates: a warning says why.")
             return
         left = self._print_candidates(data, search, writer)
         if left:

@@ -32,7 +32,8 @@ def climbed(
     In each round a design moves by a share of the difference of two others, and takes over some
     categories of one of them. It stays where it was if that is worth no more, or does not meet the
     constraints. So steps are as long, and go in such directions, as the designs lie apart: samples
-    that keep to a valley climb along it, and nothing has to have a gradient.
+    that keep to a valley climb along it, and nothing has to have a gradient. No number leaves the
+    range of those that it began amid: beyond, much is promised because nothing is known.
 
     Reference: Storn and Price, "Differential evolution", Journal of Global Optimization 11, 1997.
 
@@ -47,18 +48,20 @@ def climbed(
     """
     best, m, device = worth(designs), len(designs), designs.device
     space = problem.space
+    least, greatest = space.numbers(designs).aminmax(dim=0)
     for i in range(_ROUNDS):
         one, other = torch.randint(m, (2, m), generator=generator, device=device)
         numbers = space.numbers(designs)
         moved = torch.rand(numbers.shape, generator=generator, device=device) < _MOVED
         step = _STEPS[i % len(_STEPS)] * (numbers[one] - numbers[other])
+        numbers = (numbers + step * moved).clamp(least, greatest)
         groups = [
             torch.where(
                 torch.rand(m, 1, generator=generator, device=device) < _CROSSED, group[one], group
             )
             for group in space.one_hots(designs)
         ]
-        tried = problem.nearest_allowed(space.join(numbers + step * moved, groups))
+        tried = problem.nearest_allowed(space.join(numbers, groups))
         value = worth(tried).where(problem.is_feasible(tried), -torch.inf)
         better = value > best
         designs = torch.where(better.view(-1, *[1] * (tried.dim() - 1)), tried, designs)

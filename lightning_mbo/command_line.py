@@ -163,6 +163,13 @@ class MBOCommandLine(LightningCLI):
             "and of a list, 100 in predict.",
         )
         parser.add_argument(
+            "--false_share",
+            type=float | None,
+            default=None,
+            help="Hand out only what fails to beat the best row with no greater probability, and "
+            "so perhaps fewer.",
+        )
+        parser.add_argument(
             "--keep_known",
             type=bool,
             default=False,
@@ -263,6 +270,7 @@ class MBOCommandLine(LightningCLI):
             self._get(self.config_init, "keep_known"),
             self._get(self.config_init, "candidates"),
             self._get(self.config_init, "escape_formulas"),
+            self._get(self.config_init, "false_share"),
         )
         return own
 

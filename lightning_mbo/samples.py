@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -66,6 +66,10 @@ class JudgedDesigns:
     designs: Tensor
     prediction: Prediction
     drawn: Tensor
+
+    def of_rows(self, rows: Tensor) -> Self:
+        """Some of these designs, a mask ``(m,)`` or row numbers."""
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def with_further(self, others: JudgedDesigns) -> JudgedDesigns:
         """These designs, then others."""

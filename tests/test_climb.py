@@ -36,6 +36,13 @@ def test_samples_come_to_the_peak_amid_them() -> None:
     assert torch.equal(found, climbed(designs, worth, problem(designs), generator()))
 
 
+def test_no_number_leaves_the_range_of_the_others() -> None:
+    designs = points(50, 4)
+    found = climbed(designs, lambda x: x.sum(1), problem(designs), generator())
+    assert torch.equal(found.amax(0), designs.amax(0))
+    assert (found >= designs.amin(0)).all()
+
+
 def test_no_design_leaves_what_can_be_made_or_is_allowed() -> None:
     designs = points(60, 3).round()
     allowed = replace(

@@ -20,6 +20,7 @@ _WITHOUT_EFFECT = (
     "ckpt_path",
     "num_candidates",
     "keep_known",
+    "false_share",
     "candidates",
     "trust",
     "escape_formulas",

@@ -1,0 +1,131 @@
+"""What a search hands out of all that it has come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from lightning_mbo.batch import handed_out, with_climbed
+from lightning_mbo.designs import are_among, first_occurrences
+from lightning_mbo.errors import MBOWarning
+from lightning_mbo.evidence.outlook import better_than
+from lightning_mbo.oracles import Oracle
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import JudgedDesigns
+from lightning_mbo.searches import Search
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How candidates are chosen.
+
+    Attributes:
+        search: Whose samples they are.
+        problem: Which designs can be made, and the rows that are to be beaten.
+        known: Designs of which none is chosen, shape ``(n, *design_shape)``; None for none.
+        number: Of the batch; None takes all candidates.
+        false_share: With which probability, at most, a candidate may fail to beat the best row;
+            None does not ask.
+    """
+
+    search: Search
+    problem: DesignProblem
+    known: Tensor | None
+    number: int | None
+    false_share: float | None
+
+    @property
+    def climbs(self) -> bool:
+        """Whether the best samples are to climb first: of a batch, where designs are made."""
+        made = self.search.num_wanted is None and self.search.pool is None
+        return made and self.number is not None
+
+    def climbed(
+        self, samples: JudgedDesigns, threshold: float, oracle: Oracle, index: int
+    ) -> JudgedDesigns:
+        """The samples, and what the best of them climb to.
+
+        Args:
+            samples: All that there is to choose from.
+            threshold: The least mean of a candidate.
+            oracle: Which has judged them, and tells what it does not know.
+            index: Of what is drawn for it.
+        """
+        assert self.number is not None
+        device = samples.designs.device
+        generator = self.problem.stream.generator("climb", index, device=device)
+        return with_climbed(
+            samples, threshold, self.number, self.known, oracle, self.problem, generator
+        )
+
+    def of(self, samples: JudgedDesigns, threshold: float) -> Tensor:
+        """Row numbers of the samples that are handed out, best first.
+
+        Args:
+            samples: All that there is to choose from.
+            threshold: The least mean of a candidate.
+        """
+        rows = torch.arange(len(samples.designs), device=samples.designs.device)
+        if self.false_share is not None:
+            best = self.problem.properties.max().item()
+            rows = rows[better_than(best, samples.prediction) >= 1 - self.false_share]
+        chosen = handed_out(
+            samples.of_rows(rows), threshold, self.number, self.known, self.problem.distances
+        )
+        return rows[chosen]
+
+    def enough(self, samples: JudgedDesigns, oracle: Oracle) -> JudgedDesigns:
+        """The samples, and further ones while fewer can be handed out than are wanted."""
+        search = self.search
+        if search.num_wanted is None:
+            return samples
+        wanted = self.number or search.num_wanted
+        further = search.further_samples(oracle)
+        while (found := self._count(samples)) < wanted:
+            draws = next(further, None)
+            if draws is None:
+                rank_zero_warn(
+                    f"from all training designs together the search leads to {found} different "
+                    f"designs that can be handed out, where {wanted} are wanted",
+                    category=MBOWarning,
+                )
+                break
+            samples = samples.with_further(
+                JudgedDesigns(draws.designs, oracle.predict(draws.designs), draws.drawn)
+            )
+        return samples
+
+    def _count(self, samples: JudgedDesigns) -> int:
+        designs = samples.designs[~samples.prediction.mean.isnan()]
+        designs = designs[first_occurrences(designs)]
+        known = 0 if self.known is None else int(are_among(designs, self.known).sum())
+        return len(designs) - known
+
+    def warn_of_few(self, found: int) -> None:
+        """Say why fewer are handed out than are wanted, and what to do."""
+        reason = self._reason_of_few(found)
+        if reason is not None:
+            rank_zero_warn(reason, category=MBOWarning)
+
+    def _reason_of_few(self, found: int) -> str | None:
+        if self.false_share is not None and found < (self.number or 1):
+            return (
+                f"{found} candidates are handed out: of no more it is likely enough that they beat "
+                f"the best row, with --false_share {self.false_share:g}"
+            )
+        if found == 0:
+            return (
+                "all that can be chosen from are designs of the table, which are left out: there "
+                "is no candidate. To hand them out give --keep_known true"
+            )
+        if self.number is None or found >= self.number or self.search.num_wanted is not None:
+            return None
+        made = self.search.pool is None
+        fix = ": give more --search.num_samples, or fewer iterations" if made else ""
+        return (
+            f"{found} candidates are handed out where {self.number} are wanted: there are no more "
+            f"different designs to choose from that are not in the table{fix}"
+        )

@@ -1,0 +1,80 @@
+"""What is handed out of a search's samples: after a climb, and only what is likely enough."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_mbo.algorithms import CbAS
+from lightning_mbo.batch import promises
+from lightning_mbo.choice import Choice
+from lightning_mbo.errors import ConfigurationError, MBOWarning
+from lightning_mbo.evidence.outlook import better_than
+from lightning_mbo.oracles import GaussianProcess
+from lightning_mbo.problem import DesignProblem
+from lightning_mbo.samples import DesignIteration
+from lightning_mbo.searches import SamplingSearch
+from lightning_mbo.searches.run import design
+from tests.callbacks.quadratic import callbacks, run
+
+
+def sphere() -> DesignProblem:
+    designs = torch.randn(60, 6, generator=torch.Generator().manual_seed(0)).double()
+    noise = torch.randn(60, generator=torch.Generator().manual_seed(1)).double()
+    return DesignProblem.of_table(designs, 0.3 * noise - (designs - 1).square().sum(1))
+
+
+@pytest.fixture(scope="module")
+def searched() -> tuple[GaussianProcess, SamplingSearch, DesignIteration]:
+    oracle, search = GaussianProcess(), SamplingSearch(CbAS(), num_samples=2000)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*samples count for", category=MBOWarning)
+        *_, last = design(sphere(), oracle, search, 6)
+    return oracle, search, last
+
+
+def test_a_batch_is_better_for_a_climb(
+    searched: tuple[GaussianProcess, SamplingSearch, DesignIteration],
+) -> None:
+    oracle, search, last = searched
+    choice = Choice(search, sphere(), sphere().designs, 10, None)
+    assert choice.climbs
+    assert not Choice(search, sphere(), None, None, None).climbs
+    threshold = last.candidate_threshold
+    more = choice.climbed(last.samples, threshold, oracle, 3)
+    assert torch.equal(more.designs[:2000], last.samples.designs)
+    said = oracle.predict(more.designs[2000:])
+    assert torch.equal(more.prediction.mean[2000:], said.mean)
+    promised = promises(last.samples.prediction)
+    assert (promises(said) > promised.quantile(0.95)).double().mean() > 0.9
+    rows = choice.of(more, threshold)
+    assert len(rows) == 10
+    assert (rows >= 2000).any()
+
+
+@pytest.mark.parametrize("false_share", [0.5, 0.1, 0.001])
+def test_no_candidate_is_likelier_to_fail_than_is_asked(
+    searched: tuple[GaussianProcess, SamplingSearch, DesignIteration], false_share: float
+) -> None:
+    _, search, last = searched
+    best = last.samples.prediction.mean.sort().values[-40].item()  # of which about 40 are better
+    problem = replace(sphere(), properties=torch.full((60,), best, dtype=torch.float64))
+    choice = Choice(search, problem, None, 60, false_share)
+    rows = choice.of(last.samples, last.candidate_threshold)
+    likely = better_than(best, last.samples.prediction)
+    assert (likely[rows] >= 1 - false_share).all()
+    assert len(rows) == min(60, int((likely >= 1 - false_share).sum()))
+    if len(rows) < 60:
+        with pytest.warns(MBOWarning, match=f"{len(rows)} candidates are handed out: of no more"):
+            choice.warn_of_few(len(rows))
+
+
+def test_an_oracle_that_cannot_tell_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="false_share needs an oracle that tells"):
+        run(tmp_path, callbacks.CandidateWriter(5, false_share=0.2), num_iterations=1)
+    with pytest.raises(ConfigurationError, match="between 0 and 1, not 1"):
+        callbacks.CandidateWriter(5, false_share=1.0)
