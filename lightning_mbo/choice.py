@@ -114,7 +114,7 @@ class Choice:
         if self.false_share is not None and found < (self.number or 1):
             return (
                 f"{found} candidates are handed out: of no more it is likely enough that they beat "
-                f"the best row, with --false_share {self.false_share:g}"
+                f"the best row, with --false_share {self.false_share:g}: a greater one gives more"
             )
         if found == 0:
             return (

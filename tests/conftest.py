@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -9,6 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of as many as there are cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 from torch import Tensor
 

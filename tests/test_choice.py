@@ -19,7 +19,7 @@ from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.searches import SamplingSearch
 from lightning_mbo.searches.run import design
-from tests.callbacks.quadratic import callbacks, run
+from tests.callbacks.quadratic import callbacks, read_table, run
 
 
 def sphere() -> DesignProblem:
@@ -71,6 +71,15 @@ def test_no_candidate_is_likelier_to_fail_than_is_asked(
     if len(rows) < 60:
         with pytest.warns(MBOWarning, match=f"{len(rows)} candidates are handed out: of no more"):
             choice.warn_of_few(len(rows))
+
+
+def test_where_nothing_is_likely_enough_nothing_is_handed_out(tmp_path: Path) -> None:
+    oracle = GaussianProcess()
+    writer = callbacks.CandidateWriter(5, false_share=1e-12)
+    with pytest.warns(MBOWarning, match="0 candidates are handed out: of no more it is likely"):
+        run(tmp_path, writer, oracle=oracle, num_iterations=2)
+    assert len(read_table(tmp_path / "candidates.csv")) == 0
+    assert writer.outlook is None
 
 
 def test_an_oracle_that_cannot_tell_is_refused(tmp_path: Path) -> None:
