@@ -40,14 +40,12 @@ def lower_bounds(predictions: Sequence[Prediction], seen: Sequence[Seen]) -> Ten
     beyond the table. Where labels have little noise, half of the designs may be better than theirs.
 
     Args:
-        predictions: Of the chosen designs by each fit, ``(c,)``; perhaps of none.
+        predictions: Of the chosen designs by each fit, ``(c,)``.
         seen: Of the rows that each fit has not seen.
 
     Returns:
         Shape ``(c,)``, in the property's units, finite.
     """
-    if not len(predictions[0]):
-        return predictions[0].mean
     shortfalls = torch.cat([_shortfalls(*unseen) for unseen in seen])
     margin = max(_NORMAL_MARGIN, shortfalls.quantile(CONFIDENCE).item())
     bounds = torch.stack([p.mean - margin * p.std for p in predictions])

@@ -66,8 +66,10 @@ def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Tensor:
 
     Args:
         fits: Some.
-        designs: Handed out, shape ``(c, *design_shape)``.
+        designs: Handed out, shape ``(c, *design_shape)``; perhaps none.
     """
+    if not len(designs):
+        return torch.zeros(0, dtype=torch.float64, device=designs.device)
     return lower_bounds([fit.oracle.predict(designs) for fit in fits], [fit.seen for fit in fits])
 
 
