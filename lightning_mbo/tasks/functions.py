@@ -46,7 +46,8 @@ def hartmann(table: pd.DataFrame) -> Array:
     )
     x = table[_names("x", 6)].to_numpy(np.float64)
     squares = (sharpness * (x[:, None] - peaks) ** 2).sum(2)
-    return np.exp(-squares) @ np.array([1.0, 1.2, 3.0, 3.2])
+    heights: Array = np.exp(-squares) @ np.array([1.0, 1.2, 3.0, 3.2])
+    return heights
 
 
 def branin_currin(table: pd.DataFrame) -> Array:
@@ -56,21 +57,24 @@ def branin_currin(table: pd.DataFrame) -> Array:
     branin += 10 * (1 - 1 / (8 * np.pi)) * np.cos(t) + 10
     currin = (1 - np.exp(-1 / (2 * h))) * (2300 * c**3 + 1900 * c**2 + 2092 * c + 60)
     currin /= 100 * c**3 + 500 * c**2 + 4 * c + 20
-    return currin * (1 + np.exp(-branin / 20)) - np.sqrt(branin) / 2
+    heights: Array = currin * (1 + np.exp(-branin / 20)) - np.sqrt(branin) / 2
+    return heights
 
 
 def ackley(table: pd.DataFrame) -> Array:
     """Ackley's function of ten numbers, off the centre and with slow waves."""
     z = table[_names("x", 10)].to_numpy(np.float64) - np.linspace(-0.8, 1.5, 10)
     bowl = 20 * np.exp(-0.2 * np.sqrt((z**2).mean(1)))
-    return bowl + np.exp(np.cos(np.pi * z).mean(1)) - 20 - np.e
+    heights: Array = bowl + np.exp(np.cos(np.pi * z).mean(1)) - 20 - np.e
+    return heights
 
 
 def rosenbrock(table: pd.DataFrame) -> Array:
     """Rosenbrock's valley in six numbers, upside down."""
     x = table[_names("x", 6)].to_numpy(np.float64)
     valley = 100 * (x[:, 1:] - x[:, :-1] ** 2) ** 2 + (1 - x[:, :-1]) ** 2
-    return -valley.sum(1) / 100
+    heights: Array = -valley.sum(1) / 100
+    return heights
 
 
 PARTS = ("resin", "filler", "hardener", "solvent", "pigment")
@@ -84,7 +88,8 @@ def coating(table: pd.DataFrame) -> Array:
     cured = 90 * r * h * np.exp(-12 * (r - 2.2 * h) ** 2)
     filled = 40 * r * f * (1 - p) + 240 * f * p * r
     lost = 25 * (warmth - 0.2 - 0.5 * s) ** 2 * (r + h) + 30 * np.maximum(s - 0.3, 0)
-    return linear + cured + filled - lost
+    heights: Array = linear + cured + filled - lost
+    return heights
 
 
 SOLVENTS, CATALYSTS = ("water", "ethanol", "toluene", "dmf"), ("A", "B", "C", "D", "E")
@@ -103,7 +108,8 @@ def reaction(table: pd.DataFrame) -> Array:
     together = np.array(pairs)[solvent, catalyst]
     heated = 40 * np.exp(-6 * (t - best_t) ** 2) * (1 - np.exp(-4 * h))
     mixed = 25 * np.exp(-8 * (c - best_c) ** 2) * (0.4 + t)
-    return heated + mixed + 2 * together - 12 * h * t
+    heights: Array = heated + mixed + 2 * together - 12 * h * t
+    return heights
 
 
 def machine(table: pd.DataFrame) -> Array:
@@ -113,13 +119,14 @@ def machine(table: pd.DataFrame) -> Array:
     )
     built = 6 * np.sqrt(layers) - 0.35 * np.maximum(layers - 1.2 * passes, 0) ** 2
     tuned = 4 * np.cos((teeth - 27) / 6) + 10 * np.exp(-(((speed - 300 - 50 * passes) / 200) ** 2))
-    return (
+    heights: Array = (
         built
         + tuned
         - 1.2 * np.abs(ph - 6.5)
         + 3 * np.sin(3 * gap) * layers / 12
         - 0.15 * passes**2
     )
+    return heights
 
 
 FUNCTIONS: Mapping[str, KnownTable] = {
