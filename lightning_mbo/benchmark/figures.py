@@ -25,6 +25,9 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "tab:green", "linestyle": (0, (6, 1)), "marker": "v"},
 )
 
+_MOST_UPRIGHT = 8
+"""Names side by side; more of them would run into each other."""
+
 
 def draw_trajectories(
     trajectories: pd.DataFrame,
@@ -109,7 +112,11 @@ def draw_averages(
                 **style | {"linestyle": ""},
             )
         axes.set_ylabel(metric_label(metric, property_name).replace(" of ", " of\n"))
-        axes.set_xticks(np.arange(len(places)), [str(place) for place in places])
+        axes.set_xticks(
+            np.arange(len(places)),
+            [str(place) for place in places],
+            rotation=90 if len(places) > _MOST_UPRIGHT else 0,
+        )
         axes.set_xlim(-0.5, len(places) - 0.5)
         _tidy(axes)
     panels[-1].set_xlabel(across)
