@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.cli import main
-from lightning_mbo.data import CSV, KnownFunction, Superconductor, Toy
+from lightning_mbo.data import CSV, KnownFunction, Toy
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.oracles import GaussianProcess
+from lightning_mbo.search_models import Product
 from lightning_mbo.tasks.functions import FUNCTIONS
+from tests.callbacks.quadratic import callbacks, run
 
 
 def loaded(**options: Any) -> KnownFunction:
@@ -107,10 +110,40 @@ def test_impossible_options(options: dict[str, Any], message: str) -> None:
 
 
 def test_what_measurements_scatter_by_is_known_to_metrics() -> None:
-    toy, superconductors = Toy(noise_std=0.3), Superconductor(labels="measured")
+    toy = Toy(noise_std=0.3)
     toy.setup("fit")
     assert toy.noise_std == 0.3
-    assert superconductors.noise_std == 0.0
+
+
+class Unread(KnownFunction):
+    """A truth that says when it is read."""
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        table = super().load()
+        self.ground_truth = _say_so
+        return table
+
+
+class TruthReadError(Exception):
+    pass
+
+
+def _say_so(designs: Tensor) -> Tensor:
+    raise TruthReadError
+
+
+@pytest.mark.filterwarnings("ignore:design iteration", "ignore:the covariance of the search model")
+def test_only_metrics_read_the_truth(tmp_path: Path) -> None:
+    def searched(folder: Path, *more: Any) -> None:
+        data = Unread("mixed", num_designs=40)
+        writer, model = callbacks.CandidateWriter(num_candidates=6), Product()
+        run(folder, writer, *more, data=data, search_model=model, oracle=GaussianProcess())
+
+    searched(tmp_path / "without", callbacks.Report(write=False))
+    assert len(pd.read_csv(tmp_path / "without" / "candidates.csv")) == 6
+    for judge in (callbacks.Scoring(), callbacks.BatchScoring()):
+        with pytest.raises(TruthReadError):
+            searched(tmp_path / "with", judge)
 
 
 @pytest.mark.filterwarnings("ignore:.*had lost rank", "ignore:.*the covariance of the search model")
