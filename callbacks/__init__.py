@@ -9,6 +9,7 @@ if __name__ != "lightning_mbo.callbacks":
 from .ascent_plane import AscentPlane
 from .ascent_trajectory import AscentTrajectory
 from .base import DesignCallback, announce
+from .batch_scoring import BatchScoring
 from .best_samples import BestSamples
 from .candidate_writer import CandidateWriter, candidates_of
 from .design_checkpoint import DesignCheckpoint
@@ -31,6 +32,7 @@ from .trajectory import Trajectory
 __all__ = [
     "AscentPlane",
     "AscentTrajectory",
+    "BatchScoring",
     "BestSamples",
     "CandidateWriter",
     "DesignCallback",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -35,8 +36,13 @@ class Report(DesignCallback):
     Needs a `CandidateWriter`. Saves what it has recorded.
     """
 
-    def __init__(self) -> None:
-        """Start with an empty record."""
+    def __init__(self, write: bool = True) -> None:
+        """Start with an empty record.
+
+        Args:
+            write: Whether files are written.
+        """
+        self.write = write
         self.iterations: list[dict[str, float]] = []
         self.disagreement: dict[str, float] = {}
         self.held_out: dict[str, torch.Tensor] = {}
@@ -75,33 +81,36 @@ class Report(DesignCallback):
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write the page, if there are candidates; a run that has them does not fail for it."""
-        writer, search = callback_of(trainer, CandidateWriter), search_of(trainer)
-        if not writes_files(trainer) or writer is None or search is None:
-            return
-        if writer.designs is None or len(writer.designs) == 0:
+        evidence = self.evidence(trainer)
+        if not (self.write and writes_files(trainer)) or evidence is None:
             return
         assert isinstance(oracle, Oracle)
-        data, folder = design_data(trainer), run_folder(trainer)
+        folder = run_folder(trainer)
         path = folder / "report.html"
         with dispensable(path):
             configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
             with oracle.in_state(self.oracle) if self.oracle else nullcontext():
-                depending = dependences(oracle, data, writer.designs)
-            evidence = Evidence(
-                data=data,
-                candidates=writer.designs,
-                figures=writer.figures,
-                iterations=self.iterations,
-                chosen=writer.iteration,
-                select=search.selector.rule,
-                disagreement=self.disagreement,
-                held_out=self.held_out,
-                outlook=writer.outlook,
-                dependences=depending,
-                configs=configs,
-            )
+                depending = dependences(oracle, evidence.data, evidence.candidates)
+            evidence = replace(evidence, dependences=depending, configs=configs)
             write_text(path, render(evidence))
             verdict_of(evidence).write(folder)
+
+    def evidence(self, trainer: pl.Trainer) -> Evidence | None:
+        """What the run has to show, but for what is only drawn; None without candidates."""
+        writer, search = callback_of(trainer, CandidateWriter), search_of(trainer)
+        if writer is None or search is None or writer.designs is None or len(writer.designs) == 0:
+            return None
+        return Evidence(
+            data=design_data(trainer),
+            candidates=writer.designs,
+            figures=writer.figures,
+            iterations=self.iterations,
+            chosen=writer.iteration,
+            select=search.selector.rule,
+            disagreement=self.disagreement,
+            held_out=self.held_out,
+            outlook=writer.outlook,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """What has been recorded so far."""

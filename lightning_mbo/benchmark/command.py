@@ -19,7 +19,7 @@ from lightning_mbo.benchmark.report import write_report
 from lightning_mbo.benchmark.results import Results
 from lightning_mbo.benchmark.worker import Outcome, execute
 from lightning_mbo.console import say
-from lightning_mbo.data import CSV
+from lightning_mbo.data import CSV, KnownFunction
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import write_text
 from lightning_mbo.locks import FolderLock
@@ -139,7 +139,8 @@ def _prepare(runs: list[Run], fit_options: FitOptions) -> None:
     """
     for run in {run.oracle_key: run for run in runs}.values():
         data = fit_options.data(run.words)
-        if isinstance(data, CSV) and data.held_out_fraction == 0:
+        is_own = isinstance(data, CSV) and not isinstance(data, KnownFunction)
+        if is_own and data.held_out_fraction == 0:
             raise ConfigurationError(
                 "a benchmark scores designs by a ground truth, and nobody has one of a table of "
                 "your own. Give --data.held_out_fraction 0.2 to compare what oracles say of "

@@ -25,6 +25,9 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "tab:green", "linestyle": (0, (6, 1)), "marker": "v"},
 )
 
+_MOST_UPRIGHT = 8
+"""Names side by side; more of them would run into each other."""
+
 
 def draw_trajectories(
     trajectories: pd.DataFrame,
@@ -109,7 +112,11 @@ def draw_averages(
                 **style | {"linestyle": ""},
             )
         axes.set_ylabel(metric_label(metric, property_name).replace(" of ", " of\n"))
-        axes.set_xticks(np.arange(len(places)), [str(place) for place in places])
+        axes.set_xticks(
+            np.arange(len(places)),
+            [str(place) for place in places],
+            rotation=90 if len(places) > _MOST_UPRIGHT else 0,
+        )
         axes.set_xlim(-0.5, len(places) - 0.5)
         _tidy(axes)
     panels[-1].set_xlabel(across)
@@ -163,6 +170,50 @@ def draw_heat_map(gains: pd.DataFrame, grid: Sequence[str], title: str, path: Pa
     axes.set_ylabel(y)
     axes.set_title(f"{title}\nmean ± standard error over trials", fontsize="medium")
     figure.colorbar(image)
+    save_figure(figure, path)
+
+
+def draw_reliability(rows: pd.DataFrame, arms: Sequence[str], path: Path) -> None:
+    """Draw the share of each batch that was to beat the best row against the share that did.
+
+    A panel an arm, a point a run. Below the diagonal more was promised than there is.
+
+    Args:
+        rows: One a run that went well, with the columns `arm`, `group`, `predicted_share` and
+            `realised_share`, of which the former may be NaN.
+        arms: In the order of the panels.
+        path: Of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    width = 1 + 4 * len(arms)
+    figure = Figure(figsize=(width, 5), dpi=150, layout="constrained")
+    panels = figure.subplots(1, len(arms), squeeze=False, sharey=True)[0]
+    styles = dict(_styled(list(rows["group"].unique())))
+    for axes, arm in zip(panels, arms, strict=True):
+        axes.plot([0, 1], [0, 1], color="gray", linewidth=1, label="as predicted")
+        for group, style in styles.items():
+            runs = rows[(rows["arm"] == arm) & (rows["group"] == group)]
+            axes.plot(
+                runs["predicted_share"],
+                runs["realised_share"],
+                label=group or "a run",
+                alpha=0.7,
+                clip_on=False,
+                **style | {"linestyle": ""},
+            )
+        axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1), xlabel="predicted")
+        if len(arms) > 1:
+            axes.set_title(arm, loc="left", fontsize="medium")
+        _tidy(axes)
+    panels[0].set_ylabel("by the ground truth")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        title="Share of the batch above the best row",
+    )
     save_figure(figure, path)
 
 

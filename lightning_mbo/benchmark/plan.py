@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +19,6 @@ _WITHOUT_EFFECT = (
     "config",
     "seed_everything",
     "ckpt_path",
-    "num_candidates",
-    "keep_known",
-    "false_share",
     "candidates",
     "trust",
     "escape_formulas",
@@ -75,6 +73,8 @@ class Benchmark:
         arms: dict[str, dict[str, Any]] | None = None,
         grid: dict[str, list[Any]] | None = None,
         options: dict[str, Any] | None = None,
+        groups: dict[str, str] | None = None,
+        only: str | None = None,
         num_trials: int = 10,
         num_processes: int | None = None,
         engine: Literal["local", "ray"] = "local",
@@ -90,6 +90,10 @@ class Benchmark:
             grid: Options of `fit` with the values to go through, all combined; the results are
                 drawn as a map where there are two.
             options: Of `fit`, for all runs.
+            groups: Name of each group of methods, and the pattern that their names follow, such as
+                `* cliff`; the first that fits counts. What was said of batches is summed up by
+                group.
+            only: The pattern of the methods to be run, where not all of them are.
             num_trials: Trials, with the seeds 0, 1, 2 and so on.
             num_processes: Runs at a time; default: as many as there are cores.
             engine: `local` processes, or the `ray` cluster that is reached from here.
@@ -106,7 +110,11 @@ class Benchmark:
         self.methods = {
             name: method if isinstance(method, dict) else {"config": method}
             for name, method in methods.items()
+            if only is None or fnmatchcase(name, only)
         }
+        if not self.methods:
+            raise ConfigurationError(f"only {only}: no method has such a name")
+        self.groups = groups or {}
         self.arms = arms or {"as configured": {}}
         self.grid = grid or {}
         self.options = options or {}
@@ -159,6 +167,11 @@ class Benchmark:
             for trial in range(self.num_trials)
             for run in variants.values()
         ]
+
+    def group_of(self, method: str) -> str:
+        """The group of a method, by its name; empty where it is in none."""
+        fitting = (name for name, like in self.groups.items() if fnmatchcase(method, like))
+        return next(fitting, "")
 
     def _cells(self) -> Iterator[dict[str, Any]]:
         for values in itertools.product(*self.grid.values()):

@@ -8,7 +8,18 @@ import pandas as pd
 from rich.console import Console
 
 from lightning_mbo.benchmark.comparison import averages, compare, finished, improvement
-from lightning_mbo.benchmark.figures import draw_averages, draw_heat_map, draw_trajectories
+from lightning_mbo.benchmark.evidence import (
+    EVIDENCE,
+    evidence_markdown,
+    evidence_tables,
+    has_evidence,
+)
+from lightning_mbo.benchmark.figures import (
+    draw_averages,
+    draw_heat_map,
+    draw_reliability,
+    draw_trajectories,
+)
 from lightning_mbo.benchmark.plan import Benchmark
 from lightning_mbo.benchmark.results import FACTS
 from lightning_mbo.benchmark.tables import markdown_tables, terminal_tables
@@ -36,6 +47,7 @@ def write_report(
     """
     arms, grid = list(plan.arms), list(plan.grid)
     metrics = [name for name in rows.columns if name not in {*FACTS, "method", "arm", *grid}]
+    compared = [name for name in metrics if name not in EVIDENCE]
     console = Console()
     if not console.is_terminal:
         console.width = 160
@@ -46,18 +58,33 @@ def write_report(
     write_text(folder / "averages.csv", means.to_csv(index=False))
     differences = compare(rows, metrics, grid, arms)
     write_text(folder / "differences.csv", differences.to_csv(index=False))
-    write_text(folder / "tables.md", markdown_tables(rows, metrics, grid, arms))
+    text = markdown_tables(rows, compared, grid, arms)
     if len(grid) == 2 and len(arms) > 1:
-        _draw_maps(folder, plan, rows, metrics, property_name)
+        _draw_maps(folder, plan, rows, compared, property_name)
     else:
-        console.print(terminal_tables(rows, metrics, grid, arms))
+        console.print(terminal_tables(rows, compared, grid, arms))
         if len(grid) < 2:
-            _draw_averages(folder, means, arms, grid, property_name)
+            shown = means[means["metric"].isin(compared)]
+            _draw_averages(folder, shown, arms, grid, property_name)
+    if has_evidence(rows):
+        judged = _judge(folder, rows.assign(group=rows["method"].map(plan.group_of)), grid, arms)
+        console.print(judged, soft_wrap=True, highlight=False, markup=False)
+        text = f"{text}\n{judged}"
+    write_text(folder / "tables.md", text)
     if not grid and set(trajectories.columns) >= _DRAWN:
         path = folder / "trajectories.png"
         with dispensable(path):
             draw_trajectories(trajectories, arms, property_name, path)
     console.print(f"Tables and figures: {folder}", soft_wrap=True, highlight=False)
+
+
+def _judge(folder: Path, rows: pd.DataFrame, grid: list[str], arms: list[str]) -> str:
+    """Draw whether what was said of the batches came true, and tabulate it in Markdown."""
+    if "predicted_share" in rows:
+        path = folder / "reliability.png"
+        with dispensable(path):
+            draw_reliability(finished(rows), arms, path)
+    return evidence_markdown(list(evidence_tables(rows, grid, arms)))
 
 
 def _draw_averages(

@@ -15,7 +15,10 @@ from lightning_mbo.errors import DataError
 from lightning_mbo.files import replacing, write_text
 
 _SHOWN = ("oracle_p80", "effective_sample_size")
-FACTS = ["trial", "seconds", "error", "key", "best_iteration", *_SHOWN]
+FACTS = [
+    *("trial", "seconds", "cpu_seconds", "error", "key", "best_iteration", "verdict"),
+    *_SHOWN,
+]
 """Columns of the rows that are no scores, besides method, arm and the grid's."""
 
 
@@ -81,8 +84,10 @@ class Results:
             "trial": run.trial,
             **outcome.scores,
             "best_iteration": outcome.best_iteration,
+            **({"verdict": outcome.verdict} if outcome.verdict else {}),
             **{name: best[name] for name in _SHOWN if name in best},
             "seconds": round(outcome.seconds, 2),
+            "cpu_seconds": round(outcome.cpu_seconds, 2),
             "error": outcome.error,
             "key": run.key,
         }
@@ -101,7 +106,7 @@ class Results:
         table = pd.DataFrame(
             {**row, "method": run.method, **run.cell, "arm": run.arm} for run, row in found if row
         )
-        names = {"method", "arm", "error", "key", *(runs[0].cell if runs else ())}
+        names = {"method", "arm", "verdict", "error", "key", *(runs[0].cell if runs else ())}
         for name in table.columns.difference(list(names)):
             table[name] = pd.to_numeric(table[name].replace("", None))
         return table

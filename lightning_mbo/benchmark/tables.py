@@ -34,13 +34,18 @@ def markdown_tables(
         arms: In order: a later one is compared with the earlier ones.
     """
     header = _header(metrics)
-    parts = []
-    for title, body in _tables(rows, metrics, grid, arms):
-        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        lines = [_padded(cells, widths) for cells in (header, rule, *body)]
-        parts.append("\n".join([f"### {title}", "", *lines]))
+    parts = [
+        f"### {title}\n\n{markdown_table(header, body)}"
+        for title, body in _tables(rows, metrics, grid, arms)
+    ]
     return "\n\n".join([*parts, _notes(rows)]) + "\n"
+
+
+def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(_padded(cells, widths) for cells in (header, rule, *body))
 
 
 def terminal_tables(
@@ -129,4 +134,6 @@ def _notes(rows: pd.DataFrame) -> str:
         lines.append(f"Fewer than {_FEWEST_FOR_A_STAR} trials cannot earn a star.")
     if failures := len(rows) - len(good):
         lines.append(f"{failures} of {len(rows)} runs failed and are left out.")
+    if "cpu_seconds" in rows:
+        lines.append(f"All runs together took {rows['cpu_seconds'].sum():,.0f} s of CPU time.")
     return "\n".join(lines)

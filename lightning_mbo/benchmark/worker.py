@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 import traceback
 import warnings
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +41,13 @@ class Outcome:
 
     Attributes:
         scores: Of its best design iteration, by the ground truth where there is one and by
-            held-out designs where there are any.
+            held-out designs where there are any; where a batch is chosen, of it and of what was
+            said of it.
+        verdict: Of the run, where a batch is chosen.
         trajectory: One row a design iteration.
         best_iteration: Its number.
         seconds: From start to end, imports not included.
+        cpu_seconds: Of the processor in that time.
         initial_oracle: A checkpoint of the oracle before the search, where that was asked for.
         error: Of a run that failed, in one line; otherwise empty.
         traceback: Of a run that failed.
@@ -51,7 +56,9 @@ class Outcome:
     scores: dict[str, float] = field(default_factory=dict)
     trajectory: list[dict[str, float]] = field(default_factory=list)
     best_iteration: int = -1
+    verdict: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     initial_oracle: bytes | None = None
     error: str = ""
     traceback: str = ""
@@ -63,12 +70,31 @@ class _Run(MBOCommandLine):
     def __init__(self, words: list[str], keep_oracle: bool) -> None:
         self.initial_oracle = callbacks.InitialOracle() if keep_oracle else None
         self.best_samples = callbacks.BestSamples()
+        self.batch = callbacks.BatchScoring()
         self.trajectory = callbacks.Trajectory(write=False)
         super().__init__(words)
 
     def recording_callbacks(self) -> list[pl.Callback]:
         # All figures are there before the record.
-        return [callbacks.HeldOut(), callbacks.Scoring(), self.best_samples, self.trajectory]
+        return [
+            callbacks.HeldOut(),
+            callbacks.Scoring(),
+            self.best_samples,
+            *self._batch_callbacks(),
+            self.trajectory,
+        ]
+
+    def _batch_callbacks(self) -> list[pl.Callback]:
+        """What chooses a batch and judges it, where a number of candidates is given."""
+        number = self._get(self.config_init, "num_candidates")
+        if number is None:
+            return []
+        writer = callbacks.CandidateWriter(
+            number,
+            self._get(self.config_init, "keep_known"),
+            false_share=self._get(self.config_init, "false_share"),
+        )
+        return [writer, callbacks.Report(write=False), self.batch]
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         self.save_config_callback = None
@@ -93,9 +119,13 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
     """
     quieten()
     torch.set_num_threads(1)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # What a run warns of is in its trajectory, and a warning does not say whose it is.
+    started, started_cpu = time.monotonic(), time.process_time()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        # What a run warns of is in its trajectory, and nothing that is printed says whose it is.
         warnings.simplefilter("ignore")
         words = [
             "fit",
@@ -116,6 +146,7 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
             message = " ".join(str(mistake).split()) or type(mistake).__name__
             return Outcome(
                 seconds=time.monotonic() - started,
+                cpu_seconds=time.process_time() - started_cpu,
                 error=message,
                 traceback=traceback.format_exc(),
             )
@@ -127,9 +158,11 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
     if "expected_ground_truth" in rows[-1]:
         scores = {"expected_ground_truth": rows[-1]["expected_ground_truth"], **scores}
     return Outcome(
-        scores=scores,
+        scores=scores | run.batch.scores,
+        verdict=run.batch.verdict,
         trajectory=rows,
         best_iteration=run.best_samples.iteration,
         seconds=time.monotonic() - started,
+        cpu_seconds=time.process_time() - started_cpu,
         initial_oracle=None if run.initial_oracle is None else run.initial_oracle.checkpoint,
     )

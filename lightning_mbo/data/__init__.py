@@ -2,6 +2,7 @@
 
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.data.csv import CSV
+from lightning_mbo.data.known_function import KnownFunction
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.data.task_data import Quadratic, Superconductor, TaskData, TFBind8, Toy
 from lightning_mbo.label_noise import LabelNoise
@@ -10,6 +11,7 @@ __all__ = [
     "CSV",
     "DesignBatch",
     "DesignDataModule",
+    "KnownFunction",
     "LabelNoise",
     "Quadratic",
     "Superconductor",

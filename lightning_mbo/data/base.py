@@ -65,6 +65,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
             None where nobody knows it. Only metrics may read it.
+        noise_std: Standard deviation of measurements about the ground truth, in the property's
+            units; 0 where they are exact, or nobody knows it. Only metrics may read it.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         distances: How far designs lie from others.
@@ -89,6 +91,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
+    noise_std: float = 0.0
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
     columns_read: Table | None = None

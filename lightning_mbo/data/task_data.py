@@ -39,6 +39,7 @@ class TaskData(DesignDataModule):
         """Draw or read the table."""
         known = self._known = self.task.problem(self.stream.generator("training designs"))
         self.ground_truth, self.property_range = known.ground_truth, known.property_range
+        self.noise_std = known.noise_std
         self.groups, self.distances = known.groups, known.distances
         return known.designs, known.properties
 

@@ -17,12 +17,20 @@ _HEADINGS = {
     "median_128_repeated": "median of 128, as made",
     "diversity_128": "diversity",
     "novelty_128": "novelty",
+    "batch_median": "median of the batch",
+    "batch_best": "best of the batch",
+    "bound_held": "bound held",
+    "bound_distance": "distance",
+    "infinite_bounds": "infinite",
+    "predicted_share": "predicted share",
+    "realised_share": "realised share",
+    "brier_score": "Brier score",
     "held_out_rank_correlation": "held-out ρ",
     "held_out_top_overlap": "held-out top overlap",
     "held_out_log_likelihood": "held-out log-likelihood",
     "held_out_weighted_log_likelihood": "the same, weighted",
 }
-_IN_UNITS_OF_THE_PROPERTY = ("median", "max", "rmse")
+_IN_UNITS_OF_THE_PROPERTY = ("median", "max", "rmse", "batch_median", "batch_best")
 
 
 def heading(metric: str) -> str:

@@ -30,6 +30,8 @@ class KnownProblem:
         codec: From designs to what the user knows them as, and back.
         ground_truth: The expected property of designs ``(m, *design_shape)``, on their device:
             ``(m,)``. Only metrics may read it.
+        noise_std: Standard deviation of the labels about the ground truth; 0 where they are exact,
+            or nobody knows it. Only metrics may read it.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         least: The least that each entry of a design can be, ``design_shape``; None: anything.
@@ -45,6 +47,7 @@ class KnownProblem:
     space: DesignSpace
     codec: Codec
     ground_truth: Callable[[Tensor], Tensor]
+    noise_std: float = 0.0
     property_range: tuple[float, float] | None = None
     least: Tensor | None = None
     groups: Tensor | None = None

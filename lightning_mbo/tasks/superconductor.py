@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -135,7 +135,8 @@ class SimulatedSuperconductors(_Superconductors):
             len(designs), generator=generator, dtype=torch.float64, device=designs.device
         )
         labels = materials.ground_truth(designs) + self.noise_std * noise
-        return materials.problem(designs, labels, truth, visible)
+        known = materials.problem(designs, labels, truth, visible)
+        return replace(known, noise_std=self.noise_std)
 
 
 @dataclass(frozen=True)

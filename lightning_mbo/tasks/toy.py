@@ -65,6 +65,7 @@ class Toy(Task):
             DesignSpace.of_shape(designs.shape[1:]),
             Numbers(["x"]),
             two_bumps,
+            noise_std=self.noise_std,
         )
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -19,9 +20,12 @@ from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.benchmark.plan import Benchmark
 from lightning_mbo.cli import main
 from lightning_mbo.locks import FolderLock
+from lightning_mbo.tasks.functions import FUNCTIONS
 
 ROOT = Path(lightning_mbo.data.__file__).parents[2]
 CONFIGS, README = ROOT / "configs", ROOT / "lightning_mbo" / "benchmark" / "README.md"
+
+SECONDS = ["seconds", "cpu_seconds"]
 
 SETTINGS = {
     "methods": {"CbAS": "cbas.yaml", "RWR": "rwr.yaml"},
@@ -117,9 +121,84 @@ def test_started_again_it_does_what_is_missing(
     assert "6 runs, of which 4 are done" in capsys.readouterr().out
     key = ["method", "arm", "trial"]
     pd.testing.assert_frame_equal(
-        rows().sort_values(key, ignore_index=True).drop(columns="seconds"),
-        first.sort_values(key, ignore_index=True).drop(columns="seconds"),
+        rows().sort_values(key, ignore_index=True).drop(columns=SECONDS),
+        first.sort_values(key, ignore_index=True).drop(columns=SECONDS),
     )
+
+
+BATCHES = {
+    "groups": {"cliff": "*, cliff", "smooth": "*"},
+    "methods": {
+        name: {
+            "config": "my_data.yaml",
+            "model": "GaussianProcess",
+            "data": "KnownFunction",
+            "data.function": "mixture",
+            "data.num_designs": 40,
+            "data.cliff": name.endswith("cliff"),
+        }
+        for name in ("mixture", "mixture, cliff")
+    },
+    "num_trials": 1,
+    "num_processes": 1,
+}
+
+
+@pytest.mark.filterwarnings("ignore:design iteration", "ignore:the covariance of the search model")
+def test_whether_what_was_said_of_batches_came_true(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("batches.yaml").write_text(yaml.safe_dump(BATCHES))
+    small = ["--search.num_iterations=2", "--search.num_samples=300"]
+    batch = [*small, "--num_candidates=8"]
+    words = ["benchmark", "--config=batches.yaml"]
+    main([*words, *batch, "--only=*cliff"])
+    main([*words, *batch])
+    shown = capsys.readouterr().out
+    assert "2 runs, of which 1 are done" in shown
+    assert "What was said of the batches, by verdict" in shown
+    table = pd.read_csv("runs/batches/rows.csv").set_index("method")
+    plain, cliff = table.loc["mixture"], table.loc["mixture, cliff"]
+    # The same table, and the same batch: only what is true of it differs.
+    for name in ("predicted_share", "verdict", "oracle_p80"):
+        assert plain[name] == cliff[name]
+    assert plain["batch_median"] > cliff["batch_median"]
+    assert plain["realised_share"] > cliff["realised_share"]
+    assert (table["cpu_seconds"] > 0).all()
+    text = Path("runs/batches/tables.md").read_text()
+    for part in ("s of CPU time", "median of the batch", "| smooth ", "| cliff ", "| all "):
+        assert part in text
+    assert Path("runs/batches/reliability.png").stat().st_size > 0
+    averages = pd.read_csv("runs/batches/averages.csv")
+    assert {"bound_held", "brier_score", "batch_best"} <= set(averages["metric"])
+    # It is the batch that `fit` hands out.
+    options = BATCHES["methods"]["mixture"]
+    data = [f"--{name}={value}" for name, value in options.items() if name != "data.cliff"]
+    main(["fit", *data, *batch])
+    (folder,) = (path.parent for path in Path("runs/my_data").rglob("candidates.csv"))
+    assert (folder / "verdict.yaml").read_text() == f"verdict: {plain['verdict']}\n"
+    candidates = pd.read_csv(folder / "candidates.csv")
+    truth = FUNCTIONS["mixture"].truth(candidates)
+    assert plain["batch_median"] == pytest.approx(np.median(truth), rel=1e-6)
+    best_label = FUNCTIONS["mixture"].table(40, 0)["y"].max()
+    assert plain["realised_share"] == (truth > best_label).mean()
+
+
+def test_without_a_batch_nothing_is_said_of_one(words: list[str]) -> None:
+    main([*words, "--num_trials=1"])
+    assert "batch_median" not in rows()
+    assert "batches" not in Path("runs/small/tables.md").read_text()
+    assert not Path("runs/small/reliability.png").exists()
+
+
+def test_trust_has_twenty_problems_and_more() -> None:
+    plan = Benchmark(**shipped()["trust.yaml"])
+    groups = [plan.group_of(name) for name in plan.methods]
+    assert {name: groups.count(name) for name in plan.groups} == {
+        "noisy": 12,
+        "cliff": 6,
+        "shuffled": 6,
+        "smooth": 21,
+        "others": 3,
+    }
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(

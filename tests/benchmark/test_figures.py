@@ -10,7 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_mbo.benchmark.figures import draw_averages, draw_heat_map, draw_trajectories
+from lightning_mbo.benchmark.figures import (
+    draw_averages,
+    draw_heat_map,
+    draw_reliability,
+    draw_trajectories,
+)
 from lightning_mbo.report.figures import read_image
 
 ARMS = ["original", "retrained", "autofocused"]
@@ -170,3 +175,27 @@ def test_heat_map_without_differences(
     gains["mean_difference"] = value
     draw_heat_map(gains, ["noise", "spread"], "nothing", tmp_path / "heat_map.png")
     assert figures[0].axes[0].images[0].get_clim() == (-1, 1)
+
+
+def test_reliability(figures: list[matplotlib.figure.Figure], tmp_path: Path) -> None:
+    runs = pd.DataFrame(
+        [
+            ("on", "smooth", 0.9, 1.0),
+            ("on", "smooth", 0.5, 0.25),
+            ("on", "cliff", 0.75, 0.0),
+            ("off", "cliff", np.nan, 0.5),
+        ],
+        columns=["arm", "group", "predicted_share", "realised_share"],
+    )
+    draw_reliability(runs, ["off", "on"], tmp_path / "reliability.png")
+    assert read_image(tmp_path / "reliability.png").std() > 0
+    (figure,) = figures
+    off, on = figure.axes
+    assert [axes.get_title(loc="left") for axes in (off, on)] == ["off", "on"]
+    diagonal, smooth, cliff = on.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert smooth.get_xydata().tolist() == [[0.9, 1.0], [0.5, 0.25]]
+    assert cliff.get_xydata().tolist() == [[0.75, 0.0]]
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["as predicted", "smooth", "cliff"]

@@ -75,6 +75,26 @@ def test_the_key_follows_options_and_not_names_or_trials() -> None:
     assert not keys & {run.key for run in runs_of(options={"search.num_iterations": 3})}
 
 
+def test_the_size_of_the_batch_is_part_of_the_key() -> None:
+    keys = {run.key for run in runs_of()}
+    assert not keys & {run.key for run in runs_of(options={"num_candidates": 24})}
+    assert keys == {run.key for run in runs_of(options={"escape_formulas": True})}
+
+
+def test_some_of_the_methods() -> None:
+    methods = {"a, 50 rows": "a.yaml", "a, 200 rows": "b.yaml", "b, 50 rows": "c.yaml"}
+    runs = runs_of(methods=methods, only="*, 50 rows", num_trials=1)
+    assert {run.method for run in runs} == {"a, 50 rows", "b, 50 rows"}
+    whole = runs_of(methods=methods, num_trials=1)
+    assert {run.key for run in runs} < {run.key for run in whole}
+
+
+def test_a_group_is_the_first_that_fits() -> None:
+    plan = Benchmark(METHODS, groups={"cliff": "*, cliff", "smooth": "f*"})
+    assert [plan.group_of(name) for name in ("f, cliff", "f", "g")] == ["cliff", "smooth", ""]
+    assert Benchmark(METHODS).group_of("A") == ""
+
+
 def test_methods_and_arms_share_an_initial_oracle_unless_model_or_data_differ() -> None:
     assert len({run.oracle_key for run in runs_of()}) == 1
     for option in ("model.num_members", "data.batch_size", "convergence.patience"):
@@ -97,6 +117,7 @@ def test_what_a_trial_decides_cannot_be_given(option: str) -> None:
     ("settings", "message"),
     [
         ({"methods": {}}, "needs methods"),
+        ({"only": "C*"}, r"only C\*: no method has such a name"),
         ({"num_trials": 0}, "num_trials must be at least 1, not 0"),
         ({"num_processes": 0}, "num_processes must be at least 1, not 0"),
     ],

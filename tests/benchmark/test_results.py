@@ -24,7 +24,9 @@ GOOD = Outcome(
         {"design_iteration": 1, "oracle_p80": 4.0, "effective_sample_size": 6.0},
     ],
     best_iteration=1,
+    verdict="caution",
     seconds=2.0,
+    cpu_seconds=1.5,
     initial_oracle=b"oracle",
 )
 BAD = Outcome(seconds=1.0, error="it broke, badly", traceback="Traceback ...")
@@ -42,9 +44,11 @@ def test_a_row_holds_names_scores_and_the_best_iteration(tmp_path: Path) -> None
         "median": 1.5,
         "max": 0.1 + 0.2,
         "best_iteration": 1,
+        "verdict": "caution",
         "oracle_p80": 4.0,
         "effective_sample_size": 6.0,
         "seconds": 2.0,
+        "cpu_seconds": 1.5,
         "error": "",
         "key": "k",
     }

@@ -96,6 +96,11 @@ def test_notes(rows: pd.DataFrame) -> None:
     assert "failed" not in text
 
 
+def test_what_all_runs_took_of_the_processor(rows: pd.DataFrame) -> None:
+    text = markdown_tables(rows.assign(cpu_seconds=25.0), METRICS, [], ARMS)
+    assert "All runs together took 1,200 s of CPU time." in text
+
+
 def test_columns_are_aligned(rows: pd.DataFrame) -> None:
     lines = [
         line for line in markdown_tables(rows, METRICS, [], ARMS).splitlines() if line[:1] == "|"

@@ -13,13 +13,16 @@ import resource
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from problems import PROBLEMS, Problem
+from problems import PROBLEMS, regrets
+
+from lightning_mbo.tasks.known_tables import KnownTable
 
 Array = NDArray[np.float64]
 Random = np.random.Generator
@@ -27,7 +30,7 @@ Random = np.random.Generator
 NUM_CANDIDATES = 24
 
 
-def ours(problem: Problem, path: Path, seed: int, options: list[str]) -> pd.DataFrame:
+def ours(problem: KnownTable, path: Path, seed: int, options: list[str]) -> pd.DataFrame:
     """A run of the command line, as a user makes it."""
     out = path.parent / "run"
     columns = {name: column.options() for name, column in problem.columns.items()}
@@ -37,22 +40,21 @@ def ours(problem: Problem, path: Path, seed: int, options: list[str]) -> pd.Data
         *("--seed_everything", str(seed), "--num_candidates", str(NUM_CANDIDATES)),
         *("--trainer.default_root_dir", str(out), *options),
     ]
-    if problem.sums_to_one:
-        law = " + ".join(problem.sums_to_one) + " == 1"
-        command += ["--data.constraints", json.dumps([law])]
+    if problem.constraints:
+        command += ["--data.constraints", json.dumps(problem.constraints)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (candidates,) = out.rglob("candidates.csv")
     return pd.read_csv(candidates)
 
 
-def random_designs(problem: Problem, path: Path, seed: int) -> pd.DataFrame:
+def random_designs(problem: KnownTable, path: Path, seed: int) -> pd.DataFrame:
     return problem.draw(NUM_CANDIDATES, np.random.default_rng((seed, 99)))
 
 
 class Encoding:
     """Numbers scaled to [0, 1], and categories as one-hots or as numbers of their levels."""
 
-    def __init__(self, problem: Problem, one_hot: bool) -> None:
+    def __init__(self, problem: KnownTable, one_hot: bool) -> None:
         self.problem, self.one_hot = problem, one_hot
 
     def encode(self, table: pd.DataFrame) -> Array:
@@ -82,7 +84,7 @@ class Encoding:
         return pd.DataFrame(table)
 
 
-def trees(problem: Problem, path: Path, seed: int) -> pd.DataFrame:
+def trees(problem: KnownTable, path: Path, seed: int) -> pd.DataFrame:
     """Boosted trees, climbed by an evolutionary search from the best rows."""
     import xgboost
 
@@ -102,7 +104,7 @@ def trees(problem: Problem, path: Path, seed: int) -> pd.DataFrame:
     return pool[new].head(NUM_CANDIDATES)
 
 
-def _varied(problem: Problem, pool: pd.DataFrame, random: Random) -> pd.DataFrame:
+def _varied(problem: KnownTable, pool: pd.DataFrame, random: Random) -> pd.DataFrame:
     """As many children: parents with a few entries of others, or new ones near by."""
     encoding = Encoding(problem, one_hot=False)
     parents = encoding.encode(pool)
@@ -120,7 +122,7 @@ def _varied(problem: Problem, pool: pd.DataFrame, random: Random) -> pd.DataFram
     return table
 
 
-def botorch(problem: Problem, path: Path, seed: int) -> pd.DataFrame:
+def botorch(problem: KnownTable, path: Path, seed: int) -> pd.DataFrame:
     """A Gaussian process with BoTorch's defaults, and a batch by qLogNEI."""
     import torch
     from botorch.acquisition.logei import qLogNoisyExpectedImprovement
@@ -145,7 +147,7 @@ def botorch(problem: Problem, path: Path, seed: int) -> pd.DataFrame:
     return encoding.decode(_optimized(problem, acquisition, categories).numpy())
 
 
-def _optimized(problem: Problem, acquisition: Any, categories: list[int]) -> Any:
+def _optimized(problem: KnownTable, acquisition: Any, categories: list[int]) -> Any:
     import torch
     from botorch.optim import optimize_acqf, optimize_acqf_mixed_alternating
 
@@ -193,15 +195,15 @@ def measured(
             subprocess.run([sys.executable, __file__, "--one", *given], check=True)
             batch = pd.read_csv(path.with_suffix(".batch.csv"))
         seconds = _children_seconds() - before
-    regrets = problem.regrets(batch, table)
+    found = regrets(problem, batch, table)
     return {
         "problem": name,
         "rows": rows,
         "method": method,
         "seed": seed,
-        "regret": float(regrets.min()),
-        "median": float(np.median(regrets)),
-        "above": float((regrets < 1).mean()),
+        "regret": float(found.min()),
+        "median": float(np.median(found)),
+        "above": float((found < 1).mean()),
         "seconds": seconds,
         "number": len(batch),
     }
@@ -212,9 +214,8 @@ def _children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def chosen(name: str, noise: float, idle: bool) -> Problem:
-    problem = PROBLEMS[name].noisy(noise)
-    return problem.with_idle_columns() if idle else problem
+def chosen(name: str, noise: float, idle: bool) -> KnownTable:
+    return replace(PROBLEMS[name], noise=noise).with_idle_columns(2 if idle else 0)
 
 
 def one(method: str, name: str, path: str, seed: str, noise: str, idle: str) -> None:

@@ -177,6 +177,14 @@ def test_labels_are_about_the_truth(problem: KnownProblem) -> None:
     assert np.corrcoef(truth, problem.properties)[0, 1] > 0.7
 
 
+def test_labels_scatter_by_the_noise_that_metrics_know(task: Task, problem: KnownProblem) -> None:
+    if isinstance(task, MeasuredSuperconductors):  # of which nobody knows it
+        assert problem.noise_std == 0
+        return
+    errors = problem.properties - problem.ground_truth(problem.designs)
+    assert errors.std().item() == pytest.approx(problem.noise_std, rel=0.25, abs=1e-9)
+
+
 def test_the_range_is_no_narrower_than_the_labels(case: Case, problem: KnownProblem) -> None:
     _, _, is_drawn = case
     if problem.property_range is None:
