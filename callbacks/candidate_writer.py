@@ -16,12 +16,7 @@ from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.evidence.halves import (
-    HalfFit,
-    bounds_of_halves,
-    bounds_of_held_out,
-    half_fits,
-)
+from lightning_mbo.evidence.halves import bounds_of_halves, bounds_of_held_out
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import Oracle
@@ -92,7 +87,6 @@ class CandidateWriter(DesignCallback):
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
         self.outlook: Outlook | None = None
-        self._half_fits: list[HalfFit] | None = None
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
@@ -102,10 +96,11 @@ class CandidateWriter(DesignCallback):
             ConfigurationError: If there is no search, or no list goes with the data.
             DataError: If the list cannot be used.
         """
-        self.predicted = self._half_fits = None
+        self.predicted = None
         driver = search_of(trainer)
         if driver is None:
             raise ConfigurationError("candidates need a search callback: add a SearchModelUpdate")
+        self._driver = driver
         search = self._search = driver.search
         if stage == "predict":
             assert isinstance(oracle, Oracle)
@@ -161,7 +156,8 @@ class CandidateWriter(DesignCallback):
         figures |= _columns(data.problem, bounds)
         # Nothing is borne out of an oracle that no half of the rows speaks beside, or that does not
         # tell what it does not know.
-        told = bool(self._half_fits) and bounds is not None and prediction.epistemic_std.any()
+        fits = self._driver.half_fits.of(oracle, data.problem)
+        told = bool(fits) and bounds is not None and prediction.epistemic_std.any()
         self.outlook = Outlook.of(data.problem, prediction, bounds) if told else None
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
@@ -226,10 +222,9 @@ class CandidateWriter(DesignCallback):
         held_out: Prediction | None,
     ) -> Tensor | None:
         """Of what is handed out; None where no fit can judge it that has not chosen it."""
-        if self._half_fits is None:
-            self._half_fits = half_fits(oracle, problem)
-        if self._half_fits:
-            return bounds_of_halves(self._half_fits, designs)
+        fits = self._driver.half_fits.of(oracle, problem)
+        if fits:
+            return bounds_of_halves(fits, designs)
         if held_out is None or not problem.held_out.any():
             return None
         return bounds_of_held_out(prediction, held_out, problem)
