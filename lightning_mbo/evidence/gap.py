@@ -63,7 +63,7 @@ class Gap(NamedTuple):
         these differences at a design. Designs that lie together share their errors, so that all of
         them are taken to be as many s off in the same direction: by one, the worse way, for the
         gap, and for its bound by as many as a Student's distribution says with one degree of
-        freedom less than there are fits. What halves are off on one side of the whole, the whole is
+        freedom a split, whose two halves are off in opposite directions. What halves are off on one side of the whole, the whole is
         off the truth: what goes as 1/n in a fit to n rows is doubled by halving them.
 
         Reference: Efron, "The jackknife, the bootstrap and other resampling plans", 1982; McCarthy,
@@ -71,7 +71,7 @@ class Gap(NamedTuple):
 
         Args:
             prediction: Of samples of p_θ by the oracle, ``(m,)``.
-            said: Of the same by the fits to halves, two at least.
+            said: Of the same by the fits to halves, both of each split.
             threshold: γ.
             error: The standard deviation of a label, where it is known.
         """
@@ -87,9 +87,7 @@ class Gap(NamedTuple):
             off = torch.special.ndtr(distance / noise) - expected
             return float(off.abs().mean())
 
-        most, most_below = (
-            float(stats.t.ppf(share, len(said) - 1)) for share in ((1 + CONFIDENCE) / 2, CONFIDENCE)
-        )
+        most = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(said) // 2))
         bias = differences.mean().item()
         divergence = math.nan
         if error is not None:
@@ -99,7 +97,7 @@ class Gap(NamedTuple):
             max(gap(-1.0), gap(1.0)),
             max(gap(-most), gap(most)),
             bias,
-            bias + most_below * spread.mean().item(),
+            bias + most * spread.mean().item(),
             divergence,
         )
 
@@ -136,7 +134,7 @@ class Gap(NamedTuple):
         residuals = prediction.mean - properties
         bias = (weights * residuals).sum()
         variance = (weights * (residuals - bias).square()).sum()
-        most = float(stats.t.ppf(CONFIDENCE, number))
+        most = float(stats.t.ppf((1 + CONFIDENCE) / 2, number))
         divergence = math.nan
         if errors is not None:
             noise = Normal(0.0, errors.to(weights), validate_args=False)
