@@ -63,8 +63,9 @@ class Gap(NamedTuple):
         these differences at a design. Designs that lie together share their errors, so that all of
         them are taken to be as many s off in the same direction: by one, the worse way, for the
         gap, and for its bound by as many as a Student's distribution says with one degree of
-        freedom a split, whose two halves are off in opposite directions. What halves are off on one side of the whole, the whole is
-        off the truth: what goes as 1/n in a fit to n rows is doubled by halving them.
+        freedom a split, whose two halves are off in opposite directions. What halves are off on
+        one side of the whole, the whole is off the truth: what goes as 1/n in a fit to n rows is
+        doubled by halving them.
 
         Reference: Efron, "The jackknife, the bootstrap and other resampling plans", 1982; McCarthy,
         "Pseudo-replication: half samples", 1969.
