@@ -63,9 +63,10 @@ class Gap(NamedTuple):
         these differences at a design. Designs that lie together share their errors, so that all of
         them are taken to be as many s off in the same direction: by one, the worse way, for the
         gap, and for its bound by as many as a Student's distribution says with one degree of
-        freedom a split, whose two halves are off in opposite directions. What halves are off on
-        one side of the whole, the whole is off the truth: what goes as 1/n in a fit to n rows is
-        doubled by halving them.
+        freedom a split, whose two halves are off in opposite directions. Halves may agree for being
+        of one kind: where the oracle itself says that it knows less, the bound takes it at its
+        word. What halves are off on one side of the whole, the whole is off the truth: what goes as
+        1/n in a fit to n rows is doubled by halving them.
 
         Reference: Efron, "The jackknife, the bootstrap and other resampling plans", 1982; McCarthy,
         "Pseudo-replication: half samples", 1969.
@@ -82,21 +83,22 @@ class Gap(NamedTuple):
         noise = noise.clamp(min=0).sqrt().clamp(min=_LEAST_STD)
         expected = _desired(threshold, prediction)
 
-        def gap(number: float) -> float:
-            """Were all designs as many deviations off."""
-            distance = prediction.mean + number * spread - threshold
+        def gap(shift: Tensor) -> float:
+            """Were all designs so far off."""
+            distance = prediction.mean + shift - threshold
             off = torch.special.ndtr(distance / noise) - expected
             return float(off.abs().mean())
 
         most = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(said) // 2))
+        farthest = most * spread.maximum(prediction.epistemic_std)
         bias = differences.mean().item()
         divergence = math.nan
         if error is not None:
             variance = prediction.std.square() + error**2
             divergence = _divergence(error**2, spread.square(), variance).mean().item()
         return cls(
-            max(gap(-1.0), gap(1.0)),
-            max(gap(-most), gap(most)),
+            max(gap(-spread), gap(spread)),
+            max(gap(-farthest), gap(farthest)),
             bias,
             bias + most * spread.mean().item(),
             divergence,

@@ -31,7 +31,8 @@ def of(*values: float) -> torch.Tensor:
 
 
 def said(*means: float) -> Prediction:
-    return Prediction(of(*means), of(*[1.0] * len(means)), of(*[0.6] * len(means)))
+    """With deviations of 0.6 around the mean, and of 0.8 of it."""
+    return Prediction(of(*means), of(*[1.0] * len(means)), of(*[0.8] * len(means)))
 
 
 def height(designs: torch.Tensor) -> torch.Tensor:
@@ -79,13 +80,14 @@ def test_by_halves() -> None:
     spread = np.sqrt((differences**2).mean(0))
     expected = stats.norm.sf(2.0 - np.array([1.0, 3.0]))
 
-    def gap(number: float) -> float:
-        true = stats.norm.sf((2.0 - np.array([1.0, 3.0]) - number * spread) / 0.8)
+    def gap(shift: Any) -> float:
+        true = stats.norm.sf((2.0 - np.array([1.0, 3.0]) - shift) / 0.6)
         return float(np.abs(true - expected).mean())
 
     # Student's distribution with two degrees of freedom, one a split, as tables have it.
-    assert found.gap == pytest.approx(max(gap(1), gap(-1)))
-    assert found.gap_bound == pytest.approx(max(gap(2.919986), gap(-2.919986)))
+    assert found.gap == pytest.approx(max(gap(spread), gap(-spread)))
+    farthest = 2.919986 * np.maximum(spread, 0.8)
+    assert found.gap_bound == pytest.approx(max(gap(farthest), gap(-farthest)))
     assert found.bias == pytest.approx(differences.mean())
     assert found.bias_bound == pytest.approx(differences.mean() + 2.919986 * spread.mean())
     assert math.isnan(found.divergence)
@@ -139,7 +141,7 @@ def test_the_bound_holds_and_says_something(num: int, noise: float) -> None:
     assert (gaps <= bounds).mean() >= 0.9
     assert (biases <= most).mean() >= 0.9
     # A bound that were the greatest that can be would be about 0.8.
-    assert bounds.mean() < 0.7
+    assert bounds.mean() < 0.75
     assert bounds.max() < 0.9
 
 
