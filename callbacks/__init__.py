@@ -19,6 +19,7 @@ from .held_out import HeldOut
 from .importance_weighting import ImportanceWeighting
 from .initial_oracle import InitialOracle
 from .oracle_convergence import OracleConvergence
+from .oracle_gap import OracleGap
 from .pool_search import PoolSearch
 from .progress import DesignProgress
 from .report import Report
@@ -43,6 +44,7 @@ __all__ = [
     "ImportanceWeighting",
     "InitialOracle",
     "OracleConvergence",
+    "OracleGap",
     "PoolSearch",
     "Report",
     "Scoring",

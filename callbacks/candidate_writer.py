@@ -14,12 +14,7 @@ from lightning_mbo.choice import Choice
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.evidence.halves import (
-    HalfFit,
-    bounds_of_halves,
-    bounds_of_held_out,
-    half_fits,
-)
+from lightning_mbo.evidence.halves import HalfFit, bounds_of_halves, bounds_of_held_out
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import ClosedFormOracle, Oracle
@@ -96,7 +91,6 @@ class CandidateWriter(DesignCallback):
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
         self.outlook: Outlook | None = None
-        self._half_fits: list[HalfFit] | None = None
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
@@ -107,10 +101,11 @@ class CandidateWriter(DesignCallback):
                 does not tell how likely it is to be wrong where that is asked.
             DataError: If the list cannot be used.
         """
-        self.predicted = self._half_fits = None
+        self.predicted = None
         driver = search_of(trainer)
         if driver is None:
             raise ConfigurationError("candidates need a search callback: add a SearchModelUpdate")
+        self._driver = driver
         search = self._search = driver.search
         if self.false_share is not None and not isinstance(oracle, ClosedFormOracle):
             raise _not_borne_out()
@@ -237,9 +232,7 @@ class CandidateWriter(DesignCallback):
         return bounds_of_held_out(prediction, held_out, problem)
 
     def _halves(self, oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
-        if self._half_fits is None:
-            self._half_fits = half_fits(oracle, problem)
-        return self._half_fits
+        return self._driver.half_fits.of(oracle, problem)
 
     def _is_borne_out(self, oracle: Oracle, problem: DesignProblem, prediction: Prediction) -> bool:
         """Whether the oracle tells what it does not know, and halves of the rows speak beside it.

@@ -12,6 +12,7 @@ from .candidate_writer import CandidateWriter
 from .held_out import HeldOut
 from .importance_weighting import ImportanceWeighting
 from .oracle_convergence import OracleConvergence
+from .oracle_gap import OracleGap
 from .report import Report
 from .scoring import Scoring
 from .search import SearchCallback
@@ -65,6 +66,7 @@ def recording_callbacks(
     """
     return [
         HeldOut(),
+        OracleGap(),
         Scoring(),
         # Before whatever is drawn: the candidates are what a run is for.
         CandidateWriter(num_candidates, keep_known, listed, escape_formulas, false_share),

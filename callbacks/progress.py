@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -91,6 +93,9 @@ class DesignProgress(ProgressBar, DesignCallback):
             line += f", alpha {iteration.metrics['alpha']:.2g}"
         elif "effective_sample_size" in iteration.metrics:
             line += f", n_e {iteration.metrics['effective_sample_size']:.0f}"
+        most = iteration.metrics.get("oracle_gap_bound", math.nan)
+        if not math.isnan(most):
+            line += f", gap under {most:.2f}"
         if self._progress:
             self._latest = f"{line}; "
             self._progress.update(self._progress.task_ids[0], advance=1)

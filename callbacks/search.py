@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_mbo.errors import ConfigurationError, MBOWarning
+from lightning_mbo.evidence.halves import HalfFits
 from lightning_mbo.evidence.selection import Rule, Selector
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.searches import Search
@@ -28,6 +29,7 @@ class SearchCallback(DesignCallback):
         search: What is driven.
         num_iterations: Design iterations of the run.
         selector: The rule that chooses the best iteration.
+        half_fits: Of the run's oracle, for whoever judges by them.
     """
 
     def __init__(self, search: Search, num_iterations: int, select: Rule = "promise") -> None:
@@ -48,6 +50,7 @@ class SearchCallback(DesignCallback):
         self.search = search
         self.num_iterations = num_iterations
         self.selector = Selector(select)
+        self.half_fits = HalfFits()
         self._problem: object = None
 
     @property
@@ -59,6 +62,7 @@ class SearchCallback(DesignCallback):
         """Start the search, once, and serve evaluation."""
         problem = problem_of(trainer)
         self.selector.check(problem)
+        self.half_fits = HalfFits()
         if problem is not self._problem:  # otherwise a later stage of the same run
             self._problem = problem
             weighting = callback_of(trainer, ImportanceWeighting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ _CHARTS = {
         "what the oracle promises and what is true": [
             "Multiline",
             ["design/oracle_p80", "design/threshold", "design/.*ground_truth.*"],
-        ]
+        ],
+        "oracle gap and its bound": ["Multiline", ["design/oracle_gap.*"]],
     },
     "oracle": {
         "training loss by member": ["Multiline", ["oracle/training_loss/.*"]],
@@ -68,7 +70,12 @@ class Trajectory(DesignCallback):
         if not (self.write and writes_files(trainer)):
             return
         self._write(trainer)
-        named = {f"design/{name}": value for name, value in iteration.metrics.items()}
+        # A chart of what is not known would be empty.
+        named = {
+            f"design/{name}": value
+            for name, value in iteration.metrics.items()
+            if not math.isnan(value)
+        }
         for logger in trainer.loggers:
             logger.log_metrics(named, step=iteration.number)
             if isinstance(logger, TensorBoardLogger):

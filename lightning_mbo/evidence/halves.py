@@ -61,6 +61,20 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
     return found
 
 
+class HalfFits:
+    """The half fits of one run, which are made when they are first asked for, and once."""
+
+    def __init__(self) -> None:
+        """Nothing has been fitted."""
+        self._made: list[HalfFit] | None = None
+
+    def of(self, oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
+        """Those of the run's oracle, also where it has been refitted since."""
+        if self._made is None:
+            self._made = half_fits(oracle, problem)
+        return self._made
+
+
 def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Tensor:
     """Bounds of what is handed out from below, ``(c,)``, by all of the fits.
 

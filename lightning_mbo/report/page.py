@@ -25,6 +25,7 @@ from lightning_mbo.report.dependence_figures import (
     shown_importance,
 )
 from lightning_mbo.report.headings import decimals_for
+from lightning_mbo.report.oracle_gap import gap_sentence
 from lightning_mbo.report.places import draw_map, draw_marginals
 from lightning_mbo.report.run_evidence import Evidence, spread
 from lightning_mbo.report.shares import shares_in
@@ -80,6 +81,7 @@ def render(evidence: Evidence) -> str:
         dependence=_dependence(evidence),
         trends=draw_trends(evidence),
         overlap=evidence.of_chosen.get("overlap"),
+        gap=gap_sentence(evidence),
         columns=_columns(data),
         remarks=data.remarks,
         configs=evidence.configs,

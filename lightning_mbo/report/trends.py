@@ -34,6 +34,12 @@ def draw_trends(evidence: Evidence) -> dict[str, str]:
         return {}
     steps, marks = table["design_iteration"].to_numpy(np.float64), choices(evidence)
     found = {}
+    if "oracle_gap" in table and table["oracle_gap"].notna().any():
+        curves = {
+            "oracle gap": table["oracle_gap"].to_numpy(np.float64),
+            "its bound": table["oracle_gap_bound"].to_numpy(np.float64),
+        }
+        found["gap"] = figures.draw_iterations("gap", steps, curves, "probability", marks)
     if "overlap" in table:
         curves = {"n_e on the training designs": table["overlap"].to_numpy(np.float64)}
         # By cross-validation they are the same designs.

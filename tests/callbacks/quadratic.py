@@ -168,13 +168,17 @@ def search_update(
 
 def trainer_with(folder: Path, *used: pl.Callback, **options: Any) -> pl.Trainer:
     checkpoints = any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in used)
-    options = {"logger": False, "max_epochs": -1, "enable_checkpointing": checkpoints} | options
+    options = {
+        "logger": False,
+        "max_epochs": -1,
+        "enable_checkpointing": checkpoints,
+        "enable_progress_bar": False,
+    } | options
     return pl.Trainer(
         default_root_dir=folder,
         accelerator="cpu",
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=list(used),
         **options,

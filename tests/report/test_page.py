@@ -322,3 +322,31 @@ def test_small_numbers_are_not_shown_as_zero() -> None:
     stds[1] = 6.4e-4
     listed = table(render(evidence(data, figures=shown.figures | {"oracle_std": stds})))
     assert listed["± std"].astype(float).tolist()[:3] == [2.0, 6.4e-4, 2.0]
+
+
+def test_how_far_the_oracle_may_be_off() -> None:
+    data = loaded(Table(sign=-1.0))
+    assert 'id="gap"' not in render(evidence(data))
+    shown = evidence(data)
+    gaps = {"oracle_gap": 0.123, "oracle_gap_bound": 0.456}
+    biases = {"threshold": 55.0, "oracle_bias": -1.25, "oracle_bias_bound": 2.5}
+    for row in shown.iterations:
+        row |= gaps | biases
+    page = render(shown)
+    told = (
+        "Where the search is in iteration 1, the oracle's probability of at most -55 is off by "
+        "about 12 percentage points, and by at most 46 nine times in ten; in the mean it promises "
+        "about 1.25 too little, and at most 2.5 too much"
+    )
+    assert f"{told}." in text(page)
+    assert "gap-" in page
+    assert ">its bound<" in page
+    for row in shown.iterations:
+        row["oracle_gap_proposition_1"] = 0.71
+    words = text(render(shown))
+    assert f"{told}. From the known errors of the labels follow 71 points." in words
+    for row in shown.iterations:
+        row |= dict.fromkeys(gaps, math.nan)
+    page = render(shown)
+    assert "How far the oracle is off where the search is, is not known" in text(page)
+    assert ">its bound<" not in page
