@@ -17,7 +17,7 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.search_models import MultivariateNormal
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Amounts, DesignSpace
 from lightning_mbo.tabular.types import DataFrame
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.boosted_trees import BoostedTrees
@@ -244,12 +244,16 @@ class Materials(NamedTuple):
             labels: Critical temperatures, K.
             reference: Temperatures of all materials, shape ``(N,)``, which give the range.
             visible: Which of the materials are not hidden, shape ``(N,)``.
-            least: See `KnownProblem`.
+            least: See `KnownProblem`; with it designs are amounts, of which most are zero.
         """
+        amounts = None
+        if least is not None:
+            places = tuple(range(len(least)))
+            amounts = Amounts(places, tuple(least.tolist()), tuple(self.codec.std.tolist()))
         return KnownProblem(
             designs,
             labels,
-            DesignSpace.of_shape(designs.shape[1:]),
+            DesignSpace(designs.shape[1:], amounts=amounts),
             self.codec,
             self.ground_truth,
             property_range=(float(reference.min()), float(reference.max())),
