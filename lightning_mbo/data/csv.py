@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -170,11 +171,12 @@ class CSV(DesignDataModule):
 
     @property
     def space(self) -> DesignSpace:
-        """Numbers, categories and letters."""
-        return self._layout.space
+        """Numbers, which of them are amounts and often zero, categories and letters."""
+        return replace(self._layout.space, amounts=self._amounts)
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
+        from lightning_mbo.tabular.amounts import find_amounts
         from lightning_mbo.tabular.column_options import for_columns
         from lightning_mbo.tabular.constraints import check_met, with_columns
         from lightning_mbo.tabular.equalities import EqualityProjection
@@ -202,6 +204,7 @@ class CSV(DesignDataModule):
         self._mixtures = prepared.mixtures
         self._project = EqualityProjection(self.constraints, layout.columns, self._mixtures)
         self.totals = totals_of(self.constraints, layout.columns)
+        self._amounts = find_amounts(layout.numbers, prepared.designs, self.totals)
         if layout.space.is_sequences:
             self.distances = hamming
         elif layout.space.groups:
@@ -394,8 +397,16 @@ class CSV(DesignDataModule):
         )
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
+        from lightning_mbo.tabular.wording import amounts_note
+
         self.columns_read = prepared.shown
-        self.remarks = *prepared.notes, *(f"question: {line}" for line in prepared.questions)
+        amounts = () if self._amounts is None else self._amounts.places
+        named = [self._layout.numbers[place].name for place in amounts]
+        self.remarks = (
+            *prepared.notes,
+            *([amounts_note(named)] if named else []),
+            *(f"question: {line}" for line in prepared.questions),
+        )
         show(self.columns_read)
         for line in self.remarks:
             say(line)

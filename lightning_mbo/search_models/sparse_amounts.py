@@ -109,8 +109,9 @@ class SparseAmounts(SearchModel):
         self.register_buffer("scales", scales, persistent=False)
         self.register_buffer("presences", torch.full((most, d), 0.5, dtype=torch.float64))
         self.register_buffer("means", scales.log().repeat(most, 1))
-        self.register_buffer("stds", torch.ones(most, d, dtype=torch.float64))
-        self.register_buffer("log_scales", torch.stack([scales.log(), torch.ones_like(scales)]))
+        self.register_buffer("stds", torch.full((most, d), 0.5, dtype=torch.float64))
+        log_scales = torch.stack([scales.log(), torch.full_like(scales, 0.5)])
+        self.register_buffer("log_scales", log_scales)
         self.register_buffer("fitted", torch.tensor(False))
         self._totals = totals_of(space.amounts)
 
