@@ -143,7 +143,8 @@ class Components(NamedTuple):
             some = weights > 0
             weights = torch.where(some, weights, 1.0)
             integral = (pulls.square() / weights + _LOG_2PI - weights.log()) / 2
-            joint = torch.where(some, joint + integral - self._log_some(total), _LOG_IMPOSSIBLE)
+            nothing = self.log_shares + _LOG_IMPOSSIBLE
+            joint = torch.where(some, joint + integral - self._log_some(total), nothing)
         return joint
 
     def shifts(self, rows: Rows, total: Total) -> tuple[Tensor, Tensor]:
