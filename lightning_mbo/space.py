@@ -28,9 +28,7 @@ class Amounts:
     def by_itself(self) -> DesignSpace:
         """The space of designs of these amounts and nothing else."""
         size = len(self.places)
-        return DesignSpace(
-            torch.Size([size]), amounts=replace(self, places=tuple(range(size)))
-        )
+        return DesignSpace(torch.Size([size]), amounts=replace(self, places=tuple(range(size))))
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,9 @@ class CSV(DesignDataModule):
                 for a file (from Python also a data frame) of numbers that say what each level of a
                 category is like, `levels` and `ordered` for levels that go from low to high; of
                 mutations the `parent` and an `offset` of their numbers.
-            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
-                names with blanks in backticks.
+            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100",
+                or on how many of them are above zero, "count(a, b, c) <= 2"; names with blanks in
+                backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
                 tells which of them can be made.
             error_column: The standard deviation of each measurement's error, in the target's
@@ -126,6 +127,7 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.column_options import parse_columns
         from lightning_mbo.tabular.column_roles import Roles
         from lightning_mbo.tabular.constraints import parse_constraints
+        from lightning_mbo.tabular.count_limits import parse_counts
         from lightning_mbo.tabular.predicates import imported
         from lightning_mbo.tabular.reading import FileOptions
         from lightning_mbo.tabular.wording import LAWS
@@ -154,7 +156,8 @@ class CSV(DesignDataModule):
         self.options = parse_columns(columns or {}) | parse_columns(
             dict.fromkeys(_listed(other_results), "result")
         )
-        self.constraints = self._given_constraints = parse_constraints(constraints or [])
+        self._given_counts, others = parse_counts(constraints or [])
+        self.constraints = self._given_constraints = parse_constraints(others)
         self.predicate = imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
@@ -167,7 +170,8 @@ class CSV(DesignDataModule):
     @property
     def has_constraints(self) -> bool:
         """Whether there are constraints or a predicate."""
-        return bool(self.constraints) or self.predicate is not None
+        given = self.constraints or self._given_counts
+        return bool(given) or self.predicate is not None
 
     @property
     def space(self) -> DesignSpace:
@@ -179,6 +183,7 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.amounts import find_amounts
         from lightning_mbo.tabular.column_options import for_columns
         from lightning_mbo.tabular.constraints import check_met, with_columns
+        from lightning_mbo.tabular.count_limits import count_limits, named_in_counts
         from lightning_mbo.tabular.equalities import EqualityProjection
         from lightning_mbo.tabular.preparation import prepare
         from lightning_mbo.tabular.totals import totals_of
@@ -194,6 +199,7 @@ class CSV(DesignDataModule):
             self.missing,
             self._given_constraints,
             self.laws,
+            named_in_counts(self._given_counts, names),
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
@@ -201,7 +207,8 @@ class CSV(DesignDataModule):
         free = [c for c in constraints if not fixed.intersection(c.coefficients)]
         check_met(free, prepared.designs)
         self.constraints = [*constraints, *prepared.laws]
-        self._mixtures = prepared.mixtures
+        counts = count_limits(self._given_counts, layout.columns, prepared.designs)
+        self._mixtures = [*prepared.mixtures, *counts]
         self._project = EqualityProjection(self.constraints, layout.columns, self._mixtures)
         self.totals = totals_of(self.constraints, layout.columns)
         self._amounts = find_amounts(layout.numbers, prepared.designs, self.totals)
@@ -358,11 +365,11 @@ class CSV(DesignDataModule):
             return super().feasible(designs)
         held = np.ones(len(designs), dtype=bool)
         names = {name for constraint in self.constraints for name in constraint.coefficients}
+        names = names.union(*(mixture.names for mixture in self._mixtures))
         if names:
             table = self._layout.decode(designs, names)
-            held &= np.all([law.holds(table) for law in self.constraints], axis=0)
-            for mixture in self._mixtures:
-                held &= mixture.holds(table)
+            for held_to in (*self.constraints, *self._mixtures):
+                held &= held_to.holds(table)
         if self.predicate is not None:
             held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)

@@ -181,9 +181,7 @@ class SparseAmounts(SearchModel):
         table = WeightedRows(
             self._rows(designs), weights, reduce, self.pseudocount, self.log_scales
         ).where(weights > 0)
-        components = (
-            maximised(self.components, table) if self.fitted else self._grown(table)
-        )
+        components = maximised(self.components, table) if self.fitted else self._grown(table)
         number = len(components.log_shares)
         self.log_shares.fill_(-torch.inf)
         buffers = self.log_shares, self.presences, self.means, self.stds

@@ -49,8 +49,7 @@ def find_amounts(
             continue
         factors = {j: float(total.scale[i]) for i, j in enumerate(places.tolist())}
         held = sum(
-            factors[j] / columns[j].std * (columns[j].fixed or 0.0)
-            for j in places[~free].tolist()
+            factors[j] / columns[j].std * (columns[j].fixed or 0.0) for j in places[~free].tolist()
         )
         if len(members) > 1 and total.bound > held:
             sums.append((members, total.bound - held))
