@@ -368,8 +368,9 @@ class CSV(DesignDataModule):
         names = names.union(*(mixture.names for mixture in self._mixtures))
         if names:
             table = self._layout.decode(designs, names)
-            for held_to in (*self.constraints, *self._mixtures):
-                held &= held_to.holds(table)
+            held &= np.all([law.holds(table) for law in self.constraints], axis=0)
+            for mixture in self._mixtures:
+                held &= mixture.holds(table)
         if self.predicate is not None:
             held &= answers(self.predicate, self.to_user_units(designs))
         return torch.from_numpy(held).to(designs.device)

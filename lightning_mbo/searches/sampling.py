@@ -163,7 +163,7 @@ class SamplingSearch(Search):
         return self.algorithm.threshold
 
     def _as_drawn(self, problem: DesignProblem) -> DesignProblem:
-        """The problem, with the draws that become a design as far as the search model makes them."""
+        """The problem, of whose designs only such draws are told as the search model makes."""
         if problem.space.amounts is None:
             return problem
         model = copy.deepcopy(self.training_distribution).cpu()

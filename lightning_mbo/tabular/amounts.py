@@ -57,11 +57,11 @@ def find_amounts(
             chosen |= members
     if len(chosen) < _FEWEST:
         return None
-    places = sorted(chosen)
-    order = {j: i for i, j in enumerate(places)}
+    ordered = sorted(chosen)
+    order = {j: i for i, j in enumerate(ordered)}
     return Amounts(
-        tuple(places),
-        tuple(columns[j].encode(pd.Series([0.0])).item() for j in places),
-        tuple(scales[j] for j in places),
+        tuple(ordered),
+        tuple(columns[j].encode(pd.Series([0.0])).item() for j in ordered),
+        tuple(scales[j] for j in ordered),
         tuple((tuple(sorted(order[j] for j in members)), bound) for members, bound in sums),
     )

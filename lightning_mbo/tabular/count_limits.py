@@ -173,35 +173,31 @@ def _of_columns(
 
 
 def _check_countable(count: CountLimit, column: Column) -> None:
+    name = column.name
     if isinstance(column, ConstantColumn):
-        if isinstance(column.value, (int, float)) and column.value >= 0:
-            return
+        countable = isinstance(column.value, (int, float)) and column.value >= 0
+        reason = f"{name!r} has {column.value} throughout, which is no amount. Leave it out"
     elif not isinstance(column, NumberColumn):
-        raise _refused(
-            count.text,
-            f"the column {column.name!r} is of the kind {column.kind} and has no numbers to count. "
-            "For it there is data.feasible_if",
+        countable = False
+        reason = (
+            f"the column {name!r} is of the kind {column.kind} and has no numbers to count. For it "
+            "there is data.feasible_if"
         )
-    elif column.fixed is not None:
-        return
-    elif column.log or (column.values is not None and 0.0 not in column.values):
-        reason = "is on a log scale" if column.log else "has no 0 among its values"
-        raise _refused(count.text, f"{column.name!r} {reason}, and so is never zero. Leave it out")
-    elif column.lower > 0:
-        raise _refused(
-            count.text,
-            f"{column.name!r} is at least {column.lower:g} (data.columns.{column.name}), and so is "
-            "never zero. Leave it out, or its lower bound",
+    elif column.log:
+        countable = column.fixed is not None
+        reason = f"{name!r} is on a log scale, and so is never zero. Leave it out"
+    else:
+        least = column.lower if column.values is None else min(column.values)
+        countable = column.fixed is not None or least == 0
+        reason = (
+            f"{name!r} is at least {least:g}, and so is never zero. Leave it out, or its lower "
+            f"bound in data.columns.{name}"
+            if least > 0
+            else f"{name!r} may be below zero, and only amounts are counted. Leave it out, or give "
+            f"data.columns.{name} a lower bound of 0"
         )
-    elif column.values is not None and min(column.values) >= 0:
-        return
-    elif column.lower == 0:
-        return
-    raise _refused(
-        count.text,
-        f"{column.name!r} may be below zero, and only amounts are counted. Leave it out, or give "
-        f"data.columns.{column.name} a lower bound of 0",
-    )
+    if not countable:
+        raise _refused(count.text, reason)
 
 
 def _least_amounts(table: pd.DataFrame, names: Sequence[str]) -> tuple[float, ...]:

@@ -21,7 +21,8 @@ from lightning_mbo.space import Amounts, DesignSpace
 from lightning_mbo.tabular.types import DataFrame
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.boosted_trees import BoostedTrees
-from lightning_mbo.tasks.codecs import Standardized
+from lightning_mbo.tasks.codecs import Formulas, Standardized
+from lightning_mbo.tasks.materials import ELEMENTS, PROPERTIES, read_elements
 from lightning_mbo.tasks.superconductor_table import (
     TARGET,
     Representation,
@@ -246,20 +247,27 @@ class Materials(NamedTuple):
             visible: Which of the materials are not hidden, shape ``(N,)``.
             least: See `KnownProblem`; with it designs are amounts, of which most are zero.
         """
-        amounts = None
+        amounts, codec = None, self.codec
         if least is not None:
+            codec = Formulas(self.codec, self._written_order())
             places = tuple(range(len(least)))
             amounts = Amounts(places, tuple(least.tolist()), tuple(self.codec.std.tolist()))
         return KnownProblem(
             designs,
             labels,
             DesignSpace(designs.shape[1:], amounts=amounts),
-            self.codec,
+            codec,
             self.ground_truth,
             property_range=(float(reference.min()), float(reference.max())),
             least=least,
             nearest_known=self._nearest(visible),
         )
+
+    def _written_order(self) -> list[str]:
+        """The elements by how hard they are to ionise, so that metals come before oxygen."""
+        energies = read_elements()[:, PROPERTIES.index("fie")]
+        known = dict(zip(ELEMENTS, energies.tolist(), strict=True))
+        return sorted(self.codec.names, key=known.__getitem__)
 
     def _nearest(self, visible: NDArray[np.bool_]) -> Callable[[Tensor], DataFrame] | None:
         """Which visible material has the most similar design, where the table has formulas."""
