@@ -81,7 +81,7 @@ def test_shapes(representation: Any, labels: Any, table: Path, cache_dir: Path) 
         assert tensor.dtype == torch.float64
         assert tensor.isfinite().all()
     names = FEATURE_NAMES if representation == "features" else ELEMENTS
-    columns = list(data.codec.to_user_units(data.designs).columns)
+    columns = list(data.codec.by_entry(data.designs).columns)
     assert len(columns) == d
     assert columns == [name for name in names if name in columns]
     if labels == "simulated" and representation == "features":
