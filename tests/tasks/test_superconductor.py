@@ -115,12 +115,13 @@ def test_compositions_are_written_as_formulas(table: Path, cache_dir: Path) -> N
     assert designs.columns[0] == "formula"
     written = [parse_formula(text) for text in designs["formula"]]
     for (given, _), found in zip(ROWS, written, strict=True):
-        assert found == pytest.approx(parse_formula(given), abs=0.00501)
+        assert found == pytest.approx(parse_formula(given), abs=0.01)
     metals = [text for text in designs["formula"] if "O" in text and "Cu" in text]
     assert metals
     assert all(text.index("Cu") < text.rindex("O") for text in metals)
     # A trace is written, and what is not there is not.
-    least = data.codec.from_user_units((data.codec.by_entry(data.designs[:1]) * 0).assign(Cu=1.0, O=0.001))
+    nothing = data.codec.by_entry(data.designs[:1]) * 0
+    least = data.codec.from_user_units(nothing.assign(Cu=1.0, O=0.001))
     assert data.codec.to_user_units(least)["formula"].tolist() == ["Cu1O0.01"]
 
 
