@@ -71,12 +71,18 @@ def test_table_1_has_the_alpha_of_the_paper_beside_the_default() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
-def test_amounts_of_elements_are_not_drawn_from_a_normal() -> None:
+def test_amounts_of_elements_are_drawn_as_such() -> None:
     plain = FitOptions().plain
     settings = shipped()["superconductor_table.yaml"] | {"num_trials": 1}
+    sampled = set()
     for run in Benchmark(**settings).runs(plain):
-        search = plain(run.words)["search"]
-        assert search["class_path"].endswith("GradientAscent"), run.name
+        search, data = plain(run.words)["search"], plain(run.words)["data"]
+        assert data["init_args"]["representation"] == "composition"
+        if not search["class_path"].endswith("GradientAscent"):
+            # The table's own: amounts that are often zero.
+            assert search["init_args"].get("search_model") is None
+            sampled.add(run.name)
+    assert len(sampled) == 4
 
 
 def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]) -> None:
