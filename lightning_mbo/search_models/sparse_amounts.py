@@ -10,14 +10,11 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.amount_components import (
     Components,
-    Rows,
-    Total,
     WeightedRows,
     halved,
-    least_amounts,
     maximised,
-    totals_of,
 )
+from lightning_mbo.search_models.amount_rows import Rows, Total, least_amounts, totals_of
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.space import Cells, DesignSpace
 
