@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -162,7 +163,7 @@ class SparseAmounts(SearchModel):
                 members, (places == first) | (present & (places > first)), present
             )
             sums = torch.where(present & members, logs, -torch.inf).logsumexp(1, keepdim=True)
-            shares = logs - sums + torch.tensor(total.bound).to(logs).log()
+            shares = logs - sums + math.log(total.bound)
             logs = torch.where(members, shares, logs)
         amounts = (logs.exp() / self.scales).maximum(2 * least_amounts(self.zeros))
         return torch.where(present, self.zeros + amounts, self.zeros)
