@@ -110,8 +110,9 @@ class Formulas(Standardized):
         return table
 
     def by_entry(self, designs: Tensor) -> DataFrame:
-        """The amounts alone."""
-        return super().to_user_units(designs)
+        """The amounts alone, and nothing but zero of what is not there."""
+        table = super().to_user_units(designs)
+        return table.mask(table.abs() <= _NONE, 0.0)
 
 
 class Letters(Codec):

@@ -116,6 +116,9 @@ def test_compositions_are_written_as_formulas(table: Path, cache_dir: Path) -> N
     written = [parse_formula(text) for text in designs["formula"]]
     for (given, _), found in zip(ROWS, written, strict=True):
         assert found == pytest.approx(parse_formula(given), abs=0.01)
+    known = compositions([formula for formula, _ in ROWS])
+    elements = [ELEMENTS.index(element) for element in designs.columns[1:]]
+    assert ((designs.iloc[:, 1:].to_numpy() == 0) == (known[:, elements] == 0)).all()
     metals = [text for text in designs["formula"] if "O" in text and "Cu" in text]
     assert metals
     assert all(text.index("Cu") < text.rindex("O") for text in metals)
