@@ -56,11 +56,11 @@ class Summary(DesignCallback):
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
-        """Say which oracles predict best, and of how many normals the first samples are."""
+        """Say which oracles predict best, and of how many components the first samples are."""
         shares = shares_in(iteration.metrics)
         number = iteration.metrics.get("search_model_components")
         if iteration.number == 0 and number is not None:
-            say(f"search model: {number:.0f} normal{'s' * (number != 1)} to begin with")
+            say(f"search model: {number:.0f} component{'s' * (number != 1)} to begin with")
         if iteration.number == 0 and shares:
             say(f"oracle: {in_one_line(shares)}")
 

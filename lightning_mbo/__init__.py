@@ -58,6 +58,7 @@ _MODULES = {
         "GaussianMixture",
         "MultivariateNormal",
         "SearchModel",
+        "SparseAmounts",
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Numbers of a design that are amounts of what is there or is not: often they are exactly zero.
+
+    Attributes:
+        places: Among the numbers, ``(k,)``, ascending.
+        zeros: The entry of each that stands for none of it.
+        scales: How much of it one unit of the entry is; in a total, in the units of that.
+        totals: Which of the k amounts, by their order, sum to how much: no amount stands in two.
+    """
+
+    places: tuple[int, ...]
+    zeros: tuple[float, ...]
+    scales: tuple[float, ...]
+    totals: tuple[tuple[tuple[int, ...], float], ...] = ()
+
+    def by_itself(self) -> DesignSpace:
+        """The space of designs of these amounts and nothing else."""
+        size = len(self.places)
+        return DesignSpace(torch.Size([size]), amounts=replace(self, places=tuple(range(size))))
 
 
 @dataclass(frozen=True)
@@ -22,11 +44,13 @@ class DesignSpace:
         groups: Sizes of the one-hot groups, in their order.
         descriptors: Of each group a row of numbers for each of its levels, which say what it is
             like; of a group of which nothing is known no rows. Empty where that is so of all.
+        amounts: Which of the numbers are amounts that are often zero; None where none are.
     """
 
     shape: torch.Size
     groups: tuple[int, ...] = ()
     descriptors: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    amounts: Amounts | None = None
 
     @classmethod
     def of_shape(cls, shape: torch.Size) -> DesignSpace:
@@ -37,6 +61,11 @@ class DesignSpace:
     def num_numbers(self) -> int:
         """How many entries are numbers."""
         return math.prod(self.shape) - sum(self.groups)
+
+    @property
+    def num_amounts(self) -> int:
+        """How many of them are amounts that are often zero."""
+        return 0 if self.amounts is None else len(self.amounts.places)
 
     @property
     def num_descriptors(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -93,8 +94,9 @@ class CSV(DesignDataModule):
                 for a file (from Python also a data frame) of numbers that say what each level of a
                 category is like, `levels` and `ordered` for levels that go from low to high; of
                 mutations the `parent` and an `offset` of their numbers.
-            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100";
-                names with blanks in backticks.
+            constraints: On the numbers of a candidate, such as "a + 2*b <= 1" or "a + b == 100",
+                or on how many of them are above zero, "count(a, b, c) <= 2"; names with blanks in
+                backticks.
             feasible_if: A function, or its import path, that is given designs as a data frame and
                 tells which of them can be made.
             error_column: The standard deviation of each measurement's error, in the target's
@@ -125,6 +127,7 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.column_options import parse_columns
         from lightning_mbo.tabular.column_roles import Roles
         from lightning_mbo.tabular.constraints import parse_constraints
+        from lightning_mbo.tabular.count_limits import parse_counts
         from lightning_mbo.tabular.predicates import imported
         from lightning_mbo.tabular.reading import FileOptions
         from lightning_mbo.tabular.wording import LAWS
@@ -153,7 +156,8 @@ class CSV(DesignDataModule):
         self.options = parse_columns(columns or {}) | parse_columns(
             dict.fromkeys(_listed(other_results), "result")
         )
-        self.constraints = self._given_constraints = parse_constraints(constraints or [])
+        self._given_counts, others = parse_counts(constraints or [])
+        self.constraints = self._given_constraints = parse_constraints(others)
         self.predicate = imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
@@ -166,17 +170,20 @@ class CSV(DesignDataModule):
     @property
     def has_constraints(self) -> bool:
         """Whether there are constraints or a predicate."""
-        return bool(self.constraints) or self.predicate is not None
+        given = self.constraints or self._given_counts
+        return bool(given) or self.predicate is not None
 
     @property
     def space(self) -> DesignSpace:
-        """Numbers, categories and letters."""
-        return self._layout.space
+        """Numbers, which of them are amounts and often zero, categories and letters."""
+        return replace(self._layout.space, amounts=self._amounts)
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The table's designs, each once."""
+        from lightning_mbo.tabular.amounts import find_amounts
         from lightning_mbo.tabular.column_options import for_columns
         from lightning_mbo.tabular.constraints import check_met, with_columns
+        from lightning_mbo.tabular.count_limits import count_limits, named_in_counts
         from lightning_mbo.tabular.equalities import EqualityProjection
         from lightning_mbo.tabular.preparation import prepare
         from lightning_mbo.tabular.totals import totals_of
@@ -192,6 +199,7 @@ class CSV(DesignDataModule):
             self.missing,
             self._given_constraints,
             self.laws,
+            named_in_counts(self._given_counts, names),
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
@@ -199,9 +207,11 @@ class CSV(DesignDataModule):
         free = [c for c in constraints if not fixed.intersection(c.coefficients)]
         check_met(free, prepared.designs)
         self.constraints = [*constraints, *prepared.laws]
-        self._mixtures = prepared.mixtures
+        counts = count_limits(self._given_counts, layout.columns, prepared.designs)
+        self._mixtures = [*prepared.mixtures, *counts]
         self._project = EqualityProjection(self.constraints, layout.columns, self._mixtures)
         self.totals = totals_of(self.constraints, layout.columns)
+        self._amounts = find_amounts(layout.numbers, prepared.designs, self.totals)
         if layout.space.is_sequences:
             self.distances = hamming
         elif layout.space.groups:
@@ -355,6 +365,7 @@ class CSV(DesignDataModule):
             return super().feasible(designs)
         held = np.ones(len(designs), dtype=bool)
         names = {name for constraint in self.constraints for name in constraint.coefficients}
+        names = names.union(*(mixture.names for mixture in self._mixtures))
         if names:
             table = self._layout.decode(designs, names)
             held &= np.all([law.holds(table) for law in self.constraints], axis=0)
@@ -394,8 +405,16 @@ class CSV(DesignDataModule):
         )
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
+        from lightning_mbo.tabular.wording import amounts_note
+
         self.columns_read = prepared.shown
-        self.remarks = *prepared.notes, *(f"question: {line}" for line in prepared.questions)
+        amounts = () if self._amounts is None else self._amounts.places
+        named = [self._layout.numbers[place].name for place in amounts]
+        self.remarks = (
+            *prepared.notes,
+            *([amounts_note(named)] if named else []),
+            *(f"question: {line}" for line in prepared.questions),
+        )
         show(self.columns_read)
         for line in self.remarks:
             say(line)

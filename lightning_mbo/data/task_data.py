@@ -63,7 +63,7 @@ class TaskData(DesignDataModule):
     def by_entry(self, designs: Tensor) -> DataFrame:
         """What each number and each one-hot group of designs ``(m, *design_shape)`` is."""
         is_sequences = self.space.is_sequences
-        return super().by_entry(designs) if is_sequences else self.to_user_units(designs)
+        return super().by_entry(designs) if is_sequences else self._known.codec.by_entry(designs)
 
     def nearest_known(self, designs: Tensor) -> DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns."""

@@ -10,6 +10,7 @@ from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, Draws, sample_allowed
+from lightning_mbo.search_models.sparse_amounts import SparseAmounts
 from lightning_mbo.search_models.unseen_levels import fit_to_designs, with_unseen_levels
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Product",
     "Quadrature",
     "SearchModel",
+    "SparseAmounts",
     "fit_to_designs",
     "fit_to_particles",
     "sample_allowed",

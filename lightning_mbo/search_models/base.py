@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_mbo.distributed import all_reduce_sum, shard
 from lightning_mbo.random import Stream
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Cells, DesignSpace
 
 Reduce = Callable[[Tensor], Tensor]
 
@@ -25,6 +25,7 @@ class SearchModel(nn.Module, ABC):
     Attributes:
         models_numbers: Whether designs may have numbers.
         models_categories: Whether they may have categories or letters.
+        models_amounts: Whether it is of amounts that are often zero, and of nothing else.
         learns_ranks: Whether an update goes by the order of the weights alone.
         has_nodes: Whether it is updated by the weights of its `nodes` in place of samples'.
         remedy: What to do where designs are of another kind.
@@ -33,6 +34,7 @@ class SearchModel(nn.Module, ABC):
 
     models_numbers: ClassVar[bool] = True
     models_categories: ClassVar[bool] = False
+    models_amounts: ClassVar[bool] = False
     learns_ranks: ClassVar[bool] = False
     has_nodes: ClassVar[bool] = False
     remedy: ClassVar[str] = "give another --search.search_model"
@@ -95,6 +97,15 @@ class SearchModel(nn.Module, ABC):
     def figures(self) -> dict[str, float]:
         """What is told of it beside each design iteration, by name: by default nothing."""
         return {}
+
+    def cells(self, designs: Tensor, cells: Cells) -> Cells:
+        """What this model may have drawn of designs' cells: by default anything in them.
+
+        Args:
+            designs: Shape ``(n, *design_shape)``.
+            cells: Theirs.
+        """
+        return cells
 
     def begin_search(self) -> None:
         """Become what the first samples are drawn from. Called once, after the fit to the data.

@@ -1,4 +1,4 @@
-"""Numbers and categories, drawn independently of each other."""
+"""Numbers, amounts and categories, drawn independently of each other."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.search_models.sparse_amounts import SparseAmounts
+from lightning_mbo.space import Cells, DesignSpace
 
 
 class Product(SearchModel):
-    """Search model of mixed designs: one model of the numbers, another of the categories.
+    """Search model of mixed designs: of each kind of entries a model of its own.
 
-    The two are independent, p_θ(x) = p_θ(numbers) p_θ(categories), and are fitted to the same
-    weighted designs.
+    The parts are independent, p_θ(x) = p_θ(numbers) p_θ(amounts) p_θ(categories), and are fitted to
+    the same weighted designs.
     """
 
     models_categories: ClassVar[bool] = True
 
     def __init__(
-        self, numbers: SearchModel | None = None, categories: SearchModel | None = None
+        self,
+        numbers: SearchModel | None = None,
+        categories: SearchModel | None = None,
+        amounts: SearchModel | None = None,
     ) -> None:
         """Set the parts.
 
         Args:
             numbers: Of the numbers; by default a `MultivariateNormal`.
             categories: Of the categories; by default a `Categorical`.
+            amounts: Of those of the numbers that are amounts and often zero; by default they are
+                numbers like the others.
 
         Raises:
             ConfigurationError: If a part does not model what it is to.
@@ -38,6 +44,7 @@ class Product(SearchModel):
         super().__init__()
         self.numbers = MultivariateNormal() if numbers is None else numbers
         self.categories = Categorical() if categories is None else categories
+        self.amounts = amounts
         if self.numbers.learns_ranks or self.numbers.has_nodes:
             # It learns from whole designs: from their order, or at nodes of its own.
             raise ConfigurationError(
@@ -49,58 +56,93 @@ class Product(SearchModel):
                 f"{type(self.numbers).__name__} cannot model numbers, or "
                 f"{type(self.categories).__name__} categories: leave --search.search_model out"
             )
+        if not (amounts is None or amounts.models_amounts):
+            raise ConfigurationError(
+                f"{type(amounts).__name__} cannot model amounts that are often zero: leave "
+                "--search.search_model out"
+            )
 
     def build(self, space: DesignSpace) -> None:
-        """Build both parts.
+        """Build the parts that designs have.
 
         Raises:
-            ConfigurationError: If designs are not of numbers and categories.
+            ConfigurationError: If they are of one kind only.
         """
-        if not (space.num_numbers and space.groups):
+        self.space = space
+        apart = space.amounts if self.amounts is not None else None
+        own = [] if apart is None else list(apart.places)
+        rest = [place for place in range(space.num_numbers) if place not in own]
+        self._kinds: list[tuple[SearchModel, DesignSpace]] = []
+        if rest:
+            self._kinds.append((self.numbers, DesignSpace(torch.Size([len(rest)]))))
+        if self.amounts is not None and apart is not None:
+            self._kinds.append((self.amounts, apart.by_itself()))
+        if space.groups:
+            entries = torch.Size([sum(space.groups)])
+            self._kinds.append((self.categories, DesignSpace(entries, space.groups)))
+        if len(self._kinds) < 2:
             raise ConfigurationError(
                 "Product needs designs of numbers and categories, and these, of shape "
                 f"{tuple(space.shape)}, have only one of them: leave --search.search_model out"
             )
-        self.space = space
-        self.numbers.stream = self.stream
-        self.numbers.build(DesignSpace(torch.Size([space.num_numbers])))
-        self.categories.stream = self.stream
-        self.categories.build(DesignSpace(torch.Size([sum(space.groups)]), space.groups))
+        self._places = [places for places in (rest, own) if places]
+        # From numbers by kind to numbers in their order.
+        self._order = torch.tensor([*rest, *own]).argsort().tolist()
+        for model, part in self._kinds:
+            model.stream = self.stream
+            model.build(part)
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, *design_shape)`` designs."""
-        numbers = self.numbers.sample(num_samples, generator)
-        return self.space.join(numbers, [self.categories.sample(num_samples, generator)])
+        drawn = [model.sample(num_samples, generator) for model, _ in self._kinds]
+        numbers = torch.cat(drawn[: len(self._places)], dim=1)
+        if len(self._places) > 1:
+            numbers = numbers[:, self._order]
+        return self.space.join(numbers, drawn[len(self._places) :])
 
     def log_prob(self, designs: Tensor) -> Tensor:
         """The sum of the parts' log-densities of ``(m, *design_shape)`` designs, ``(m,)``."""
-        numbers, categories = self._parts(designs)
-        return self.numbers.log_prob(numbers) + self.categories.log_prob(categories)
+        first, *others = (model.log_prob(part) for model, part in self._parts(designs))
+        return sum(others, start=first)
 
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
         """Fit each part to its share of the weighted designs."""
-        numbers, categories = self._parts(designs)
-        self.numbers.fit(numbers, weights, reduce)
-        self.categories.fit(categories, weights, reduce)
+        for model, part in self._parts(designs):
+            model.fit(part, weights, reduce)
+
+    def cells(self, designs: Tensor, cells: Cells) -> Cells:
+        """What the parts may have drawn of the designs' cells."""
+        lower, upper = cells.lower.clone(), cells.upper.clone()
+        parts = self._parts(designs)
+        for places, (model, part) in zip(self._places, parts, strict=False):
+            own = Cells(cells.lower[:, places], cells.upper[:, places], cells.any_level[:0])
+            own = model.cells(part, own)
+            lower[:, places], upper[:, places] = own.lower, own.upper
+        return Cells(lower, upper, cells.any_level)
 
     def figures(self) -> dict[str, float]:
-        """What is told of both parts."""
-        return self.numbers.figures() | self.categories.figures()
+        """What is told of all parts."""
+        return {name: value for model, _ in self._kinds for name, value in model.figures().items()}
 
     def begin_search(self) -> None:
-        """Begin with both parts."""
-        self.numbers.begin_search()
-        self.categories.begin_search()
+        """Begin with all parts."""
+        for model, _ in self._kinds:
+            model.begin_search()
 
     def update(self, designs: Tensor, weights: Tensor) -> None:
         """Update each part with its share of the weighted designs."""
-        numbers, categories = self._parts(designs)
-        self.numbers.update(numbers, weights)
-        self.categories.update(categories, weights)
+        for model, part in self._parts(designs):
+            model.update(part, weights)
 
-    def _parts(self, designs: Tensor) -> tuple[Tensor, Tensor]:
-        """Numbers ``(m, d)`` and the entries of all groups, ``(m, entries)``."""
-        return self.space.numbers(designs), torch.cat(self.space.one_hots(designs), dim=-1)
+    def _parts(self, designs: Tensor) -> list[tuple[SearchModel, Tensor]]:
+        """Each model with its entries ``(m, size)``."""
+        numbers = self.space.numbers(designs)
+        parts = [numbers]
+        if len(self._places) > 1:
+            parts = [numbers[:, places] for places in self._places]
+        if self.space.groups:
+            parts.append(torch.cat(self.space.one_hots(designs), dim=-1))
+        return [(model, part) for (model, _), part in zip(self._kinds, parts, strict=True)]
 
 
 def search_model_for(space: DesignSpace, given: SearchModel | None = None) -> SearchModel:
@@ -108,15 +150,22 @@ def search_model_for(space: DesignSpace, given: SearchModel | None = None) -> Se
 
     Args:
         space: The layout.
-        given: What was asked for. None takes `MultivariateNormal` for numbers, `Categorical` for
-            letters or categories; and both, independent of each other, for mixed designs, as is
-            a given one together with a default one where it models but one of the two.
+        given: What was asked for. None takes `MultivariateNormal` for numbers, `SparseAmounts` for
+            those that are amounts and often zero, `Categorical` for letters or categories; and
+            all of them, independent of each other, for mixed designs, as is a given one together
+            with default ones where it models but some of these. One for numbers models the amounts
+            among them too.
     """
-    mixed = bool(space.num_numbers and space.groups)
+    amounts = None if space.amounts is None else SparseAmounts()
+    num_others = space.num_numbers - space.num_amounts
     if given is None:
-        if mixed:
-            return Product()
-        return Categorical() if space.groups else MultivariateNormal()
+        if (num_others > 0) + (space.num_amounts > 0) + bool(space.groups) > 1:
+            return Product(amounts=amounts)
+        return amounts or (Categorical() if space.groups else MultivariateNormal())
+    if given.models_amounts:
+        alone = space.amounts is None or not (num_others or space.groups)
+        return given if alone else Product(amounts=given)
+    mixed = bool(space.num_numbers and space.groups)
     if not mixed or (given.models_numbers and given.models_categories):
         return given
-    return Product(given) if given.models_numbers else Product(categories=given)
+    return Product(given) if given.models_numbers else Product(None, given, amounts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -111,7 +112,8 @@ class AscentSearch(Search):
             return
         self.ratio = KINDS[self.ratio_kind](problem, device)
         if not isinstance(self.ratio, ClassifierRatio):
-            model = search_model_for(problem.space)
+            # The prior of its shape, the training designs moved, has no zeros.
+            model = search_model_for(replace(problem.space, amounts=None))
             model.stream = problem.stream
             model.build(problem.space)
             fit_to_designs(model, training.designs, problem.space)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
@@ -110,7 +111,7 @@ class SamplingSearch(Search):
         self.search_model.begin_search()
         self.sampled_model = copy.deepcopy(self.search_model)
         self.requires_grad_(False).to(device)
-        self.ratio = KINDS[self.ratio_kind](problem, device)
+        self.ratio = KINDS[self.ratio_kind](self._as_drawn(problem), device)
         self._sampled_log_ratios: Tensor | None = None
 
     def advance(self, oracle: Oracle) -> DesignIteration | None:
@@ -160,6 +161,15 @@ class SamplingSearch(Search):
     def threshold(self) -> Tensor:
         """The algorithm's threshold."""
         return self.algorithm.threshold
+
+    def _as_drawn(self, problem: DesignProblem) -> DesignProblem:
+        """The problem, of whose designs only such draws are told as the search model makes."""
+        if problem.space.amounts is None:
+            return problem
+        model = copy.deepcopy(self.training_distribution).cpu()
+        return replace(
+            problem, cells=lambda designs: model.cells(designs, problem.cells_of(designs))
+        )
 
     def _draw(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Draws:
         """Feasible samples, at most as many as are wanted."""

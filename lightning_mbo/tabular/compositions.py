@@ -103,7 +103,7 @@ class Composition:
         """The user's columns, of values ``(m,)`` of those of designs."""
         amounts = np.stack([np.asarray(values[name], np.float64) for name in self.derived], axis=1)
         steps = np.rint(amounts * 10**self.digits).astype(np.int64)
-        return {self.name: _written(steps, self.elements, self.digits)}
+        return {self.name: written_formulas(steps, self.elements, self.digits)}
 
     def describe(self) -> tuple[str, str]:
         """The kind of the user's columns, and what values they have."""
@@ -151,7 +151,8 @@ def read_composition(
     elements = _in_order(list(read.values()))
     shares = _shares(list(read.values()), elements)
     digits = _enough_digits(shares)
-    written = dict(zip(read, _written(_rounded(shares, digits), elements, digits), strict=True))
+    texts_of = written_formulas(_rounded(shares, digits), elements, digits)
+    written = dict(zip(read, texts_of, strict=True))
     entries = [written.get(code) for code in codes.tolist()]
     tidied = pd.Series(entries, index=column.index, name=column.name, dtype=object)
     most = max(len(amounts) for amounts in read.values())
@@ -239,7 +240,8 @@ def _rounded(shares: NDArray[np.float64], digits: int) -> NDArray[np.int64]:
     return steps
 
 
-def _written(steps: NDArray[np.int64], elements: Sequence[str], digits: int) -> list[str]:
+def written_formulas(steps: NDArray[np.int64], elements: Sequence[str], digits: int) -> list[str]:
+    """Formulas of amounts ``(m, elements)`` in units of the last of some decimals."""
     return [
         "".join(
             f"{element}{f'{number / 10**digits:.{digits}f}'.rstrip('0').rstrip('.')}"

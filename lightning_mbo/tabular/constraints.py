@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -78,7 +78,7 @@ def _parse(text: str) -> list[LinearConstraint]:
         ]
     except ValueError as error:
         raise ConfigurationError(
-            f"data.constraints: {_shortened(text)!r}: {error}. Write sums of columns "
+            f"data.constraints: {shortened_text(text)!r}: {error}. Write sums of columns "
             "times numbers, such as 'a + 2*`b c` <= 1'; for all else there is data.feasible_if"
         ) from error
 
@@ -97,7 +97,8 @@ def _constraint(text: str, left: Terms, sign: str, right: Terms) -> LinearConstr
     return LinearConstraint(text, terms, "==" if sign == "==" else "<=", bound)
 
 
-def _shortened(text: str) -> str:
+def shortened_text(text: str) -> str:
+    """A user's text, of a long one the beginning."""
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 
 
@@ -138,7 +139,18 @@ def named_columns(constraints: Sequence[LinearConstraint], columns: Sequence[str
     return {name for name in columns if unicodedata.normalize("NFKC", name) in named}
 
 
-def check_met(constraints: Sequence[LinearConstraint], table: pd.DataFrame) -> None:
+class Constraint(Protocol):
+    """What holds of a design or not."""
+
+    @property
+    def text(self) -> str | None:
+        """As the user wrote it."""
+
+    def holds(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """In which rows, ``(m,)``, of a table in the user's units it holds."""
+
+
+def check_met(constraints: Sequence[Constraint], table: pd.DataFrame) -> None:
     """Refuse a constraint that no row of the table meets.
 
     Args:

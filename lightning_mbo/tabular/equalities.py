@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,13 +22,13 @@ _SETTLED = 1e-9
 
 
 class EqualityProjection:
-    """Moves numbers to where all equalities hold, within their bounds.
+    """Moves numbers to where all equalities and counts hold, within their bounds.
 
     Projects in turn on the equalities and on the bounds, in units of the columns' standard
     deviations. Where both cannot be had the bounds are kept. In an equality between whole numbers
     or steps these are then rounded so that it still holds; where other numbers stand in it too,
     those make up for the rounding. Of mixtures of few ingredients the largest that were drawn are
-    kept, the others are zero, and stay so.
+    kept, the others are zero, and stay so; of those that must be there the nearest are there.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class EqualityProjection:
         Args:
             constraints: Of which the inequalities are left out.
             columns: Of the table.
-            mixtures: Of which the ingredients stand in the equalities.
+            mixtures: Which ingredients are there, in equalities or not.
 
         Raises:
             ConfigurationError: If an equality cannot hold for the whole numbers or steps in it,
@@ -90,32 +91,34 @@ class EqualityProjection:
 
     def __call__(self, designs: Tensor) -> Tensor:
         """Designs ``(m, d)`` whose first entries are the columns' numbers, these moved."""
-        if not len(self.bounds):
+        if not (len(self.bounds) or self._mixtures):
             return designs
         numbers, rest = designs.tensor_split([len(self.numbers)], dim=1)
-        absent = self._absent(numbers) if self._mixtures else None
-        if absent is None:
+        limits = self._limits(numbers) if self._mixtures else None
+        if limits is None:
             numbers = self._projected(numbers, self.inverse, self._free)
         else:
-            numbers = self._mixed(numbers, absent, ~absent, self._free)
+            numbers = self._mixed(numbers, limits, ~limits.absent, self._free)
         if self._stays.any():
             for grid in self._grids:
-                numbers = grid.rounded(numbers, absent)
+                numbers = grid.rounded(numbers, limits)
             stays = self._stays.to(numbers.device)
             nearest = _nearest(numbers, self.numbers)
             numbers = torch.where(stays, nearest, numbers)
-            if absent is None:
+            if limits is None:
                 numbers = self._projected(numbers, self._others, self.numbers)
             else:
-                numbers = self._mixed(numbers, absent, ~(absent | stays), self.numbers)
+                numbers = self._mixed(numbers, limits, ~(limits.absent | stays), self.numbers)
         return torch.cat([numbers, rest], dim=1)
 
-    def _absent(self, numbers: Tensor) -> Tensor:
-        """Which ingredients are to be zero, bool, ``(m, d)``."""
+    def _limits(self, numbers: Tensor) -> _Limits:
+        """What all mixtures say of numbers ``(m, d)``."""
         absent = torch.zeros_like(numbers, dtype=torch.bool)
+        least = torch.full_like(numbers, -math.inf)
         for mixture in self._mixtures:
-            absent |= mixture.left_out(numbers, self.numbers)
-        return absent
+            out, floors = mixture.limits(numbers, self.numbers)
+            absent, least = absent | out, least.maximum(floors)
+        return _Limits(absent, torch.where(absent, -math.inf, least))
 
     def _projected(
         self, numbers: Tensor, inverse: Tensor, columns: Sequence[NumberColumn]
@@ -130,19 +133,20 @@ class EqualityProjection:
         return numbers
 
     def _mixed(
-        self, numbers: Tensor, absent: Tensor, movable: Tensor, columns: Sequence[NumberColumn]
+        self, numbers: Tensor, limits: _Limits, movable: Tensor, columns: Sequence[NumberColumn]
     ) -> Tensor:
-        """Numbers ``(m, d)`` moved where they are `movable`, and zero where they are `absent`.
+        """Numbers ``(m, d)`` moved where they are `movable`, within limits.
 
         What is at a bound, and would be moved beyond it, leaves the way to the others: few have
         to make up for what is missing, and might be unequal.
         """
         zeros = numbers.new_tensor([(0.0 - column.mean) / column.std for column in columns])
         edges = torch.full((1, len(columns)), math.inf).to(numbers)
-        least, greatest = _nearest(-edges, columns), _nearest(edges, columns)
+        least, greatest = _nearest(-edges, columns).maximum(limits.least), _nearest(edges, columns)
         matrix, bounds = self.matrix.to(numbers), self.bounds.to(numbers)
         for _ in range(_MAX_ROUNDS):
-            numbers = torch.where(absent, zeros, _nearest(numbers, columns))
+            numbers = _nearest(numbers.maximum(limits.least), columns)
+            numbers = torch.where(limits.absent, zeros, numbers)
             missing = bounds - numbers @ matrix.mT
             if not (missing.abs() > _SETTLED).any():
                 break
@@ -153,6 +157,16 @@ class EqualityProjection:
                 break
             numbers = numbers + step
         return numbers
+
+
+class _Limits(NamedTuple):
+    """Which entries are zero, bool, ``(m, d)``, and the least of others, -inf where there is none.
+
+    Both are of a design each, as it was drawn.
+    """
+
+    absent: Tensor
+    least: Tensor
 
 
 def _steps(missing: Tensor, matrix: Tensor, free: Tensor) -> Tensor:
@@ -206,10 +220,10 @@ class _Grid:
             raise _unrounded(equality, "none of them meets it")
         return cls(equality, columns, places, terms.sign(), stride, row, bound)
 
-    def rounded(self, numbers: Tensor, absent: Tensor | None = None) -> Tensor:
+    def rounded(self, numbers: Tensor, limits: _Limits | None = None) -> Tensor:
         """Numbers ``(m, d)``, those of the grid on it and as near as can be in the equality.
 
-        What is `absent`, bool, ``(m, d)``, stays.
+        What is absent stays, and nothing falls below its least.
         """
         places, signs = self.places.to(numbers.device), self.signs.to(numbers)
         drawn = numbers[:, places]
@@ -224,8 +238,9 @@ class _Grid:
             now = numbers[:, places]
             moved = now + missing.sign()[:, None] * signs * units
             allowed = (_nearest(moved, self.columns) - moved).abs() < 1e-6 * units
-            if absent is not None:
-                allowed &= ~absent[:, places]
+            if limits is not None:
+                allowed &= ~limits.absent[:, places]
+                allowed &= moved >= limits.least[:, places] - 1e-6 * units
             cost = (moved - drawn).abs() - (now - drawn).abs()
             cost = torch.where(allowed, cost, math.inf)
             best = cost.argmin(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Mixtures of few of many ingredients."""
+"""Mixtures of few of many ingredients, and amounts of which so many are there."""
 
 from __future__ import annotations
 
@@ -26,46 +26,88 @@ _NONE = 1e-9
 
 @dataclass(frozen=True)
 class Ingredients:
-    """Amounts of which only so many are above zero together.
+    """Amounts of which only so many are above zero together, and so many at least.
 
     Attributes:
         names: Of their columns.
-        most: How many.
+        most: How many at most.
         column: Of the formulas that have them as elements, if they are that.
+        least: How many at least.
+        text: What the user says of them, of amounts in units of their own; None where it was found.
+        amounts: What each has at least if it must be there, in the user's units; of no use where
+            none must.
     """
 
     names: tuple[str, ...]
     most: int
     column: str | None = None
+    least: int = 0
+    text: str | None = None
+    amounts: tuple[float, ...] = ()
 
     def holds(self, table: pd.DataFrame) -> NDArray[np.bool_]:
         """In which rows, ``(m,)``, of a table in the user's units it holds."""
         amounts = table[list(self.names)].to_numpy(np.float64)
-        held: NDArray[np.bool_] = _counts(amounts) <= self.most
+        counts = _counts(amounts) if self.text is None else (amounts > 0).sum(1)
+        held: NDArray[np.bool_] = (counts >= self.least) & (counts <= self.most)
         return held
 
-    def left_out(self, numbers: Tensor, columns: Sequence[NumberColumn]) -> Tensor:
-        """Which entries are to be zero, all but the largest amounts that were drawn.
+    def limits(self, numbers: Tensor, columns: Sequence[NumberColumn]) -> tuple[Tensor, Tensor]:
+        """Which entries are to be zero, and what those that must be there are at least.
+
+        The largest that were drawn are kept: of amounts that are found to go together the largest
+        amounts, of others those that are farthest from zero in standard deviations. Of those that
+        must be there the nearest become as much as the least of them in the table.
 
         Args:
             numbers: Shape ``(m, d)``, standardised.
             columns: Of the numbers; what cannot be zero, for its bounds, is kept.
 
         Returns:
-            Bool, ``(m, d)``.
+            Bool, ``(m, d)``, and entries ``(m, d)``, -inf where there is no such limit.
         """
-        places = [j for j, column in enumerate(columns) if column.name in self.names]
+        order = {column.name: j for j, column in enumerate(columns)}
+        places = [order[name] for name in self.names if name in order]
         chosen = [columns[j] for j in places]
         stds, means = (numbers.new_tensor([getattr(c, k) for c in chosen]) for k in ("std", "mean"))
         zeros = (0.0 - means) / stds
-        nearest = [c.nearest(zeros[[j]][None]) for j, c in enumerate(chosen)]
-        must = (torch.cat(nearest, dim=1)[0] - zeros).abs() > _NONE
-        amounts = torch.where(must, torch.inf, numbers[:, places] * stds + means)
-        kept = amounts.topk(max(self.most, int(must.sum())), dim=1).indices
+        at_zero = torch.cat([c.nearest(zeros[[j]][None]) for j, c in enumerate(chosen)], dim=1)[0]
+        must = (at_zero - zeros).abs() > _NONE
+        drawn = numbers[:, places]
+        floors = torch.full_like(drawn, -torch.inf)
+        if self.least:
+            floors = self._floors(drawn, chosen, zeros, must)
+        sizes = drawn - zeros if self.text is not None else drawn * stds + means
+        sizes = torch.where(must | floors.isfinite(), torch.inf, sizes)
+        kept = sizes.topk(min(max(self.most, int(must.sum())), len(places)), dim=1).indices
+        left = torch.ones_like(sizes, dtype=torch.bool).scatter(1, kept, False)
         out = torch.zeros_like(numbers, dtype=torch.bool)
-        left = torch.ones_like(amounts, dtype=torch.bool).scatter(1, kept, False)
         out[:, places] = left
-        return out
+        least = torch.full_like(numbers, -torch.inf)
+        least[:, places] = floors
+        return out, least
+
+    def _floors(
+        self, drawn: Tensor, columns: Sequence[NumberColumn], zeros: Tensor, must: Tensor
+    ) -> Tensor:
+        """What the nearest to being there, as many as must be, are at least, else -inf, ``(m, k)``.
+
+        What is there already need not become more.
+        """
+        known = dict(zip(self.names, self.amounts, strict=True))
+        wanted = [torch.tensor([[(known[c.name] - c.mean) / c.std]]).to(drawn) for c in columns]
+        amounts = torch.cat([c.nearest(w) for c, w in zip(columns, wanted, strict=True)], dim=1)[0]
+        nearest = torch.cat([c.nearest(drawn[:, [j]]) for j, c in enumerate(columns)], dim=1)
+        there = nearest > zeros + _NONE
+        missing = torch.where(must, torch.inf, torch.where(there, nearest - zeros, 0.0))
+        # How much farther away a design comes to lie with it than without.
+        detours = (amounts - drawn).square() - (zeros - drawn).square()
+        detours = torch.where(amounts > zeros + _NONE, detours, torch.inf)
+        missing = torch.where(there | must, missing, -detours)
+        required = missing.topk(min(self.least, len(columns)), dim=1).indices
+        floors = torch.where(there, nearest.minimum(amounts), amounts)
+        none = torch.full_like(drawn, -torch.inf)
+        return none.scatter(1, required, floors.gather(1, required))
 
 
 def find_ingredients(sums: Collection[LinearConstraint], table: pd.DataFrame) -> list[Ingredients]:

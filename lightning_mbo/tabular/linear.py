@@ -11,9 +11,12 @@ CONSTANT = ""
 Terms = dict[str, float]
 """Of a sum: the coefficient of each column."""
 
+Token = tuple[str, str]
+"""A kind, which is number, name, sign or end, and a word."""
+
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|`(?P<quoted>[^`]+)`|(?P<name>[^\W\d]\w*)"
-    r"|(?P<sign><=|>=|==|[-+*/()<>])"
+    r"|(?P<sign><=|>=|==|[-+*/()<>,])"
 )
 _COMPARISONS = ("<=", "<", ">=", ">", "==")
 _DEEPEST = 50
@@ -36,12 +39,12 @@ class _Reader:
     """Reads from the left to the right, one token after the other."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = _tokens(text)
+        self._tokens = tokens_of(text)
         self._at = 0
         self._depth = 0
 
     @property
-    def _next(self) -> tuple[str, str]:
+    def _next(self) -> Token:
         return self._tokens[self._at]
 
     def _takes(self, *signs: str) -> str | None:
@@ -110,9 +113,14 @@ class _Reader:
         return {CONSTANT: factor * float(word)}
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
-    """Kinds, which are number, name, sign and end, and words."""
-    tokens, at, end = [], 0, len(text.rstrip())
+def tokens_of(text: str) -> list[Token]:
+    """What a text is made of, and its end.
+
+    Raises:
+        ValueError: Saying what is no arithmetic.
+    """
+    tokens: list[Token] = []
+    at, end = 0, len(text.rstrip())
     while at < end:
         if text[at].isspace():
             at += 1

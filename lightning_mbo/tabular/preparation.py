@@ -93,6 +93,7 @@ def prepare(
     missing: Literal["drop", "refuse"] | None,
     constraints: Sequence[LinearConstraint] = (),
     laws: Collection[str] = LAWS,
+    counted: Collection[str] = (),
 ) -> PreparedTable:
     """Prepare a table.
 
@@ -104,6 +105,7 @@ def prepare(
         missing: What happens to rows with missing entries; None drops them if they are few.
         constraints: The user's, of which the columns are settings.
         laws: Which of `LAWS` candidates are held to where they hold in every row.
+        counted: Further columns that are settings, as the user constrains how many are there.
 
     Raises:
         DataError: If the table cannot be used.
@@ -113,7 +115,7 @@ def prepare(
     rows, kinds, properties = read.rows, read.kinds, read.properties
     used = [name for name, kind in kinds.items() if kind not in LEFT_OUT]
     settings = {name for name, given in options.items() if given.is_setting}
-    settings |= named_columns(constraints, used)
+    settings |= named_columns(constraints, used) | set(counted)
     found = understand(
         rows[used],
         {name: kinds[name] for name in used},

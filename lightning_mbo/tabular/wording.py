@@ -58,6 +58,15 @@ def mixture_note(mixture: Ingredients, table: pd.DataFrame, laws: Collection[str
     )
 
 
+def amounts_note(names: Sequence[str]) -> str:
+    """What is said of amounts that are often exactly zero."""
+    return (
+        f"{listed(names)} are amounts that are exactly zero in a fifth of the rows or more, or in "
+        "a total with such: a search draws which of them are there, and how much (SparseAmounts). "
+        "As numbers like others: --search.search_model MultivariateNormal"
+    )
+
+
 def kind_question(name: str, kind: str) -> str:
     """What is asked of a column that reads as formulas or mutations, and is not designed."""
     if kind == "formula":

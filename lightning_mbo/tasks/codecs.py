@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,12 @@ from lightning_mbo.tabular.types import DataFrame
 
 _SOURCE = "the table of designs"
 
+_DIGITS = 2
+"""Decimals of amounts in formulas: what a chemist weighs."""
+
+_NONE = 1e-9
+"""Of an element that is not there."""
+
 
 class Codec(ABC):
     """Designs as tensors, and the same ones in the user's units, one a row."""
@@ -21,6 +28,10 @@ class Codec(ABC):
     @abstractmethod
     def to_user_units(self, designs: Tensor) -> DataFrame:
         """Designs ``(m, *design_shape)``, on the CPU, as the user knows them."""
+
+    def by_entry(self, designs: Tensor) -> DataFrame:
+        """The same with a column for each number: by default as they are."""
+        return self.to_user_units(designs)
 
     @abstractmethod
     def from_user_units(self, table: DataFrame) -> Tensor:
@@ -75,6 +86,33 @@ class Standardized(Numbers):
     def from_user_units(self, table: DataFrame) -> Tensor:
         """The columns, standardised."""
         return self.designs(super().from_user_units(table))
+
+
+class Formulas(Standardized):
+    """The amounts of d elements, standardised, and in front of them the formula they make."""
+
+    def __init__(self, standardized: Standardized, order: Sequence[str]) -> None:
+        """Give what the amounts are standardised by, and in which order elements are written."""
+        super().__init__(standardized.names, standardized.mean, standardized.std)
+        self._order = [self.names.index(element) for element in order]
+
+    def to_user_units(self, designs: Tensor) -> DataFrame:
+        """The column `formula`, to a hundredth of each element, and their amounts."""
+        from lightning_mbo.tabular.compositions import written_formulas
+
+        table = self.by_entry(designs)
+        elements = [self.names[place] for place in self._order]
+        amounts = table[elements].to_numpy()
+        steps = np.rint(amounts * 10**_DIGITS).astype(np.int64)
+        # What is there is written, however little.
+        steps = np.where(amounts > _NONE, np.maximum(steps, 1), 0)
+        table.insert(0, "formula", written_formulas(steps, elements, _DIGITS))
+        return table
+
+    def by_entry(self, designs: Tensor) -> DataFrame:
+        """The amounts alone, and nothing but zero of what is not there."""
+        table = super().to_user_units(designs)
+        return table.mask(table.abs() <= _NONE, 0.0)
 
 
 class Letters(Codec):

@@ -17,11 +17,12 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.search_models import MultivariateNormal
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Amounts, DesignSpace
 from lightning_mbo.tabular.types import DataFrame
 from lightning_mbo.tasks.base import KnownProblem, Task, check_percentile
 from lightning_mbo.tasks.boosted_trees import BoostedTrees
-from lightning_mbo.tasks.codecs import Standardized
+from lightning_mbo.tasks.codecs import Formulas, Standardized
+from lightning_mbo.tasks.materials import ELEMENTS, PROPERTIES, read_elements
 from lightning_mbo.tasks.superconductor_table import (
     TARGET,
     Representation,
@@ -245,18 +246,29 @@ class Materials(NamedTuple):
             labels: Critical temperatures, K.
             reference: Temperatures of all materials, shape ``(N,)``, which give the range.
             visible: Which of the materials are not hidden, shape ``(N,)``.
-            least: See `KnownProblem`.
+            least: See `KnownProblem`; with it designs are amounts, of which most are zero.
         """
+        amounts, codec = None, self.codec
+        if least is not None:
+            codec = Formulas(self.codec, self._written_order())
+            places = tuple(range(len(least)))
+            amounts = Amounts(places, tuple(least.tolist()), tuple(self.codec.std.tolist()))
         return KnownProblem(
             designs,
             labels,
-            DesignSpace.of_shape(designs.shape[1:]),
-            self.codec,
+            DesignSpace(designs.shape[1:], amounts=amounts),
+            codec,
             self.ground_truth,
             property_range=(float(reference.min()), float(reference.max())),
             least=least,
             nearest_known=self._nearest(visible),
         )
+
+    def _written_order(self) -> list[str]:
+        """The elements by how hard they are to ionise, so that metals come before oxygen."""
+        energies = read_elements()[:, PROPERTIES.index("fie")]
+        known = dict(zip(ELEMENTS, energies.tolist(), strict=True))
+        return sorted(self.codec.names, key=known.__getitem__)
 
     def _nearest(self, visible: NDArray[np.bool_]) -> Callable[[Tensor], DataFrame] | None:
         """Which visible material has the most similar design, where the table has formulas."""

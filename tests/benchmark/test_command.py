@@ -19,6 +19,7 @@ import lightning_mbo.data
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.benchmark.plan import Benchmark
 from lightning_mbo.cli import main
+from lightning_mbo.evidence.verdict import Verdict
 from lightning_mbo.locks import FolderLock
 from lightning_mbo.tasks.functions import FUNCTIONS
 
@@ -75,12 +76,18 @@ def test_table_1_has_the_alpha_of_the_paper_beside_the_default() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
-def test_amounts_of_elements_are_not_drawn_from_a_normal() -> None:
+def test_amounts_of_elements_are_drawn_as_such() -> None:
     plain = FitOptions().plain
     settings = shipped()["superconductor_table.yaml"] | {"num_trials": 1}
+    sampled = set()
     for run in Benchmark(**settings).runs(plain):
-        search = plain(run.words)["search"]
-        assert search["class_path"].endswith("GradientAscent"), run.name
+        search, data = plain(run.words)["search"], plain(run.words)["data"]
+        assert data["init_args"]["representation"] == "composition"
+        if not search["class_path"].endswith("GradientAscent"):
+            # The table's own: amounts that are often zero.
+            assert search["init_args"].get("search_model") is None
+            sampled.add(run.name)
+    assert len(sampled) == 4
 
 
 def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]) -> None:
@@ -174,7 +181,9 @@ def test_whether_what_was_said_of_batches_came_true(capsys: pytest.CaptureFixtur
     data = [f"--{name}={value}" for name, value in options.items() if name != "data.cliff"]
     main(["fit", *data, *batch])
     (folder,) = (path.parent for path in Path("runs/my_data").rglob("candidates.csv"))
-    assert (folder / "verdict.yaml").read_text() == f"verdict: {plain['verdict']}\n"
+    written = Verdict.of_run(folder)
+    assert written is not None
+    assert written.rating == plain["verdict"]
     candidates = pd.read_csv(folder / "candidates.csv")
     truth = FUNCTIONS["mixture"].truth(candidates)
     assert plain["batch_median"] == pytest.approx(np.median(truth), rel=1e-6)

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_mbo.evidence.verdict import verdict
+from lightning_mbo.evidence.verdict import Verdict
 from lightning_mbo.oracles import GaussianProcess
-from lightning_mbo.report.page import judgements_of
+from lightning_mbo.report.page import verdict_of
 from tests.callbacks.quadratic import (
     OFFSET,
     SCALE,
@@ -84,10 +84,11 @@ def test_the_verdict_is_that_of_the_report(tmp_path: Path) -> None:
     trainer, found = scored(tmp_path / "without", callbacks.Report(write=False))
     assert not (tmp_path / "without" / "report.html").exists()
     evidence = find(trainer, callbacks.Report).evidence(trainer)
-    assert found.verdict == verdict(judgements_of(evidence))
+    assert found.verdict == verdict_of(evidence).rating
     scored(tmp_path / "with", callbacks.Report())
-    written = (tmp_path / "with" / "verdict.yaml").read_text()
-    assert written == f"verdict: {found.verdict}\n"
+    written = Verdict.of_run(tmp_path / "with")
+    assert written is not None
+    assert written.rating == found.verdict
     assert scored(tmp_path / "none")[1].verdict == ""
 
 

@@ -115,7 +115,7 @@ def test_a_mixture_of_normals_beside_categories(
     table.to_csv("table.csv", index=False)
     model = "--search.search_model=GaussianMixture"
     whole = fit(model)
-    assert "search model: 2 normals to begin with\n" in capsys.readouterr().out
+    assert "search model: 2 components to begin with\n" in capsys.readouterr().out
     (path,) = Path("runs").rglob("trajectory.csv")
     assert pd.read_csv(path)["search_model_components"].ge(2).all()
     fit(model, "--search.num_iterations=1")

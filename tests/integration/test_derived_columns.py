@@ -20,6 +20,7 @@ Designed = Callable[..., list[pd.DataFrame]]
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the covariance of the search model had lost rank"),
+    pytest.mark.filterwarnings("ignore:.*are out of the bounds"),
     pytest.mark.filterwarnings("ignore:.*fewer than the .* that the search model needs"),
 ]
 
@@ -60,6 +61,27 @@ def test_few_ingredients(designed: Designed, capsys: pytest.CaptureFixture[str])
         assert (amounts >= 0).all(axis=None)
         np.testing.assert_allclose(amounts.sum(axis=1), 100, atol=1e-6)
     assert "at most 4 of 'fuel 0'" in " ".join(capsys.readouterr().out.split())
+
+
+def test_amounts_that_are_often_zero(
+    designed: Designed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    there = rng.random((200, 5)) < 0.5
+    doses = np.where(there, rng.lognormal(0, 0.4, (200, 5)), 0.0).round(3)
+    table = pd.DataFrame(doses, columns=[f"dose {j}" for j in range(5)])
+    table = table.assign(temp=rng.normal(50, 5, 200).round(1), route=rng.choice(["a", "b"], 200))
+    table["y"] = (2 * doses[:, 0] + doses[:, 1] - doses[:, 3] + rng.normal(0, 0.1, 200)).round(2)
+    count = "--data.constraints=['1 <= count(`dose *`) <= 3']"
+    for found in designed(table, count, *SAMPLES):
+        amounts = found.filter(regex="^dose")
+        assert (amounts >= 0).all(axis=None)
+        assert (amounts > 0).sum(axis=1).between(1, 3).all()
+        assert (found["dose 3"] == 0).mean() > 0.5
+        assert set(found["route"]) <= {"a", "b"}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "are amounts that are exactly zero in a fifth of the rows or more" in printed
+    assert "to begin with" in printed
 
 
 METALS = ["Fe", "Ni", "Cr", "Mo", "Nb", "Sn"]

@@ -33,7 +33,7 @@ def test_a_batch() -> None:
 
 
 def test_an_outlook() -> None:
-    scores = outlook_scores(Outlook(4.0, 0.7, 0.2, 0.9, math.nan), 0.25)
+    scores = outlook_scores(Outlook(4.0, 0.7, 0.2, 0.9, math.nan, 4.0, 0.7), 0.25)
     assert scores == {
         "predicted_share": 0.7,
         "least_predicted_share": 0.2,

@@ -21,8 +21,9 @@ from lightning_mbo.search_models import (
     Product,
     Quadrature,
     SearchModel,
+    SparseAmounts,
 )
-from lightning_mbo.space import DesignSpace
+from lightning_mbo.space import Amounts, DesignSpace
 
 
 def of_shape(*shape: int) -> DesignSpace:
@@ -33,6 +34,13 @@ def table(num_numbers: int, *groups: int) -> DesignSpace:
     return DesignSpace(torch.Size([num_numbers + sum(groups)]), groups)
 
 
+def amounts(num: int, total: float | None = None) -> Amounts:
+    totals = () if total is None else ((tuple(range(num)), total),)
+    return Amounts(tuple(range(num)), (-0.6,) * num, (0.25,) * num, totals)
+
+
+BESIDE = DesignSpace(torch.Size([6]), (3,), amounts=Amounts((0, 2), (-0.5, -0.7), (2.0, 1.0)))
+
 # Every search model, with its options and the designs to try it on.
 MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] = {
     Categorical: ({}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2, 4))),
@@ -42,23 +50,31 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     MultivariateNormal: ({}, (of_shape(1), of_shape(3))),
     Product: ({}, (table(1, 2), table(2, 3, 4))),
     Quadrature: ({"lower": -5.0, "upper": 5.0}, (of_shape(1),)),
+    SparseAmounts: (
+        {},
+        (amounts(1).by_itself(), amounts(4).by_itself(), amounts(4, 1.0).by_itself()),
+    ),
 }
 CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
+CASES.append((Product, {"amounts": SparseAmounts()}, BESIDE))
 NUM_SAMPLES = 200
 
 
 @pytest.fixture(
-    params=CASES, ids=lambda case: f"{case[0].__name__}-{tuple(case[2].shape)}-{case[2].groups}"
+    params=CASES,
+    ids=lambda case: (
+        f"{case[0].__name__}-{tuple(case[2].shape)}-{case[2].groups}-{case[2].num_amounts}"
+    ),
 )
 def model(request: pytest.FixtureRequest) -> SearchModel:
     cls, options, space = request.param
-    built = cls(**options)
+    built = cls(**copy.deepcopy(options))
     built.build(space)
     generator = torch.Generator().manual_seed(3)
-    # Groups are one-hot.
+    # Groups are one-hot, and amounts may be zero.
     first = (
         built.sample(50, generator)
-        if space.groups
+        if space.groups or space.amounts
         else torch.randn(50, *space.shape, generator=generator)
     )
     built.fit(first, torch.ones(50))

@@ -21,6 +21,7 @@ from lightning_mbo.tasks.materials import (
     ELEMENTS,
     FEATURE_NAMES,
     compositions,
+    parse_formula,
     superconductor_features,
 )
 from tests.tasks.superconductors import feature_table, formula_table, shipped_rows
@@ -80,7 +81,7 @@ def test_shapes(representation: Any, labels: Any, table: Path, cache_dir: Path) 
         assert tensor.dtype == torch.float64
         assert tensor.isfinite().all()
     names = FEATURE_NAMES if representation == "features" else ELEMENTS
-    columns = list(data.codec.to_user_units(data.designs).columns)
+    columns = list(data.codec.by_entry(data.designs).columns)
     assert len(columns) == d
     assert columns == [name for name in names if name in columns]
     if labels == "simulated" and representation == "features":
@@ -101,11 +102,40 @@ def test_measured_labels_are_the_rows_of_the_table(
     names = FEATURE_NAMES if representation == "features" else ELEMENTS
     own = pd.DataFrame(values, columns=list(names))
     varying = [name for name in names if own[name].nunique() > 1]
-    designs = data.codec.to_user_units(data.designs)
+    designs = data.codec.by_entry(data.designs)
     assert list(designs.columns) == varying
     np.testing.assert_allclose(designs.to_numpy(), own[varying].to_numpy(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(data.designs.mean(0).numpy(), 0.0, atol=1e-9)
     np.testing.assert_allclose(data.designs.std(0, correction=0).numpy(), 1.0, rtol=1e-9)
+
+
+def test_compositions_are_written_as_formulas(table: Path, cache_dir: Path) -> None:
+    data = problem(table, cache_dir, representation="composition", labels="measured")
+    designs = data.codec.to_user_units(data.designs)
+    assert designs.columns[0] == "formula"
+    written = [parse_formula(text) for text in designs["formula"]]
+    for (given, _), found in zip(ROWS, written, strict=True):
+        assert found == pytest.approx(parse_formula(given), abs=0.01)
+    known = compositions([formula for formula, _ in ROWS])
+    elements = [ELEMENTS.index(element) for element in designs.columns[1:]]
+    assert ((designs.iloc[:, 1:].to_numpy() == 0) == (known[:, elements] == 0)).all()
+    metals = [text for text in designs["formula"] if "O" in text and "Cu" in text]
+    assert metals
+    assert all(text.index("Cu") < text.rindex("O") for text in metals)
+    # A trace is written, and what is not there is not.
+    nothing = data.codec.by_entry(data.designs[:1]) * 0
+    least = data.codec.from_user_units(nothing.assign(Cu=1.0, O=0.001))
+    assert data.codec.to_user_units(least)["formula"].tolist() == ["Cu1O0.01"]
+
+
+def test_amounts_of_measured_compositions_are_often_zero(table: Path, cache_dir: Path) -> None:
+    data = problem(table, cache_dir, representation="composition", labels="measured")
+    amounts = data.space.amounts
+    assert amounts is not None
+    assert len(amounts.places) == data.space.num_numbers
+    assert (data.designs == torch.tensor(amounts.zeros, dtype=torch.float64)).double().mean() > 0.8
+    drawn = problem(table, cache_dir, representation="composition", labels="simulated")
+    assert drawn.space.amounts is None
 
 
 def test_the_range_is_that_of_all_rows(table: Path, cache_dir: Path) -> None:
@@ -271,7 +301,7 @@ def test_measured_compositions_have_no_negative_amounts(
     if not clipped:
         assert allowed.equal(designs)
         return
-    before, after = (data.codec.to_user_units(d).to_numpy() for d in (designs, allowed))
+    before, after = (data.codec.by_entry(d).to_numpy() for d in (designs, allowed))
     assert before.min() < -0.1
     np.testing.assert_allclose(after, before.clip(min=0), atol=1e-12)
     assert data.nearest_allowed(data.designs).allclose(data.designs)
