@@ -200,10 +200,10 @@ class CandidateWriter(DesignCallback):
         if pool is None:
             threshold = judged.mean.nanquantile(search.candidate_quantile).item()
             number = number or _NUM_PREDICTED
-        choice = self._choice(data, number)
+        choice = self._choice(data, number, pool)
         samples = self._climbed(choice, oracle, samples, threshold, search.num_done)
         order = choice.of(samples, threshold)
-        self._choice(data, self.num_candidates).warn_of_few(len(order))
+        self._choice(data, self.num_candidates, pool).warn_of_few(len(order))
         designs, prediction = samples.designs[order], samples.prediction[order]
         figures = _figures(prediction, search.threshold)
         figures |= search.log_densities(samples.drawn[order])
@@ -241,9 +241,12 @@ class CandidateWriter(DesignCallback):
         """
         return bool(self._halves(oracle, problem)) and bool(prediction.epistemic_std.any())
 
-    def _choice(self, data: DesignDataModule, number: int | None) -> Choice:
+    def _choice(
+        self, data: DesignDataModule, number: int | None, pool: Pool | None = None
+    ) -> Choice:
         known = None if self.keep_known else data.known_designs
-        return Choice(self._search, data.problem, known, number, self.false_share)
+        made = pool is None and self._search.pool is None
+        return Choice(self._search, made, data.problem, known, number, self.false_share)
 
     def _climbed(
         self, choice: Choice, oracle: Oracle, samples: JudgedDesigns, threshold: float, index: int

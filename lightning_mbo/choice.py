@@ -24,6 +24,7 @@ class Choice:
 
     Attributes:
         search: Whose samples they are.
+        made: Whether designs are made, and not chosen from a list.
         problem: Which designs can be made, and the rows that are to be beaten.
         known: Designs of which none is chosen, shape ``(n, *design_shape)``; None for none.
         number: Of the batch; None takes all candidates.
@@ -32,6 +33,7 @@ class Choice:
     """
 
     search: Search
+    made: bool
     problem: DesignProblem
     known: Tensor | None
     number: int | None
@@ -40,8 +42,7 @@ class Choice:
     @property
     def climbs(self) -> bool:
         """Whether the best samples are to climb first: of a batch, where designs are made."""
-        made = self.search.num_wanted is None and self.search.pool is None
-        return made and self.number is not None
+        return self.made and self.search.num_wanted is None and self.number is not None
 
     def climbed(
         self, samples: JudgedDesigns, threshold: float, oracle: Oracle, index: int
@@ -123,8 +124,7 @@ class Choice:
             )
         if self.number is None or found >= self.number or self.search.num_wanted is not None:
             return None
-        made = self.search.pool is None
-        fix = ": give more --search.num_samples, or fewer iterations" if made else ""
+        fix = ": give more --search.num_samples, or fewer iterations" if self.made else ""
         return (
             f"{found} candidates are handed out where {self.number} are wanted: there are no more "
             f"different designs to choose from that are not in the table{fix}"

@@ -41,9 +41,10 @@ def test_a_batch_is_better_for_a_climb(
     searched: tuple[GaussianProcess, SamplingSearch, DesignIteration],
 ) -> None:
     oracle, search, last = searched
-    choice = Choice(search, sphere(), sphere().designs, 10, None)
+    choice = Choice(search, True, sphere(), sphere().designs, 10, None)
     assert choice.climbs
-    assert not Choice(search, sphere(), None, None, None).climbs
+    assert not Choice(search, True, sphere(), None, None, None).climbs
+    assert not Choice(search, False, sphere(), None, 10, None).climbs
     threshold = last.candidate_threshold
     more = choice.climbed(last.samples, threshold, oracle, 3)
     assert torch.equal(more.designs[:2000], last.samples.designs)
@@ -63,7 +64,7 @@ def test_no_candidate_is_likelier_to_fail_than_is_asked(
     _, search, last = searched
     best = last.samples.prediction.mean.sort().values[-40].item()  # of which about 40 are better
     problem = replace(sphere(), properties=torch.full((60,), best, dtype=torch.float64))
-    choice = Choice(search, problem, None, 60, false_share)
+    choice = Choice(search, True, problem, None, 60, false_share)
     rows = choice.of(last.samples, last.candidate_threshold)
     likely = better_than(best, last.samples.prediction)
     assert (likely[rows] >= 1 - false_share).all()

@@ -22,6 +22,9 @@ _LEAST_SPREAD = 0.05
 _LOG_IMPOSSIBLE = -1e3
 """Of a design without anything where there is a total, whichever the component."""
 
+_POWER = 16
+"""Of amounts, whose mean is about that of the greatest."""
+
 _POWER_STEPS = 10
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -29,8 +32,8 @@ _LOG_2PI = math.log(2 * math.pi)
 class Components(NamedTuple):
     """A mixture of c distributions in which each amount is there or not, by itself.
 
-    The logarithms of those that are there are normal and independent; in a total they are
-    divided by their sum, which makes them logistic-normal.
+    The logarithms of those that are there are normal, cut off at a ceiling, and independent; in a
+    total they are divided by their sum, which makes them logistic-normal.
 
     Attributes:
         log_shares: Shape ``(c,)``, float64, nats.
@@ -55,8 +58,9 @@ class Components(NamedTuple):
             - absences
             - self.stds.log()
             - (self.means.square() * precisions + _LOG_2PI) / 2
+            - torch.special.log_ndtr((rows.ceilings - self.means) / self.stds)
         )
-        joint = present @ each.mT + logs @ (self.means * precisions).mT
+        joint: Tensor = present @ each.mT + logs @ (self.means * precisions).mT
         joint = joint - logs.square() @ precisions.mT / 2 + absences.sum(1) + self.log_shares
         for total in rows.totals:
             weights, pulls = self._shifts(rows, total)
@@ -134,6 +138,18 @@ class WeightedRows:
         assert self.whole is not None
         return self.whole
 
+    def greatest(self) -> Tensor:
+        """Of the logarithms of each amount, ``(d,)``, nearly; infinite of one that is nowhere.
+
+        By a high power of the amounts, as maxima are not what processes sum.
+        """
+        present, means = self.rows.present, self.prior.means
+        frequencies = self.mean_of(present)
+        powers = self.mean_of(present * (_POWER * (self.rows.logs - means) * present).exp())
+        found = means[0] + (powers / frequencies).log() / _POWER
+        highest: Tensor = torch.where(frequencies > 0, found, torch.inf)
+        return highest
+
     def _of_all(self) -> Components:
         frequencies = self.mean_of(self.rows.present)
         counts = torch.where(frequencies > 0, frequencies, 1.0)
@@ -152,6 +168,8 @@ class WeightedRows:
 
 def maximised(components: Components, table: WeightedRows) -> Components:
     """Expectation maximisation, to where the likelihood gains next to nothing.
+
+    As if no logarithm were cut off: what lies near a ceiling pulls the mean up to it.
 
     To the amounts of each component those of `pseudocount` designs of `prior` are added, so that
     none is certain or narrows down to one value; as many, in equal shares to all components, to
@@ -205,7 +223,7 @@ def _maximised(components: Components, ascribed: Tensor, table: WeightedRows) ->
     return Components(
         (grown / grown.sum()).log(),
         presences,
-        means,
+        means.minimum(rows.ceilings),
         variances.clamp(min=_LEAST_SPREAD**2).sqrt(),
     )
 

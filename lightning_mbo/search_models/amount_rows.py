@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -34,31 +34,41 @@ class Rows:
     Attributes:
         present: Ones where something is there, else zeros, ``(m, d)``, float64.
         logs: Logarithms of the amounts, zero where nothing is there, ``(m, d)``.
+        ceilings: Above which no logarithm is drawn, ``(d,)``; infinite in a total.
         totals: Of the amounts.
     """
 
     present: Tensor
     logs: Tensor
+    ceilings: Tensor
     totals: tuple[Total, ...]
 
     @classmethod
-    def of(cls, designs: Tensor, zeros: Tensor, scales: Tensor, totals: tuple[Total, ...]) -> Rows:
+    def of(
+        cls,
+        designs: Tensor,
+        zeros: Tensor,
+        scales: Tensor,
+        ceilings: Tensor,
+        totals: tuple[Total, ...],
+    ) -> Rows:
         """What designs ``(m, d)`` are made of.
 
         Args:
             designs: As entries.
             zeros: The entry of each amount that stands for none, ``(d,)``.
             scales: How much one unit of each entry is, ``(d,)``.
+            ceilings: Above which no logarithm is drawn, ``(d,)``.
             totals: Of the amounts.
         """
         above = designs.to(zeros) - zeros
         present = above > least_amounts(zeros)
         logs = torch.where(present, above, 1.0).log() + present * scales.log()
-        return cls(present.to(zeros), logs, totals)
+        return cls(present.to(zeros), logs, ceilings, totals)
 
     def where(self, chosen: Tensor) -> Rows:
         """Those of some places, bool, ``(m,)``."""
-        return Rows(self.present[chosen], self.logs[chosen], self.totals)
+        return replace(self, present=self.present[chosen], logs=self.logs[chosen])
 
     def log_jacobian(self, scales: Tensor) -> Tensor:
         """From a density of logarithms, of amounts in a total up to a factor, to one of entries.

@@ -22,6 +22,12 @@ from lightning_mbo.space import Cells, DesignSpace
 _MOST_COMPONENTS = 32
 """Of a mixture that finds their number."""
 
+_MOST_GROWTH = 2.0
+"""Of an amount in no total, from the greatest of the first fit to the greatest that is drawn."""
+
+_RAREST = 1e-12
+"""Of quantiles: no logarithm is infinitely small."""
+
 _NUM_FOLDS = 5
 _LEAST_GAIN = 1e-2
 """Nats a held-out design that twice as many components are worth."""
@@ -35,13 +41,15 @@ class SparseAmounts(SearchModel):
 
     A mixture. In each component every ingredient is there with a probability of its own, and how
     much of it is log-normal; amounts that sum to a total are divided by their sum, which makes them
-    logistic-normal. Which ingredients go together, and in which proportions, is said by the
-    components. Samples have real zeros. It is fitted by expectation maximisation: the first time
-    from one component, halved again and again as long as designs that are left out of the fit
-    become likelier, later from the components that it has.
+    logistic-normal. Of others none is drawn that is more than about twice the greatest in the first
+    fit: what a logarithm leads to would run away. Which ingredients go together, and in which
+    proportions, is said by the components. Samples have real zeros. It is fitted by expectation
+    maximisation: the first time from one component, halved again and again as long as designs that
+    are left out of the fit become likelier, later from the components that it has.
 
     The density is the exact one, with respect to the counting measure of what is there and the
-    Lebesgue measure of the entries that are; in a total of all of these but the last.
+    Lebesgue measure of the entries that are; in a total of all of these but the last. Of amounts
+    that are never drawn, for being too great, it is as if it went on.
 
     References: Aitchison and Shen, "Logistic-normal distributions", Biometrika 1980; Dempster,
     Laird and Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
@@ -53,6 +61,7 @@ class SparseAmounts(SearchModel):
         stds: Theirs, ``(c, d)``.
         log_scales: Means and standard deviations of the logarithms in the last fit that had them,
             ``(2, d)``.
+        ceilings: Above which no logarithm of an amount is drawn, ``(d,)``; infinite in a total.
         fitted: Whether it has been fitted.
     """
 
@@ -62,6 +71,7 @@ class SparseAmounts(SearchModel):
     means: Tensor
     stds: Tensor
     log_scales: Tensor
+    ceilings: Tensor
     fitted: Tensor
     zeros: Tensor
     scales: Tensor
@@ -110,6 +120,7 @@ class SparseAmounts(SearchModel):
         self.register_buffer("stds", torch.full((most, d), 0.5, dtype=torch.float64))
         log_scales = torch.stack([scales.log(), torch.full_like(scales, 0.5)])
         self.register_buffer("log_scales", log_scales)
+        self.register_buffer("ceilings", torch.full_like(scales, torch.inf))
         self.register_buffer("fitted", torch.tensor(False))
         self._totals = totals_of(space.amounts)
 
@@ -149,8 +160,9 @@ class SparseAmounts(SearchModel):
         chosen = log_shares.exp().multinomial(num_samples, replacement=True, generator=generator)
         uniform = torch.empty_like(means[chosen]).uniform_(generator=generator)
         present = uniform < presences[chosen]
-        noise = torch.empty_like(uniform).normal_(generator=generator)
-        logs = means[chosen] + stds[chosen] * noise
+        below = torch.special.ndtr((self.ceilings - means) / stds)[chosen]
+        quantiles = torch.empty_like(uniform).uniform_(generator=generator).clamp(min=_RAREST)
+        logs = means[chosen] + stds[chosen] * torch.special.ndtri(quantiles * below)
         for total in self.totals:
             members = total.members > 0
             own = presences * total.members
@@ -179,6 +191,8 @@ class SparseAmounts(SearchModel):
         table = WeightedRows(
             self._rows(designs), weights, reduce, self.pseudocount, self.log_scales
         ).where(weights > 0)
+        if not self.fitted:
+            self.ceilings.copy_(self._highest(table))  # the table's too
         components = maximised(self.components, table) if self.fitted else self._grown(table)
         number = len(components.log_shares)
         self.log_shares.fill_(-torch.inf)
@@ -188,8 +202,15 @@ class SparseAmounts(SearchModel):
         self.log_scales.copy_(torch.cat([table.prior.means, table.prior.stds]))
         self.fitted.fill_(True)
 
+    def _highest(self, table: WeightedRows) -> Tensor:
+        """Above the amounts that the search begins with: what lies far beyond is a guess."""
+        found = table.greatest() + math.log(_MOST_GROWTH)
+        for total in self.totals:
+            found = torch.where(total.members > 0, torch.inf, found)
+        return found
+
     def _rows(self, designs: Tensor) -> Rows:
-        return Rows.of(designs, self.zeros, self.scales, self.totals)
+        return Rows.of(designs, self.zeros, self.scales, self.ceilings, self.totals)
 
     def _grown(self, table: WeightedRows) -> Components:
         """From one component to as many as there may be, or as designs left out call for."""

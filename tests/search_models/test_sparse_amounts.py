@@ -199,6 +199,39 @@ def test_the_first_fit_over_shards_is_that_of_the_whole(
         torch.testing.assert_close(share.log_prob(samples), whole.log_prob(samples))
 
 
+def test_amounts_do_not_run_away() -> None:
+    """A search that always asks for more of everything comes to what there was, and a bit."""
+    model = built(FREE)
+    rng = np.random.default_rng(0)
+    amounts = rng.uniform(0, 50, (300, 3)) * (rng.random((300, 3)) < 0.5)
+    designs = entries(amounts)
+    model.fit(designs, torch.ones(300))
+    for i in range(15):
+        samples = model.sample(1000, torch.Generator().manual_seed(i))
+        sums = samples.sum(1)
+        model.fit(samples, (sums >= sums.quantile(0.8)).double())
+    most = model.sample(1000, torch.Generator().manual_seed(99)).max()
+    assert designs.max() < most < 3 * designs.max()
+
+
+def test_the_density_is_that_of_what_is_drawn_below_the_ceilings() -> None:
+    model = built(FREE)
+    amounts = np.random.default_rng(0).lognormal(0, 1.5, (400, 3))
+    amounts[:, 1:] = 0.0
+    model.fit(entries(amounts), torch.ones(400))
+    samples = model.sample(20_000, torch.Generator().manual_seed(0))
+    only = (samples[:, 1:] == entries(np.zeros((1, 3)))[:, 1:]).all(1)
+    least = entries(np.zeros((1, 3)))[0, 0]
+    only &= samples[:, 0] > least
+    steps = torch.linspace(-12, 0, 20_001, dtype=torch.float64).exp()  # of the way to the greatest
+    top = (model.ceilings[0].exp() / model.scales[0]).item()
+    grid = entries(np.zeros((1, 3))).repeat(len(steps), 1)
+    grid[:, 0] = least + top * steps
+    mass = torch.trapezoid(model.log_prob(grid).exp(), grid[:, 0])
+    assert mass.item() == pytest.approx(only.double().mean().item(), abs=0.015)
+    assert samples[:, 0].max() <= least + top * (1 + 1e-9)
+
+
 def test_nothing_is_certain() -> None:
     """Else a ratio of two fits would be infinite."""
     model = built(FREE)
