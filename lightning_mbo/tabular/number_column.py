@@ -81,7 +81,8 @@ class NumberColumn:
         if self.log:
             return _significant(numbers)
         scale = max(abs(self.mean), self.std)
-        return numbers.round(_DIGITS - math.floor(math.log10(scale)))
+        rounded: NDArray[np.float64] = numbers.round(_DIGITS - math.floor(math.log10(scale)))
+        return rounded + 0.0  # which makes of -0.0 what it is
 
     def nearest(self, entries: Tensor) -> Tensor:
         """The nearest entries ``(m, num_entries)`` that stand for an allowed value."""
