@@ -57,6 +57,7 @@ _MODULES = {
         "CategoricalMixture",
         "GaussianMixture",
         "MultivariateNormal",
+        "Potts",
         "SearchModel",
         "SparseAmounts",
     ),

@@ -7,6 +7,7 @@ from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.gaussian_mixture import GaussianMixture
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 from lightning_mbo.search_models.particles import fit_to_particles
+from lightning_mbo.search_models.potts import Potts
 from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, Draws, sample_allowed
@@ -21,6 +22,7 @@ __all__ = [
     "Draws",
     "GaussianMixture",
     "MultivariateNormal",
+    "Potts",
     "Product",
     "Quadrature",
     "SearchModel",

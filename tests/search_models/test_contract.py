@@ -18,6 +18,7 @@ from lightning_mbo.search_models import (
     CMANormal,
     GaussianMixture,
     MultivariateNormal,
+    Potts,
     Product,
     Quadrature,
     SearchModel,
@@ -48,6 +49,7 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     CMANormal: ({}, (of_shape(1), of_shape(3))),
     GaussianMixture: ({}, (of_shape(1), of_shape(3))),
     MultivariateNormal: ({}, (of_shape(1), of_shape(3))),
+    Potts: ({}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2, 4), of_shape(15, 3))),
     Product: ({}, (table(1, 2), table(2, 3, 4))),
     Quadrature: ({"lower": -5.0, "upper": 5.0}, (of_shape(1),)),
     SparseAmounts: (
