@@ -56,6 +56,7 @@ _MODULES = {
         "Categorical",
         "CategoricalMixture",
         "GaussianMixture",
+        "HiddenMarkov",
         "MultivariateNormal",
         "Potts",
         "SearchModel",

@@ -5,6 +5,7 @@ from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.categorical_mixture import CategoricalMixture
 from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.gaussian_mixture import GaussianMixture
+from lightning_mbo.search_models.hidden_markov import HiddenMarkov
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.potts import Potts
@@ -21,6 +22,7 @@ __all__ = [
     "CategoricalMixture",
     "Draws",
     "GaussianMixture",
+    "HiddenMarkov",
     "MultivariateNormal",
     "Potts",
     "Product",
