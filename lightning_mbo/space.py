@@ -45,12 +45,14 @@ class DesignSpace:
         descriptors: Of each group a row of numbers for each of its levels, which say what it is
             like; of a group of which nothing is known no rows. Empty where that is so of all.
         amounts: Which of the numbers are amounts that are often zero; None where none are.
+        has_gap: Of sequences, whether the last letter is a gap, which shorter ones end in.
     """
 
     shape: torch.Size
     groups: tuple[int, ...] = ()
     descriptors: tuple[tuple[tuple[float, ...], ...], ...] = ()
     amounts: Amounts | None = None
+    has_gap: bool = False
 
     @classmethod
     def of_shape(cls, shape: torch.Size) -> DesignSpace:

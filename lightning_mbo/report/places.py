@@ -56,12 +56,14 @@ def draw_marginals(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _letters(data: DesignDataModule, designs: pd.DataFrame) -> pd.DataFrame:
-    """Sequences by their places; other designs as they are."""
+    """Sequences by their places, shorter ones filled up with gaps; other designs as they are."""
     import pandas as pd
+
+    from lightning_mbo.tabular.columns import GAP
 
     if not data.space.is_sequences:
         return designs
-    words = designs.iloc[:, 0].tolist()
+    words = designs.iloc[:, 0].str.pad(data.space.shape[0], side="right", fillchar=GAP)
     places = pd.DataFrame([list(word) for word in words])
     return places.rename(columns=lambda place: f"place {place + 1}")
 

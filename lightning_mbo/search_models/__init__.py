@@ -5,8 +5,10 @@ from lightning_mbo.search_models.categorical import Categorical
 from lightning_mbo.search_models.categorical_mixture import CategoricalMixture
 from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.gaussian_mixture import GaussianMixture
+from lightning_mbo.search_models.hidden_markov import HiddenMarkov
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
 from lightning_mbo.search_models.particles import fit_to_particles
+from lightning_mbo.search_models.potts import Potts
 from lightning_mbo.search_models.product import Product, search_model_for
 from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, Draws, sample_allowed
@@ -20,7 +22,9 @@ __all__ = [
     "CategoricalMixture",
     "Draws",
     "GaussianMixture",
+    "HiddenMarkov",
     "MultivariateNormal",
+    "Potts",
     "Product",
     "Quadrature",
     "SearchModel",

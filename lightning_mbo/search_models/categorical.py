@@ -109,3 +109,10 @@ class Categorical(OneHotModel):
         share = self.pseudocount / (size + self.pseudocount)
         smoothed = (1 - share) * frequencies + share / self.sizes
         self.log_probabilities.copy_(smoothed.log())
+
+
+def draw_letters(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a letter in each row of ``(m, v)`` probabilities, or multiples of them: ``(m,)``."""
+    # `multinomial(1)`, which draws these very numbers, has the host wait for its checks.
+    exponential = torch.empty_like(probabilities).exponential_(generator=generator)
+    return (probabilities / exponential).argmax(1)

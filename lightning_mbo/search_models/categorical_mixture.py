@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce
-from lightning_mbo.search_models.categorical import OneHotModel
+from lightning_mbo.search_models.categorical import OneHotModel, draw_letters
 from lightning_mbo.space import DesignSpace
 
 _LEAST_GAIN = 1e-3
@@ -79,9 +79,7 @@ class CategoricalMixture(OneHotModel):
         one_hots = []
         for log_probabilities in self.log_probabilities.split(self.space.groups, dim=1):
             probabilities = log_probabilities.exp()[components]
-            # `multinomial(1)`, which draws these very numbers, has the host wait for its checks.
-            exponential = torch.empty_like(probabilities).exponential_(generator=generator)
-            letters = (probabilities / exponential).argmax(1, keepdim=True)
+            letters = draw_letters(probabilities, generator)[:, None]
             one_hots.append(torch.zeros_like(probabilities).scatter_(1, letters, 1.0))
         numbers = one_hots[0][:, :0]
         return self.space.join(numbers, one_hots)

@@ -62,7 +62,12 @@ class TableLayout:
             for column in self._ordered
             for _ in column.groups
         )
-        self.space = DesignSpace(shape, groups, tables if any(tables) else ())
+        self.space = DesignSpace(
+            shape,
+            groups,
+            tables if any(tables) else (),
+            has_gap=isinstance(only, SequenceColumn) and only.padded,
+        )
 
     @property
     def text_columns(self) -> set[str]:

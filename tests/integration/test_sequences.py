@@ -187,3 +187,30 @@ def test_an_ascent_ends_on_sequences(landscape: Path) -> None:
     ascent = pd.read_csv(folder / "ascent.csv")
     assert ascent["step"].tolist() == list(range(6))
     assert np.isfinite(ascent).all(axis=None)
+
+
+@pytest.mark.parametrize("model", ["Potts", "HiddenMarkov"])
+def test_search_models_of_words_of_different_lengths(model: str) -> None:
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list(LETTERS), size=rng.integers(3, 8))) for _ in range(150)]
+    label = [word.count("AC") + word.count("G") / 2 for word in words]
+    pd.DataFrame({"word": words, "label": label}).to_csv("words.csv", index=False)
+    options = [
+        "--data=CSV",
+        "--data.path=words.csv",
+        "--data.target=label",
+        "--model.hidden_sizes=[16]",
+        "--model.learning_rate=0.01",
+        "--search.num_samples=300",
+        "--convergence.max_epochs=10",
+        f"--search.search_model={model}",
+    ]
+    whole = pd.read_csv(fit(options, "cbas", "--search.num_iterations=3") / "candidates.csv")
+    assert whole["word"].str.fullmatch("[ACGT]{1,7}").all()
+    assert whole["word"].str.len().nunique() > 1
+    found = whole["word"].str.count("AC") + whole["word"].str.count("G") / 2
+    assert found.mean() > np.mean(label)
+    # A refit goes on from what the checkpoint holds of the model before it.
+    fit(options, "cbas", "--search.num_iterations=1")
+    resumed = fit(options, "cbas", "--search.num_iterations=3", "--ckpt_path=last")
+    pd.testing.assert_frame_equal(pd.read_csv(resumed / "candidates.csv"), whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from lightning_mbo.search_models import (
     CategoricalMixture,
     CMANormal,
     GaussianMixture,
+    HiddenMarkov,
     MultivariateNormal,
+    Potts,
     Product,
     Quadrature,
     SearchModel,
@@ -47,7 +50,12 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     CategoricalMixture: ({"num_components": 3}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2))),
     CMANormal: ({}, (of_shape(1), of_shape(3))),
     GaussianMixture: ({}, (of_shape(1), of_shape(3))),
+    HiddenMarkov: (
+        {},
+        (of_shape(1, 2), of_shape(5, 3), replace(of_shape(5, 3), has_gap=True)),
+    ),
     MultivariateNormal: ({}, (of_shape(1), of_shape(3))),
+    Potts: ({}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2, 4), of_shape(15, 3))),
     Product: ({}, (table(1, 2), table(2, 3, 4))),
     Quadrature: ({"lower": -5.0, "upper": 5.0}, (of_shape(1),)),
     SparseAmounts: (
@@ -64,6 +72,7 @@ NUM_SAMPLES = 200
     params=CASES,
     ids=lambda case: (
         f"{case[0].__name__}-{tuple(case[2].shape)}-{case[2].groups}-{case[2].num_amounts}"
+        + "-gap" * case[2].has_gap
     ),
 )
 def model(request: pytest.FixtureRequest) -> SearchModel:

@@ -350,5 +350,11 @@ def test_nothing_but_a_sequence() -> None:
     designs = sequences.encode(TABLE)
     assert designs.shape == (4, 2, 3)
     assert sequences.space.is_sequences
+    assert sequences.space.has_gap
     assert sequences.nearest(designs).shape == (4, 2, 3)
     assert sequences.decode(designs)["word"].tolist() == TABLE["word"].tolist()
+
+
+@pytest.mark.parametrize("words", [["AC", "CA"], ["A-C", "-AC", "AC-"]])
+def test_sequences_of_one_length_have_no_gap_to_end_in(words: list[str]) -> None:
+    assert not TableLayout([column(words, "sequence")]).space.has_gap
