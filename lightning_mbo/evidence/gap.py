@@ -194,7 +194,12 @@ def gap_of(problem: DesignProblem, iteration: DesignIteration, fits: Sequence[Ha
 def gap_figures(
     problem: DesignProblem, iteration: DesignIteration, fits: Sequence[HalfFit]
 ) -> dict[str, float]:
-    """The same by name; with what proposition 1 says, where the errors of labels are known."""
+    """The same by name; with what proposition 1 says, where the errors of labels are known.
+
+    Nothing where there is nothing to tell them by.
+    """
+    if not fits and (iteration.held_out is None or iteration.held_out_log_ratios is None):
+        return {}
     found = gap_of(problem, iteration, fits)
     figures = {
         "oracle_gap": found.gap,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lightning_mbo.report.run_evidence import Evidence
 
 _UNKNOWN = (
@@ -12,11 +14,9 @@ _UNKNOWN = (
 
 
 def gap_sentence(evidence: Evidence) -> str:
-    """Of the chosen iteration, in the user's units; empty where nobody has asked."""
+    """Of the chosen iteration, in the user's units."""
     found = evidence.of_chosen
-    if "oracle_gap" not in found:
-        return ""
-    gap, most = (100 * found[name] for name in ("oracle_gap", "oracle_gap_bound"))
+    gap, most = (100 * found.get(name, math.nan) for name in ("oracle_gap", "oracle_gap_bound"))
     if gap != gap:
         return f"{_UNKNOWN}."
     sought = evidence.data.problem.property

@@ -182,13 +182,12 @@ def test_what_is_not_known_is_not_said() -> None:
     convergence = Convergence(max_epochs=3)
     search = SamplingSearch(CbAS(), num_samples=100)
     (iteration,) = design(problem, oracle, search, 1, convergence=convergence)
-    figures = gap_figures(problem, iteration, half_fits(oracle, problem))
-    assert figures.keys() == NAMES
-    assert all(map(math.isnan, figures.values()))
+    assert gap_figures(problem, iteration, half_fits(oracle, problem)) == {}
     split = problem.holding_out(torch.arange(60) % 3 == 0)
     oracle, search = DeepEnsemble(hidden_sizes=(8,)), SamplingSearch(CbAS(), num_samples=100)
     (iteration,) = design(split, oracle, search, 1, convergence=convergence)
     figures = gap_figures(split, iteration, half_fits(oracle, split))
+    assert figures.keys() == NAMES
     assert 0 <= figures["oracle_gap"] <= figures["oracle_gap_bound"] <= 1
 
 
