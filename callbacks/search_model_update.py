@@ -26,6 +26,7 @@ class SearchModelUpdate(SearchCallback):
         num_samples: int = 10_000,
         num_iterations: int = 20,
         select: Rule = "promise",
+        smoothing: float = 0.0,
     ) -> None:
         """Set up the search.
 
@@ -40,10 +41,12 @@ class SearchModelUpdate(SearchCallback):
             select: Which iteration the candidates are of: the one of the greatest `promise`, the
                 80th percentile of the oracle's means, or of the greatest `held_out_likelihood`,
                 weighted as often as the search finds the held-out designs.
+            smoothing: Share of the model before in each update: 0 learns from the best samples
+                alone, and 1 would learn nothing.
 
         Raises:
-            ConfigurationError: If a count is too small, or the algorithm and the search model do
-                not go together.
+            ConfigurationError: If a value is out of its range, or what is given does not go
+                together.
         """
-        search = SamplingSearch(algorithm, search_model, num_samples)
+        search = SamplingSearch(algorithm, search_model, num_samples, smoothing)
         super().__init__(search, num_iterations, select)

@@ -32,6 +32,7 @@ from lightning_mbo.search_models import (
     search_model_for,
 )
 from lightning_mbo.searches.base import Search
+from lightning_mbo.searches.compatibility import check_together
 
 CANDIDATE_QUANTILE = 0.8
 """Candidates are the samples whose oracle mean is at or above this quantile [algorithm 3]."""
@@ -47,6 +48,9 @@ class SamplingSearch(Search):
     kept. The oracle judges the designs; densities, weights and the update are of the draws.
     Conditioned on feasibility densities are greater by a factor that is the same for all draws,
     which normalised weights do not depend on.
+
+    With `smoothing` an update is one to the weighted samples and to the model as it was: of a model
+    in the exponential family the maximum a posteriori, with a prior that counts for that share.
 
     When the weights leave fewer samples than the search model has dimensions, by their effective
     number, the update mixes in the model as it was, by the least share that keeps so many.
@@ -72,6 +76,7 @@ class SamplingSearch(Search):
         algorithm: Algorithm,
         search_model: SearchModel | None = None,
         num_samples: int = 10_000,
+        smoothing: float = 0.0,
     ) -> None:
         """Set up the search.
 
@@ -79,20 +84,24 @@ class SamplingSearch(Search):
             algorithm: How samples become weights.
             search_model: p_θ, not yet built; None: what the designs ask for.
             num_samples: Designs drawn in each design iteration, m.
+            smoothing: Share of the model before in each update, as of a prior that it is: 0 learns
+                from the best samples alone, and 1 would learn nothing.
 
         Raises:
-            ConfigurationError: If there are too few samples, or the algorithm and the search model
-                do not go together.
+            ConfigurationError: If a value is out of its range, or the algorithm, the search model
+                and the smoothing do not go together.
         """
         super().__init__()
         if num_samples < 2:
             raise ConfigurationError(f"search.num_samples must be at least 2, not {num_samples}")
+        if not 0 <= smoothing < 1:
+            raise ConfigurationError(f"search.smoothing must lie in [0, 1), not {smoothing}")
         if search_model is None and algorithm.gives_ranks:
             search_model = CMANormal()
-        if search_model is not None:
-            _check_together(algorithm, search_model)
+        check_together(algorithm, search_model, smoothing)
         self.algorithm = algorithm
         self.num_samples = num_samples
+        self.smoothing = smoothing
         # In a tuple: what has not been built is no part of the state.
         self._given = (search_model,)
         self._has_warned = False
@@ -211,7 +220,9 @@ class SamplingSearch(Search):
                 "would go on faster",
                 category=MBOWarning,
             )
-        self.search_model.update(drawn, mixed_with_equal(weights, fewest))
+        # All samples together, weighing the same, stand for the model that they came from.
+        smoothed = (1 - self.smoothing) * weights + self.smoothing * weights.mean()
+        self.search_model.update(drawn, mixed_with_equal(smoothed, fewest))
         return {"search_effective_sample_size": size}
 
     def _judged(self, drawn: Tensor, designs: Tensor, oracle: Oracle) -> Samples:
@@ -283,17 +294,3 @@ def reweighed(
     """
     log_weights = algorithm.log_weights(nodes)
     return search_model.reweigh(log_weights.masked_fill(~feasible, -torch.inf))
-
-
-def _check_together(algorithm: Algorithm, search_model: SearchModel) -> None:
-    names = type(algorithm).__name__, type(search_model).__name__
-    if algorithm.gives_ranks != search_model.learns_ranks:
-        raise ConfigurationError(
-            f"search.algorithm {names[0]} does not go with search.search_model {names[1]}: CMAES "
-            "and CMANormal need each other. Set both, or neither"
-        )
-    if algorithm.collects_samples and search_model.has_nodes:
-        raise ConfigurationError(
-            f"search.algorithm {names[0]} collects samples, of which {names[1]} makes none: give "
-            "--search.search_model MultivariateNormal"
-        )
