@@ -8,8 +8,8 @@ from lightning_mbo.report.run_evidence import Evidence
 
 _UNKNOWN = (
     "How far the oracle is off where the search is, is not known: fits to halves of the rows tell "
-    "it of oracles that are fitted in one call, and held-out rows (data.held_out_fraction) of "
-    "others, where the search draws from a search model"
+    "it of oracles that are fitted in one call, and --data.held_out_fraction 0.2 lets others be "
+    "judged, where the search draws from a search model"
 )
 
 

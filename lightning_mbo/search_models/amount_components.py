@@ -82,6 +82,26 @@ class Components(NamedTuple):
         variances = torch.where(weights > 0, weights, torch.inf).reciprocal()
         return pulls * variances, variances
 
+    def cut_off(self, ceilings: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logarithms above ceilings that were drawn beside so many below, in expectation.
+
+        Args:
+            ceilings: Shape ``(d,)``.
+            counts: Of those below, ``(c, d)``.
+
+        Returns:
+            How many, their sum, and that of their squares, ``(c, d)`` each.
+        """
+        bound = (ceilings - self.means) / self.stds
+        below = torch.special.ndtr(bound)
+        number = counts * torch.special.ndtr(-bound) / below
+        density = counts * (-bound.square() / 2).exp() / (math.sqrt(2 * math.pi) * below)
+        bound = torch.where(bound.isfinite(), bound, 0.0)
+        firsts = number * self.means + density * self.stds
+        squares = number * (self.means.square() + self.stds.square())
+        seconds = squares + density * self.stds * (2 * self.means + self.stds * bound)
+        return number, firsts, seconds
+
     def probability_of_some(self, total: Total) -> Tensor:
         """That something of a total is there, when each is drawn by itself, ``(c,)``."""
         return self._log_some(total).exp()
@@ -169,8 +189,6 @@ class WeightedRows:
 def maximised(components: Components, table: WeightedRows) -> Components:
     """Expectation maximisation, to where the likelihood gains next to nothing.
 
-    As if no logarithm were cut off: what lies near a ceiling pulls the mean up to it.
-
     To the amounts of each component those of `pseudocount` designs of `prior` are added, so that
     none is certain or narrows down to one value; as many, in equal shares to all components, to
     the shares of these, so that none dies out.
@@ -191,8 +209,9 @@ def maximised(components: Components, table: WeightedRows) -> Components:
 def _maximised(components: Components, ascribed: Tensor, table: WeightedRows) -> Components:
     """The components that explain best what is ascribed to them, weights ``(m, c)``.
 
-    Where there is a total, what is not seen is filled in by its expectation: the designs without
-    anything that had to be drawn again, and the sums that the amounts were divided by.
+    What is not seen is filled in by its expectation: logarithms above a ceiling that had to be
+    drawn again; and where there is a total, the designs without anything, and the sums that the
+    amounts were divided by.
 
     Reference: Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM
     algorithm", 1977, section 4.2, for truncated data.
@@ -215,6 +234,10 @@ def _maximised(components: Components, ascribed: Tensor, table: WeightedRows) ->
     firsts, seconds = table.reduce(firsts), table.reduce(seconds)
     added = table.pseudocount / table.size
     presences = (counts + added * prior.presences) / (trials + added)
+    above = components.cut_off(rows.ceilings, counts)
+    counts, firsts, seconds = (
+        seen + unseen for seen, unseen in zip((counts, firsts, seconds), above, strict=True)
+    )
     means = (firsts + added * prior.means) / (counts + added)
     squares = seconds - 2 * means * firsts + means.square() * counts
     squares = squares + added * ((means - prior.means).square() + prior.stds.square())

@@ -98,6 +98,8 @@ def test_rows_that_were_left_out_are_no_held_out_ones() -> None:
         row["held_out_weighted_log_likelihood"] = -row["design_iteration"]
         row["held_out_weighted_log_likelihood_original"] = -1.0
         row["held_out_effective_sample_size"] = row["overlap"]
+        row |= {"oracle_gap": 0.1, "oracle_gap_bound": 0.2, "threshold": 1.0}
+        row |= {"oracle_bias": 0.1, "oracle_bias_bound": 0.2}
     page = render(evidence(data, held_out=held_out, iterations=rows))
     words = text(page)
     assert "No designs were held out: each was predicted by a fit without it" in words
