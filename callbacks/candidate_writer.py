@@ -91,6 +91,7 @@ class CandidateWriter(DesignCallback):
         self.designs: Tensor | None = None
         self.figures: dict[str, Tensor] = {}
         self.outlook: Outlook | None = None
+        self._expected: float | None = None
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
@@ -161,9 +162,16 @@ class CandidateWriter(DesignCallback):
         figures |= _columns(data.problem, bounds)
         self.outlook = None
         if len(order) and self._is_borne_out(oracle, data.problem, prediction):
-            rows = oracle.predict(data.problem.designs.to(samples.designs.device))
-            self.outlook = Outlook.of(data.problem, prediction, rows, bounds)
+            if self._expected is None:
+                rows = oracle.predict(data.problem.designs.to(samples.designs.device))
+                self._expected = rows.mean.max().item()
+            self.outlook = Outlook.of(data.problem, prediction, self._expected, bounds)
         self.figures = {name: values.cpu() for name, values in figures.items()}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
+        """Forget what the oracle says of the rows, before it becomes another."""
+        if design_data(trainer).fits.fitting:
+            self._expected = None
 
     def on_train_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Write `candidates.csv`."""

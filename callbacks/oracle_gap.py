@@ -19,7 +19,7 @@ class OracleGap(DesignCallback):
     Acts on `on_search_model_update`: adds what `gap_figures` tells to the iteration's metrics. Of
     an oracle that is fitted in one call, fits to halves of the rows speak, which have been made
     once, as the first fit was; of others the held-out rows, where there are any and the search has
-    densities, and else the figures are NaN. Saves nothing.
+    densities, and else there are no figures. Saves nothing.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, section 3 and proposition 1.
     """

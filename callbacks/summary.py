@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightning_mbo.console import say, shown_number
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.evidence.verdict import verdict
+from lightning_mbo.evidence.verdict import rating_of
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.report.shares import in_one_line, shares_in
@@ -94,7 +94,7 @@ class Summary(DesignCallback):
             self._print(best)
         if writer.outlook is not None:
             self._print(writer.outlook.sentence(data.problem, len(writer.designs)))
-            self._print(f"Verdict: {verdict([], writer.outlook)}.")
+            self._print(f"Verdict: {rating_of(writer.outlook)}.")
         elif search.search.pool is None:
             self._print(
                 "The predictions are made far from the data: make a few candidates and measure "

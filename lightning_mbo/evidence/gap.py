@@ -160,7 +160,9 @@ class Gap(NamedTuple):
         return math.sqrt(self.divergence / 2)
 
 
-def gap_of(problem: DesignProblem, iteration: DesignIteration, fits: Sequence[HalfFit]) -> Gap:
+def gap_of(
+    problem: DesignProblem, iteration: DesignIteration, fits: Sequence[HalfFit]
+) -> Gap | None:
     """That of a design iteration's oracle, where its samples came from.
 
     Args:
@@ -168,6 +170,9 @@ def gap_of(problem: DesignProblem, iteration: DesignIteration, fits: Sequence[Ha
         iteration: One step of the search.
         fits: Of the oracle to halves of the rows; where there are none, what the oracle says of
             rows that it has not seen speaks in their place, if the search has densities.
+
+    Returns:
+        None where there is nothing to tell it by.
     """
     errors = known_errors(problem)
     if fits:
@@ -181,7 +186,7 @@ def gap_of(problem: DesignProblem, iteration: DesignIteration, fits: Sequence[Ha
         return Gap.of_halves(samples.prediction[some], said, iteration.threshold, error)
     log_ratios = iteration.held_out_log_ratios
     if iteration.held_out is None or log_ratios is None:
-        return Gap()
+        return None
     judged = problem.judged
     prediction = judged.label_prediction(iteration.held_out)
     properties = judged.properties.to(prediction.mean)
@@ -198,9 +203,9 @@ def gap_figures(
 
     Nothing where there is nothing to tell them by.
     """
-    if not fits and (iteration.held_out is None or iteration.held_out_log_ratios is None):
-        return {}
     found = gap_of(problem, iteration, fits)
+    if found is None:
+        return {}
     figures = {
         "oracle_gap": found.gap,
         "oracle_gap_bound": found.gap_bound,

@@ -53,7 +53,7 @@ class Outlook(NamedTuple):
         cls,
         problem: DesignProblem,
         prediction: Prediction,
-        rows: Prediction,
+        expected: float,
         bounds: Tensor | None,
     ) -> Self:
         """Of designs that were predicted.
@@ -61,10 +61,10 @@ class Outlook(NamedTuple):
         Args:
             problem: Of the rows.
             prediction: Of the batch, shape ``(c,)``, with at least one design.
-            rows: Of the rows, ``(n,)``.
+            expected: The best of what the oracle says of the rows.
             bounds: Of the batch's properties, from below, ``(c,)``; None where there are none.
         """
-        beaten, expected = problem.properties.max().item(), rows.mean.max().item()
+        beaten = problem.properties.max().item()
         means, spread = prediction.mean, _DEVIATIONS * prediction.epistemic_std
         least, greatest = (
             (means + shift > beaten).double().mean().item() for shift in (-spread, spread)

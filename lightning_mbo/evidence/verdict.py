@@ -125,22 +125,28 @@ def judge(values: Mapping[str, float]) -> list[Judgement]:
     return [Judgement(rule, values[name]) for name, rule in RULES.items() if name in values]
 
 
-def verdict(judgements: Sequence[Judgement], outlook: Outlook | None = None) -> Rating:
-    """By what is expected of the batch, where that is known; else by the rules.
+def rating_of(outlook: Outlook) -> Rating:
+    """What the share of a batch that should beat the best row says.
 
-    Trust, where half of the batch or more should beat the best row even were all predictions too
-    good; extrapolation, where less than half of it should even were all too modest. On 42 tables of
+    Trust, where half of the batch or more should beat it even were all predictions too good;
+    extrapolation, where less than half of it should even were all too modest. On 42 tables of
     known truth (`trust.yaml`, but for those with a cliff) .93 of the first did so, .52 of what lies
     between, and .04 of the last.
+    """
+    if outlook.least_share >= _MOST:
+        return "trust"
+    return "caution" if outlook.greatest_share >= _MOST else "extrapolation"
+
+
+def verdict(judgements: Sequence[Judgement], outlook: Outlook | None = None) -> Rating:
+    """By what is expected of the batch, where that is known; else by the rules.
 
     By the rules: all for trust, two or more for extrapolation, or caution. One figure alone does
     not make an extrapolation: a search that has become narrow amid the data has a small n_e too.
     What is not known rules out trust.
     """
     if outlook is not None:
-        if outlook.least_share >= _MOST:
-            return "trust"
-        return "caution" if outlook.greatest_share >= _MOST else "extrapolation"
+        return rating_of(outlook)
     ratings = [judgement.rating for judgement in judgements]
     if ratings.count("extrapolation") >= 2:
         return "extrapolation"

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.search_models.left_out import LeftOut, folds_of
 from lightning_mbo.search_models.multivariate_normal import number_count, warn_of_lost_rank
 from lightning_mbo.search_models.normal_components import (
     Components,
@@ -20,13 +21,6 @@ from lightning_mbo.space import DesignSpace
 
 _MOST_COMPONENTS = 8
 """Of a mixture that finds their number."""
-
-_NUM_FOLDS = 5
-_LEAST_GAIN = 1e-2
-"""Nats a held-out design that a further component is worth."""
-
-_SPREAD = 1e3
-"""Of the numbers whose decimals put designs into folds, in standard deviations of the designs."""
 
 
 class GaussianMixture(SearchModel):
@@ -147,11 +141,10 @@ class GaussianMixture(SearchModel):
 
     def _grown(self, fit: Fit, table: WeightedDesigns) -> Fit:
         """The fit with as many components as there may be, or as designs left out call for."""
-        left_out = (
-            None if self.num_components else _LeftOut(self._folds(table), fit.components, table)
-        )
+        left_out = None if self.num_components else self._left_out(fit.components, table)
+        d = table.designs.shape[1]
         while (number := len(fit.components.log_shares)) < len(self.log_shares):
-            if left_out is not None and not left_out.want_one_more(number):
+            if left_out is not None and not left_out.want_more((number + 1) * (d + 1)):
                 break
             larger = split(fit.components, table)
             if len(larger.components.log_shares) <= number:
@@ -159,63 +152,17 @@ class GaussianMixture(SearchModel):
             fit = larger
         return fit
 
-    def _folds(self, table: WeightedDesigns) -> Tensor:
-        """The fold of each design, ``(m,)``: by its numbers, so that equal ones are in the same.
-
-        Nor does it matter then which process has which.
-        """
+    def _left_out(
+        self, components: Components, table: WeightedDesigns
+    ) -> LeftOut[Components, WeightedDesigns]:
         mean = table.mean_of(table.designs)
         centred = table.designs - mean
         variances = table.mean_of(centred.square())
         scale = variances.sqrt().where(is_beyond_rounding(variances, mean), torch.inf)
-        noise = torch.randn(
-            len(mean), generator=self.stream.generator("folds"), dtype=mean.dtype, device="cpu"
-        ).to(mean.device)
-        spread = (centred / scale) @ noise * _SPREAD
-        return (spread.remainder(1.0) * _NUM_FOLDS).long().clamp(max=_NUM_FOLDS - 1)
-
-
-class _LeftOut:
-    """Mixtures without each fold, which say whether a further component explains it better."""
-
-    def __init__(self, folds: Tensor, components: Components, table: WeightedDesigns) -> None:
-        """Fit as many components.
-
-        Args:
-            folds: Of the designs, ``(m,)``.
-            components: Of a fit to all of them.
-            table: All of them.
-        """
-        self.table = table
-        left_out = [folds == fold for fold in range(_NUM_FOLDS)]
-        self.left_out = [own for own in left_out if table.reduce(table.weights[own].sum()) > 0]
-        self.rests = [table.where(~own) for own in self.left_out if len(self.left_out) > 1]
-        self.mixtures = [maximised(components, rest).components for rest in self.rests]
-        self.likelihoods = self._likelihoods(self.mixtures)
-
-    def want_one_more(self, number: int) -> bool:
-        """Whether one component more than a number is worth it; goes on with as many if so.
-
-        The gain must be more than its own standard error: that of the mean over designs.
-        """
-        fewest = (number + 1) * (self.table.designs.shape[1] + 1)
-        if not self.rests or self.table.size < fewest:
-            return False
-        mixtures = [
-            split(mixture, rest).components
-            for mixture, rest in zip(self.mixtures, self.rests, strict=True)
-        ]
-        likelihoods = self._likelihoods(mixtures)
-        gains = likelihoods - self.likelihoods
-        self.mixtures, self.likelihoods = mixtures, likelihoods
-        gain = self.table.mean_of(gains)
-        spread = self.table.weights * (gains - gain)
-        error = float(self.table.reduce(spread.square().sum()).sqrt())
-        return float(gain) > max(_LEAST_GAIN, error)
-
-    def _likelihoods(self, mixtures: list[Components]) -> Tensor:
-        """The log-likelihood of each design where it is left out, ``(m,)``, nats."""
-        likelihoods = torch.zeros_like(self.table.weights)
-        for mixture, own in zip(mixtures, self.left_out, strict=False):
-            likelihoods[own] = mixture.log_joint(self.table.designs[own]).logsumexp(1)
-        return likelihoods
+        return LeftOut(
+            folds_of(centred / scale, self.stream),
+            table,
+            lambda rest: maximised(components, rest).components,
+            lambda mixture, rest: split(mixture, rest).components,
+            lambda mixture, own: mixture.log_joint(table.designs[own]).logsumexp(1),
+        )

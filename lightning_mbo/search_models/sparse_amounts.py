@@ -17,6 +17,7 @@ from lightning_mbo.search_models.amount_components import (
 )
 from lightning_mbo.search_models.amount_rows import Rows, Total, least_amounts, totals_of
 from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.search_models.left_out import LeftOut, folds_of
 from lightning_mbo.space import Cells, DesignSpace
 
 _MOST_COMPONENTS = 32
@@ -28,12 +29,8 @@ _MOST_GROWTH = 2.0
 _RAREST = 1e-12
 """Of quantiles: no logarithm is infinitely small."""
 
-_NUM_FOLDS = 5
-_LEAST_GAIN = 1e-2
-"""Nats a held-out design that twice as many components are worth."""
-
-_SPREAD = 1e3
-"""Of the numbers whose decimals put designs into folds, in standard deviations of the designs."""
+_FEWEST = 20
+"""Designs of each component, if there are to be twice as many."""
 
 
 class SparseAmounts(SearchModel):
@@ -216,30 +213,25 @@ class SparseAmounts(SearchModel):
         """From one component to as many as there may be, or as designs left out call for."""
         most = len(self.log_shares)
         components = maximised(table.prior, table)
-        left_out = None if self.num_components else _LeftOut(self._folds(table), table)
+        left_out = None if self.num_components else self._left_out(table)
         while (number := len(components.log_shares)) < most:
-            if left_out is not None and not left_out.want_twice(number):
+            if left_out is not None and not left_out.want_more(_FEWEST * number):
                 break
             components = _cut(halved(components, table), most)
             components = maximised(components, table)
         return components
 
-    def _folds(self, table: WeightedRows) -> Tensor:
-        """The fold of each design, ``(m,)``: by what it is, so that equal ones are in the same.
-
-        Nor does it matter then which process has which.
-        """
+    def _left_out(self, table: WeightedRows) -> LeftOut[Components, WeightedRows]:
         features = torch.cat([table.rows.present, table.rows.logs], dim=1)
         centred = features - table.mean_of(features)
         scale = table.mean_of(centred.square()).sqrt()
-        noise = torch.randn(
-            features.shape[1],
-            generator=self.stream.generator("folds"),
-            dtype=features.dtype,
-            device="cpu",
-        ).to(features.device)
-        spread = (centred / torch.where(scale > 1e-9, scale, torch.inf)) @ noise * _SPREAD
-        return (spread.remainder(1.0) * _NUM_FOLDS).long().clamp(max=_NUM_FOLDS - 1)
+        return LeftOut(
+            folds_of(centred / torch.where(scale > 1e-9, scale, torch.inf), self.stream),
+            table,
+            lambda rest: maximised(rest.prior, rest),
+            lambda mixture, rest: maximised(halved(mixture, rest), rest),
+            lambda mixture, own: mixture.log_joint(table.rows.where(own)).logsumexp(1),
+        )
 
 
 def _cut(components: Components, most: int) -> Components:
@@ -249,47 +241,3 @@ def _cut(components: Components, most: int) -> Components:
     kept = components.log_shares.topk(most).indices
     log_shares, *others = (part[kept] for part in components)
     return Components(log_shares.log_softmax(0), *others)
-
-
-class _LeftOut:
-    """Mixtures without each fold, which say whether more components explain it better."""
-
-    def __init__(self, folds: Tensor, table: WeightedRows) -> None:
-        """Fit one component.
-
-        Args:
-            folds: Of the designs, ``(m,)``.
-            table: All of them.
-        """
-        self.table = table
-        left_out = [folds == fold for fold in range(_NUM_FOLDS)]
-        self.left_out = [own for own in left_out if table.reduce(table.weights[own].sum()) > 0]
-        self.rests = [table.where(~own) for own in self.left_out if len(self.left_out) > 1]
-        self.mixtures = [maximised(rest.prior, rest) for rest in self.rests]
-        self.likelihoods = self._likelihoods()
-
-    def want_twice(self, number: int) -> bool:
-        """Whether twice a number of components is worth it; goes on with as many if so.
-
-        The gain must be more than its own standard error: that of the mean over designs.
-        """
-        if not self.rests or self.table.size < 4 * number * _NUM_FOLDS:
-            return False
-        before = self.likelihoods
-        self.mixtures = [
-            maximised(halved(mixture, rest), rest)
-            for mixture, rest in zip(self.mixtures, self.rests, strict=True)
-        ]
-        self.likelihoods = self._likelihoods()
-        gains = self.likelihoods - before
-        gain = self.table.mean_of(gains)
-        spread = self.table.weights * (gains - gain)
-        error = float(self.table.reduce(spread.square().sum()).sqrt())
-        return float(gain) > max(_LEAST_GAIN, error)
-
-    def _likelihoods(self) -> Tensor:
-        """The log-likelihood of each design where it is left out, ``(m,)``, nats."""
-        likelihoods = torch.zeros_like(self.table.weights)
-        for mixture, own in zip(self.mixtures, self.left_out, strict=False):
-            likelihoods[own] = mixture.log_joint(self.table.rows.where(own)).logsumexp(1)
-        return likelihoods

@@ -125,8 +125,7 @@ def test_the_outlook_counts_what_beats_the_best_label() -> None:
     problem = DesignProblem.of_table(torch.zeros(3, 1).double(), of(1.0, 5.0, 2.0))
     # By 1.28 standard deviations of half: 5.5 may be 4.9 and is no longer better, 5.9 stays so.
     said = prediction(5.9, 5.5, 4.5, 1.0)
-    rows = prediction(1.0, 4.9, 2.0)
-    found = Outlook.of(problem, said, rows, of(1, 3, 0, 0))
+    found = Outlook.of(problem, said, 4.9, of(1, 3, 0, 0))
     expected = norm.cdf([1.8, 1.0, -1.0, -8.0]).mean()
     assert found.share == pytest.approx(expected)
     assert found[2:5] == (0.25, 0.75, 3.0)
@@ -135,8 +134,8 @@ def test_the_outlook_counts_what_beats_the_best_label() -> None:
         "49 % of the 4 candidates should beat the best row, measured at 5 (25 to 75 %, as "
         "predictions that lie together err together); the best should come out at 3 or more."
     )
-    assert Outlook.of(problem, said, rows, None).sentence(problem, 4).endswith("err together).")
-    lucky = Outlook.of(problem, said, prediction(1.0, 3.5, 2.0), None).sentence(problem, 4)
+    assert Outlook.of(problem, said, 4.9, None).sentence(problem, 4).endswith("err together).")
+    lucky = Outlook.of(problem, said, 3.5, None).sentence(problem, 4)
     assert lucky.endswith(
         "; 74 % should beat what the oracle makes of the best row without its luck, 3.5."
     )
