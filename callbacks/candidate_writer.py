@@ -9,7 +9,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.choice import Choice
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
@@ -299,7 +298,7 @@ def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:
     return {
         "oracle_mean": prediction.mean,
         "oracle_std": prediction.std,
-        "probability_above_threshold": log_survival(threshold, prediction).exp(),
+        "probability_above_threshold": prediction.log_survival(threshold).exp(),
     }
 
 

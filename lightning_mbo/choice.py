@@ -11,7 +11,6 @@ from torch import Tensor
 from lightning_mbo.batch import handed_out, with_climbed
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import MBOWarning
-from lightning_mbo.evidence.outlook import better_than
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import JudgedDesigns
@@ -72,7 +71,7 @@ class Choice:
         rows = torch.arange(len(samples.designs), device=samples.designs.device)
         if self.false_share is not None:
             best = self.problem.properties.max().item()
-            rows = rows[better_than(best, samples.prediction) >= 1 - self.false_share]
+            rows = rows[samples.prediction.better_than(best) >= 1 - self.false_share]
         chosen = handed_out(
             samples.of_rows(rows), threshold, self.number, self.known, self.problem.distances
         )

@@ -19,7 +19,7 @@ from lightning_mbo.endings import HearSignals
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.files import run_folder, unused_path, write_text
 from lightning_mbo.mistakes import check_nulls
-from lightning_mbo.oracles import Oracle
+from lightning_mbo.oracles import Oracle, for_results
 from lightning_mbo.parsing import DEFAULT_CLASSES, ConfigFile, Parser
 from lightning_mbo.runs import RunFolder, checkpoint_file
 
@@ -262,6 +262,11 @@ class MBOCommandLine(LightningCLI):
         except (TypeError, ValueError) as error:
             # Of devices, strategies and the like that do not exist, or not here.
             raise ConfigurationError(f"the trainer's options: {error}") from error
+
+    def instantiate_classes(self) -> None:
+        """Of several results each has an oracle of its own."""
+        super().instantiate_classes()
+        self.model = for_results(self.model, bool(self.datamodule.goals))
 
     def recording_callbacks(self) -> list[pl.Callback]:
         """What judges and records the run, by the options."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +50,19 @@ def gather_shards(local: Tensor, length: int) -> Tensor:
     whole = torch.zeros(length, *local.shape[1:], dtype=local.dtype, device=local.device)
     whole[shard(length)] = local
     return all_reduce_sum(whole)
+
+
+def gather_columns(local: Sequence[Tensor], length: int) -> list[Tensor]:
+    """Join every process's `shard` of several tables, in one exchange.
+
+    Args:
+        local: This process's rows, shapes ``(shard, ...)``, of one type.
+        length: The number of rows of the whole tables.
+    """
+    flat = [part.flatten(1) if part.dim() > 1 else part[:, None] for part in local]
+    whole = gather_shards(torch.cat(flat, dim=1), length)
+    columns = whole.split([part.shape[1] for part in flat], dim=1)
+    return [c.reshape(length, *part.shape[1:]) for c, part in zip(columns, local, strict=True)]
 
 
 def from_rank_zero(tensor: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ def optional(package: str, extra: str, needing: str, otherwise: str = "") -> Mod
     try:
         return importlib.import_module(package)
     except ImportError as error:
+        package = package.partition(".")[0]
         raise ConfigurationError(
             f"{needing} needs the package {package}: pip install 'lightning-mbo[{extra}]'"
             + (f", or {otherwise}" if otherwise else "")

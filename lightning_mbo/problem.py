@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_mbo.designs import Distances, euclidean, same_things
 from lightning_mbo.label_noise import LabelNoise, of_labels
 from lightning_mbo.random import Stream
+from lightning_mbo.results import Results
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import Cells, DesignSpace
 
@@ -59,6 +60,8 @@ class DesignProblem:
         noise: Of the labels, shapes ``(n,)``; None where nothing is known of any.
         groups: Equal integers, shape ``(n,)``, for rows that are the same thing although their
             designs differ; None where there are none.
+        results: Of the rows, where several are wanted, and the property is their `Advance`; None
+            where the property is measured.
         property: What is maximised.
         nearest_allowed: From draws ``(m, *design_shape)`` to the nearest designs that can be made.
         feasible: Which of designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``; None
@@ -77,6 +80,7 @@ class DesignProblem:
     held_out: Tensor
     noise: LabelNoise | None = None
     groups: Tensor | None = None
+    results: Results | None = None
     property: Property = Property()
     nearest_allowed: Callable[[Tensor], Tensor] = lambda designs: designs
     feasible: Callable[[Tensor], Tensor] | None = None
@@ -113,7 +117,18 @@ class DesignProblem:
             held_out=self.held_out[rows],
             noise=None if self.noise is None else self.noise.map(lambda of_all: of_all[rows]),
             groups=None if self.groups is None else self.groups[rows],
+            results=None if self.results is None else self.results.of_rows(rows),
         )
+
+    def of_result(self, number: int) -> DesignProblem:
+        """The problem of one of the results, with further rows that have it behind its own.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if self.results is None:
+            raise ValueError("this problem is of one property")
+        return self.results.problem_of(self, number)
 
     def holding_out(self, rows: Tensor) -> DesignProblem:
         """The same problem with these rows held out, and no others: a mask ``(n,)``."""

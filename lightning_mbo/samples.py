@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lightning_mbo.search_models import SearchModel
 
 
+_LEAST = 1e-300
+"""Of what more data would tell, where an oracle says that it would tell nothing."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What an oracle says of designs, in the property's units, float64.
@@ -38,18 +42,40 @@ class Prediction:
         """How many designs it is of."""
         return len(self.mean)
 
+    def log_survival(self, threshold: Tensor | float) -> Tensor:
+        """The logarithm of P(y ≥ threshold), shape ``(m,)``, accurate far into the tail."""
+        log_survival: Tensor = torch.special.log_ndtr((self.mean - threshold) / self.std)
+        return log_survival
+
+    def better_than(self, value: float) -> Tensor:
+        """How likely it is that each design's expected property is greater, ``(m,)``."""
+        spread = self.epistemic_std.clamp(min=_LEAST)
+        believed = Normal(self.mean, spread, validate_args=False)
+        better: Tensor = 1 - believed.cdf(torch.full_like(self.mean, value))
+        return better
+
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """All that there is of each design, shapes ``(m, ...)``."""
+        return self.mean, self.std, self.epistemic_std
+
+    def of_columns(self, columns: Sequence[Tensor]) -> Prediction:
+        """That of other designs, whose `columns` these are."""
+        return Prediction(*columns)
+
     def __getitem__(self, rows: Tensor | slice) -> Prediction:
         """That of some of the designs."""
-        return Prediction(self.mean[rows], self.std[rows], self.epistemic_std[rows])
+        return self.of_columns([column[rows] for column in self.columns])
 
     def to(self, device: torch.device | str) -> Prediction:
         """The same on a device."""
-        return Prediction(*(getattr(self, f.name).to(device) for f in fields(self)))
+        return self.of_columns([column.to(device) for column in self.columns])
 
-    @classmethod
-    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
-        """That of all designs of several predictions, in their order."""
-        return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+    @staticmethod
+    def joined(parts: Sequence[Prediction]) -> Prediction:
+        """That of all designs of several predictions of one oracle, in their order."""
+        columns = zip(*(part.columns for part in parts), strict=True)
+        return parts[0].of_columns([torch.cat(column) for column in columns])
 
 
 @dataclass(frozen=True)

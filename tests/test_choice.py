@@ -13,7 +13,6 @@ from lightning_mbo.algorithms import CbAS
 from lightning_mbo.batch import promises
 from lightning_mbo.choice import Choice
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.evidence.outlook import better_than
 from lightning_mbo.oracles import GaussianProcess
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration
@@ -66,7 +65,7 @@ def test_no_candidate_is_likelier_to_fail_than_is_asked(
     problem = replace(sphere(), properties=torch.full((60,), best, dtype=torch.float64))
     choice = Choice(search, True, problem, None, 60, false_share)
     rows = choice.of(last.samples, last.candidate_threshold)
-    likely = better_than(best, last.samples.prediction)
+    likely = last.samples.prediction.better_than(best)
     assert (likely[rows] >= 1 - false_share).all()
     assert len(rows) == min(60, int((likely >= 1 - false_share).sum()))
     if len(rows) < 60:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.samples import Prediction, Samples
+from lightning_mbo.samples import Samples
 
 
 class Algorithm(nn.Module, ABC):
@@ -80,9 +80,3 @@ class QuantileAlgorithm(Algorithm, ABC):
         if not 0 <= quantile <= 1:
             raise ConfigurationError(f"quantile must lie in [0, 1], not {quantile}")
         self.quantile = quantile
-
-
-def log_survival(threshold: Tensor, prediction: Prediction) -> Tensor:
-    """The logarithm of P(y ≥ threshold), shape ``(m,)``, accurate far into the tail."""
-    log_survival: Tensor = torch.special.log_ndtr((prediction.mean - threshold) / prediction.std)
-    return log_survival

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import QuantileAlgorithm, log_survival
+from lightning_mbo.algorithms.base import QuantileAlgorithm
 from lightning_mbo.samples import Samples
 
 
@@ -21,6 +21,6 @@ class CEMPI(QuantileAlgorithm):
 
     def log_weights(self, samples: Samples) -> Tensor:
         """Zero for the samples in the top 1 - Q, minus infinity for the others, ``(m,)``."""
-        improvement = log_survival(self.threshold, samples.prediction)
+        improvement = samples.prediction.log_survival(self.threshold)
         elite = improvement >= improvement.nanquantile(self.quantile)
         return torch.where(elite, 0.0, -torch.inf).double()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import Algorithm, log_survival
+from lightning_mbo.algorithms.base import Algorithm
 from lightning_mbo.samples import Samples
 
 
@@ -26,7 +26,7 @@ class CMAES(Algorithm):
 
         Samples that are equally probable share the greatest of their ranks.
         """
-        improvement = log_survival(self.threshold, samples.prediction)
+        improvement = samples.prediction.log_survival(self.threshold)
         usable = ~improvement.isnan()
         # Sorted behind all others, NaN counts for no sample's rank.
         ordered = torch.where(usable, improvement, torch.inf).sort().values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_mbo.algorithms.base import QuantileAlgorithm, log_survival
+from lightning_mbo.algorithms.base import QuantileAlgorithm
 from lightning_mbo.samples import Samples
 
 
@@ -28,4 +28,4 @@ class DbAS(QuantileAlgorithm):
     def log_weights(self, samples: Samples) -> Tensor:
         """Logarithms of the samples' weights, shape ``(m,)``; moves the threshold."""
         self.threshold.copy_(self.next_threshold(samples.prediction.mean))
-        return log_survival(self.threshold, samples.prediction)
+        return samples.prediction.log_survival(self.threshold)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +25,11 @@ from lightning_mbo.data.loading import (
 )
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
+from lightning_mbo.goals import Goal
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
 from lightning_mbo.random import Stream
+from lightning_mbo.results import Results
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.totals import Total
 from lightning_mbo.tabular.types import DataFrame, Pool
@@ -55,12 +58,15 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         groups: Which rows are the same thing, although their designs differ, and are held out
             together: equal integers, shape ``(n + h,)``, in the table's order; None where `load`
             sets none. Rows of equal designs are held out together in any case.
+        results: Of all rows, where several are wanted; None where `load` sets none. The property is
+            then their advance beyond the rows that are not held out.
         held_out_designs: Those that no oracle and no search model is fitted to, shape
             ``(h, *design_shape)``.
         held_out_properties: Their labels, shape ``(h,)``, which are evidence and nothing else.
         known_designs: Those of all rows in the table's order, held-out ones included, shape
             ``(n + h, *design_shape)``: no candidate is one of them.
         known_properties: Their labels, shape ``(n + h,)``; only `nearest_known` reads them.
+        goals: What is wanted of each of several results; none where there is one property.
         property_name: What is maximised, with its unit.
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
@@ -83,11 +89,13 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     base_weights: Tensor
     noise: LabelNoise | None = None
     groups: Tensor | None = None
+    results: Results | None = None
     fits: Fits
     held_out_designs: Tensor
     held_out_properties: Tensor
     known_designs: Tensor
     known_properties: Tensor
+    goals: tuple[Goal, ...] = ()
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
@@ -317,6 +325,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             torch.zeros_like(properties, dtype=torch.bool),
             self.noise,
             self.groups,
+            self.results,
             Property(self.property_name, self.measured_name, self.sign),
             self.nearest_allowed,
             self.feasible if self.has_constraints else None,
@@ -327,6 +336,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         )
         if self.held_out_fraction > 0:  # to tell things apart takes long in a long table
             whole = whole.holding_out(self._held_out_rows(whole))
+            if self.results is not None:
+                results = self.results.judged_by(~whole.held_out)
+                whole = replace(whole, results=results, properties=results.properties)
+                self.results, self.known_properties = results, results.properties
         self.problem = whole
         training, evidence = whole.training, whole.evidence
         self.designs, self.properties = training.designs, training.properties

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_mbo.advance import Advance
 from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning, did_you_mean
+from lightning_mbo.goals import parse_goals
 from lightning_mbo.label_noise import LabelNoise
+from lightning_mbo.results import FurtherRows, Results
 from lightning_mbo.space import Cells, DesignSpace
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from lightning_mbo.tabular.pool import Pool
     from lightning_mbo.tabular.predicates import Predicate
     from lightning_mbo.tabular.preparation import PreparedTable
+    from lightning_mbo.tabular.several_results import SplitRows
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
 _CHUNK_SIZE = 50_000
@@ -61,6 +65,7 @@ class CSV(DesignDataModule):
         path: Path | pd.DataFrame | None = None,
         target: str | None = None,
         maximize: bool = True,
+        targets: dict[str, str] | None = None,
         columns: dict[str, Any] | None = None,
         constraints: list[str] | None = None,
         feasible_if: str | Predicate | None = None,
@@ -82,6 +87,9 @@ class CSV(DesignDataModule):
                 also a data frame.
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
+            targets: In place of these, what is wanted of each of several columns: maximize,
+                minimize, or limits, such as ">= 90", "<= 3", "40 to 60", "near 5.5" or "near 5.5 +-
+                0.2". Rows that lack some of them teach of the others.
             columns: For columns that are not what their values suggest, by name or, as with `*` or
                 `dose_*`, for all of a pattern that are not named, a kind (number, integer,
                 category, sequence, formula, mutations; not designed: ignore, result, replicate,
@@ -130,13 +138,28 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.count_limits import parse_counts
         from lightning_mbo.tabular.predicates import imported
         from lightning_mbo.tabular.reading import FileOptions
+        from lightning_mbo.tabular.several_results import ADVANCE
         from lightning_mbo.tabular.wording import LAWS
 
         super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, **kwargs)
         if path is None:
             raise ConfigurationError("give --data.path, the file of your table")
+        self.goals = () if targets is None else parse_goals(targets)
+        if self.goals and (target is not None or not maximize or error_column is not None):
+            raise ConfigurationError(
+                "data.targets: data.target, data.maximize and data.error_column are for a single "
+                "target, leave them out"
+            )
+        if len(self.goals) == 1 and not self.goals[0].is_limit:  # as if said so
+            target, maximize = self.goals[0].name, self.goals[0].sign > 0
+            self.goals = ()
+        if self.goals:
+            target = ADVANCE
         if target is None:
-            raise ConfigurationError("give --data.target, the column of what is measured")
+            raise ConfigurationError(
+                "give --data.target, the column of what is measured, or for several --data.targets "
+                "with what is wanted of each"
+            )
         if missing not in (None, "drop", "refuse"):
             raise ConfigurationError(f"data.missing must be drop or refuse, not {missing!r}")
         if header < 0:
@@ -153,14 +176,21 @@ class CSV(DesignDataModule):
         self.roles = Roles(target, error_column, weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
+        if self.goals:
+            self.property_name = f"{ADVANCE} beyond the best rows (standard deviations)"
+        wanted = [goal.name for goal in self.goals]
         self.options = parse_columns(columns or {}) | parse_columns(
-            dict.fromkeys(_listed(other_results), "result")
+            dict.fromkeys([*_listed(other_results), *wanted], "result")
         )
         self._given_counts, others = parse_counts(constraints or [])
         self.constraints = self._given_constraints = parse_constraints(others)
         self.predicate = imported(feasible_if) if isinstance(feasible_if, str) else feasible_if
         self.missing = missing
         self._chooses_batch_size = batch_size is None
+
+    @property
+    def _first_target(self) -> str:
+        return self.goals[0].name if self.goals else self.roles.target
 
     @property
     def measured_name(self) -> str:
@@ -186,9 +216,12 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.count_limits import count_limits, named_in_counts
         from lightning_mbo.tabular.equalities import EqualityProjection
         from lightning_mbo.tabular.preparation import prepare
+        from lightning_mbo.tabular.several_results import split_rows
         from lightning_mbo.tabular.totals import totals_of
 
         table = self.read(self.path)
+        split = split_rows(table, self.goals, self.source) if self.goals else None
+        table = table if split is None else split.table
         names = [name for name in table.columns if name not in vars(self.roles).values()]
         options = for_columns(self.options, names, self.source)
         prepared = prepare(
@@ -200,6 +233,7 @@ class CSV(DesignDataModule):
             self._given_constraints,
             self.laws,
             named_in_counts(self._given_counts, names),
+            [goal.name for goal in self.goals],
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
@@ -219,7 +253,9 @@ class CSV(DesignDataModule):
         else:
             self.distances = euclidean
         self.base_weights = torch.from_numpy(prepared.weights.copy())
-        if prepared.errors.any() or prepared.scatters.any():
+        if split is not None:
+            self.results = self._results(prepared, split)
+        elif prepared.errors.any() or prepared.scatters.any():
             of_rows = (prepared.errors.copy(), prepared.scatters.copy())
             self.noise = LabelNoise(*map(torch.from_numpy, of_rows))
         if prepared.groups is not None:
@@ -230,6 +266,8 @@ class CSV(DesignDataModule):
             share = len(designs) // _NUM_BATCHES
             self.batch_size = max(_FEWEST_IN_BATCH, min(share, _MOST_IN_BATCH))
         self._report(prepared, designs)
+        if self.results is not None:
+            return designs, self.results.properties
         return designs, self.sign * torch.from_numpy(prepared.properties.copy())
 
     def to_user_units(self, designs: Tensor) -> pd.DataFrame:
@@ -399,10 +437,27 @@ class CSV(DesignDataModule):
         return read_table(
             path,
             TextColumns(self.options, list(vars(self.roles).values()), known),
-            self.roles.target if is_table else None,
+            self._first_target if is_table else None,
             self.file if is_table else FileOptions(missing_values=self.file.missing_values),
             option,
         )
+
+    def _results(self, prepared: PreparedTable, split: SplitRows) -> Results:
+        """What is measured of the designs, and of rows that lack some of it."""
+        from lightning_mbo.tabular.encoding import readable_entries
+        from lightning_mbo.tabular.whole_numbers import floating
+
+        values, scatters = map(torch.from_numpy, prepared.results.copy())
+        readable = split.further.index[:0]
+        found = values.new_zeros(0, *self._layout.space.shape)
+        if len(split.further):
+            rows = floating(split.further)
+            entries, _ = readable_entries(rows, self._layout, self.source)
+            readable, found = entries.index, self._layout.encode(entries)
+        own = torch.from_numpy(split.values[split.further.index.isin(readable)])
+        further = FurtherRows(found, own, torch.ones(len(own), dtype=torch.float64))
+        advance = Advance.beyond(self.goals, values)
+        return Results(self.goals, values, scatters, advance, further)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         from lightning_mbo.tabular.wording import amounts_note
@@ -416,6 +471,16 @@ class CSV(DesignDataModule):
             *(f"question: {line}" for line in prepared.questions),
         )
         show(self.columns_read)
+        if self.results is not None:
+            from lightning_mbo.tabular.several_results import goal_lines
+
+            for line in goal_lines(self.results.advance.goals, self.results.values.numpy()):
+                say(line)
+            if len(self.results.further.designs):
+                say(
+                    f"{len(self.results.further.designs):,} further rows lack some of the results, "
+                    "and teach of the others"
+                )
         for line in self.remarks:
             say(line)
         merged = prepared.num_rows - len(designs)

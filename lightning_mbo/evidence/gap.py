@@ -11,7 +11,6 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Normal
 
-from lightning_mbo.algorithms.base import log_survival
 from lightning_mbo.evidence.halves import HalfFit
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.problem import DesignProblem
@@ -225,7 +224,8 @@ def known_errors(problem: DesignProblem) -> Tensor | None:
 
 def _desired(threshold: float, prediction: Prediction) -> Tensor:
     """P_β(y ≥ γ | x), ``(m,)``."""
-    return log_survival(prediction.mean.new_tensor(threshold), prediction).exp()
+    above: Tensor = torch.special.log_ndtr((prediction.mean - threshold) / prediction.std)
+    return above.exp()
 
 
 def _divergence(variance: float, off: Tensor, expected: Tensor) -> Tensor:

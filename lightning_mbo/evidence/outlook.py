@@ -6,19 +6,15 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.distributions import Normal
 
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import Prediction
 
-_DEVIATIONS = 1.2816
-"""On each side of which a normal variable lies one time in ten."""
+_RARE = 0.1
+"""How often all predictions of a batch are off by so much on one side."""
 
 _APART = 0.1
 """Shares that differ by less are not both told."""
-
-_LEAST = 1e-300
-"""Of what more data would tell, where an oracle says that it would tell nothing."""
 
 
 class Outlook(NamedTuple):
@@ -65,18 +61,17 @@ class Outlook(NamedTuple):
             bounds: Of the batch's properties, from below, ``(c,)``; None where there are none.
         """
         beaten = problem.properties.max().item()
-        means, spread = prediction.mean, _DEVIATIONS * prediction.epistemic_std
-        least, greatest = (
-            (means + shift > beaten).double().mean().item() for shift in (-spread, spread)
-        )
+        likely = prediction.better_than(beaten)
         return cls(
             beaten=beaten,
-            share=better_than(beaten, prediction).mean().item(),
-            least_share=least,
-            greatest_share=greatest,
+            share=likely.mean().item(),
+            # Were all designs off by what happens one time in ten, those that are as likely as that
+            # to be better would be, or only those that are nine times as likely.
+            least_share=(likely > 1 - _RARE).double().mean().item(),
+            greatest_share=(likely > _RARE).double().mean().item(),
             least_best=torch.nan if bounds is None else bounds.max().item(),
             expected=expected,
-            share_of_expected=better_than(expected, prediction).mean().item(),
+            share_of_expected=prediction.better_than(expected).mean().item(),
         )
 
     def sentence(self, problem: DesignProblem, number: int) -> str:
@@ -103,11 +98,3 @@ class Outlook(NamedTuple):
             more = "more" if problem.property.sign > 0 else "less"
             said += f"; the best should come out at {measured(self.least_best):.4g} or {more}"
         return f"{said}."
-
-
-def better_than(beaten: float, prediction: Prediction) -> Tensor:
-    """How likely it is that each design's expected property is greater than that, ``(c,)``."""
-    spread = prediction.epistemic_std.clamp(min=_LEAST)
-    believed = Normal(prediction.mean, spread, validate_args=False)
-    better: Tensor = 1 - believed.cdf(torch.full_like(prediction.mean, beaten))
-    return better

@@ -26,6 +26,7 @@ from lightning_mbo.oracles.objectives import (
 )
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
+from lightning_mbo.oracles.result_oracles import ResultOracles, for_results
 from lightning_mbo.oracles.stack import Stack
 from lightning_mbo.oracles.tree_ensemble import TreeEnsemble
 
@@ -52,10 +53,12 @@ __all__ = [
     "PersistentParticles",
     "RegressionEnsemble",
     "Representation",
+    "ResultOracles",
     "SmoothedLogits",
     "Stack",
     "TreeEnsemble",
     "Unchanged",
     "ascend",
     "ascent_path",
+    "for_results",
 ]

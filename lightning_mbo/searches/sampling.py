@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.algorithms import Algorithm
-from lightning_mbo.distributed import gather_shards, shard
+from lightning_mbo.distributed import gather_columns, shard
 from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 from lightning_mbo.importance import (
     KINDS,
@@ -21,7 +21,7 @@ from lightning_mbo.importance import (
 )
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.samples import DesignIteration, Prediction, Samples
+from lightning_mbo.samples import DesignIteration, Samples
 from lightning_mbo.search_models import (
     DRAWS_PER_SAMPLE,
     CMANormal,
@@ -228,21 +228,16 @@ class SamplingSearch(Search):
     def _judged(self, drawn: Tensor, designs: Tensor, oracle: Oracle) -> Samples:
         mine = shard(len(designs))
         prediction = oracle.predict(designs[mine])
-        columns = gather_shards(
-            torch.stack(
-                [
-                    prediction.mean,
-                    prediction.std,
-                    prediction.epistemic_std,
-                    self.search_model.log_prob(drawn[mine]),
-                    self.training_distribution.log_prob(drawn[mine]),
-                ],
-                dim=1,
-            ),
+        *predicted, log_prob, log_prob_training = gather_columns(
+            [
+                *prediction.columns,
+                self.search_model.log_prob(drawn[mine]),
+                self.training_distribution.log_prob(drawn[mine]),
+            ],
             len(designs),
         )
-        *predicted, log_prob, log_prob_training = columns.unbind(1)
-        return Samples(designs, Prediction(*predicted), drawn, log_prob, log_prob_training)
+        judged = prediction.of_columns(predicted)
+        return Samples(designs, judged, drawn, log_prob, log_prob_training)
 
     def _record(self, samples: Samples, metrics: dict[str, float]) -> DesignIteration:
         score = samples.prediction.mean.nanquantile(CANDIDATE_QUANTILE).item()

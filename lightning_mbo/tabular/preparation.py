@@ -59,6 +59,8 @@ class PreparedTable:
         weights: Shape ``(n,)``.
         errors: Of the properties, ``(n,)``; zero where none are known.
         scatters: Of the measurements around the property that is their mean, ``(n,)``.
+        results: Of other columns that are asked for, likewise, their means and scatters
+            ``(2, n, q)``.
         groups: Equal integers for designs that are held out together, ``(n,)``; or None.
         row_numbers: Of each design's first row in the user's table, from 1, ``(n,)``.
         num_rows: Rows that the designs were merged from.
@@ -75,6 +77,7 @@ class PreparedTable:
     weights: NDArray[np.float64]
     errors: NDArray[np.float64]
     scatters: NDArray[np.float64]
+    results: NDArray[np.float64]
     groups: NDArray[np.intp] | None
     row_numbers: NDArray[np.intp]
     num_rows: int
@@ -94,6 +97,7 @@ def prepare(
     constraints: Sequence[LinearConstraint] = (),
     laws: Collection[str] = LAWS,
     counted: Collection[str] = (),
+    results: Sequence[str] = (),
 ) -> PreparedTable:
     """Prepare a table.
 
@@ -106,6 +110,7 @@ def prepare(
         constraints: The user's, of which the columns are settings.
         laws: Which of `LAWS` candidates are held to where they hold in every row.
         counted: Further columns that are settings, as the user constrains how many are there.
+        results: Columns of numbers that are merged as the target is.
 
     Raises:
         DataError: If the table cannot be used.
@@ -148,6 +153,10 @@ def prepare(
             f"nothing of {roles.target!r}, which varies by {properties.std():.3g}"
         )
     replicates = merged(rows[designed], properties.to_numpy(), weights, errors)
+    others = [
+        merged(rows[designed], as_numbers(rows[name], source).to_numpy(), weights)
+        for name in results
+    ]
     groups = grouped(rows[designed], read.rows[of_kind(kinds, "group")])
     layout = TableLayout(
         columns,
@@ -164,6 +173,11 @@ def prepare(
         replicates.weights,
         replicates.errors,
         replicates.scatters,
+        np.array(
+            [[r.properties for r in others], [r.scatters for r in others]], dtype=np.float64
+        ).transpose(0, 2, 1)
+        if others
+        else np.zeros((2, len(replicates.rows), 0)),
         groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),

@@ -1,0 +1,153 @@
+"""Several results of each design: those measured, and what oracles say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_mbo.advance import Advance
+from lightning_mbo.goals import Goal
+from lightning_mbo.label_noise import LabelNoise
+from lightning_mbo.samples import Prediction
+
+if TYPE_CHECKING:
+    from lightning_mbo.problem import DesignProblem
+
+_LEAST_STD = 1e-300
+"""Of a result, where an oracle says that it has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class FurtherRows:
+    """Rows that lack some of the results: these teach of the others, and are no rows of a problem.
+
+    Attributes:
+        designs: Shape ``(p, *design_shape)``, float64.
+        values: In the user's units, NaN where a result is missing, ``(p, q)``.
+        base_weights: Shape ``(p,)``.
+    """
+
+    designs: Tensor
+    values: Tensor
+    base_weights: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Several results of the rows of a problem.
+
+    Attributes:
+        goals: What is wanted of each of q results.
+        values: In the user's units, shape ``(n, q)``, none missing.
+        scatters: Standard deviations of measurements around the values that are their means,
+            ``(n, q)``.
+        advance: How far results lie beyond the best rows: the problem's property.
+        further: Rows that lack some of the results.
+    """
+
+    goals: tuple[Goal, ...]
+    values: Tensor
+    scatters: Tensor
+    advance: Advance
+    further: FurtherRows
+
+    @property
+    def names(self) -> list[str]:
+        """The results' names."""
+        return [goal.name for goal in self.goals]
+
+    def of_rows(self, rows: Tensor) -> Results:
+        """Those of some rows, a mask ``(n,)`` or row numbers."""
+        return replace(self, values=self.values[rows], scatters=self.scatters[rows])
+
+    def judged_by(self, rows: Tensor) -> Results:
+        """The same, the best rows being some of these, a mask ``(n,)``."""
+        return replace(self, advance=Advance.beyond(self.goals, self.values[rows]))
+
+    @property
+    def properties(self) -> Tensor:
+        """The rows' advance, ``(n,)``."""
+        return self.advance.of(self.values)
+
+    def problem_of(self, problem: DesignProblem, number: int) -> DesignProblem:
+        """The problem of one result; see `DesignProblem.of_result`."""
+        from lightning_mbo.problem import Property
+
+        values, scatters = self.values[:, number], self.scatters[:, number]
+        known = self.further.values[:, number].isfinite()
+        more, zeros = self.further.values[known, number], values.new_zeros(int(known.sum()))
+        scatters = torch.cat([scatters, zeros])
+        groups = problem.groups
+        if groups is not None:
+            alone = torch.arange(len(more), device=groups.device) + 1 + groups.max()
+            groups = torch.cat([groups, alone])
+        name = self.goals[number].name
+        return replace(
+            problem,
+            designs=torch.cat([problem.designs, self.further.designs[known]]),
+            properties=torch.cat([values, more]),
+            base_weights=torch.cat([problem.base_weights, self.further.base_weights[known]]),
+            held_out=torch.cat([problem.held_out, zeros.bool()]),
+            noise=LabelNoise(torch.zeros_like(scatters), scatters) if scatters.any() else None,
+            groups=groups,
+            results=None,
+            property=Property(name, name),
+        )
+
+
+@dataclass(frozen=True)
+class PredictionOfResults(Prediction):
+    """What is said of several results, and of the advance that they make.
+
+    Mean and deviations are those of the advance. Errors of different results are taken to be
+    independent.
+
+    Attributes:
+        results: What is said of each, in the user's units, all of shape ``(m, q)``.
+        advance: Which results make which advance.
+    """
+
+    results: Prediction
+    advance: Advance
+
+    @classmethod
+    def of(cls, results: Prediction, advance: Advance) -> PredictionOfResults:
+        """From what is said of each result, ``(m, q)``.
+
+        The mean is of the designs' expected results, of which more data would tell.
+        """
+        advance = advance.to(results.mean.device)
+        mean, epistemic_std = advance.moments(results.mean, results.epistemic_std)
+        _, std = advance.moments(results.mean, results.std)
+        return cls(mean, torch.maximum(std, epistemic_std), epistemic_std, results, advance)
+
+    def log_survival(self, threshold: Tensor | float) -> Tensor:
+        """The logarithm of P(advance ≥ threshold), shape ``(m,)``, accurate far into the tail."""
+        stds = self.results.std.clamp(min=_LEAST_STD)
+        return self.advance.log_probability(self.results.mean, stds, threshold)
+
+    def better_than(self, value: float) -> Tensor:
+        """How likely it is that each design's expected results make a greater advance, ``(m,)``."""
+        stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
+        return self.advance.log_probability(self.results.mean, stds, value).exp()
+
+    def limits_met(self) -> Tensor:
+        """How likely it is that each design's expected results meet all limits, ``(m,)``."""
+        stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
+        return self.advance.log_probability_of_limits(self.results.mean, stds).exp()
+
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """All that there is of each design, shapes ``(m, ...)``."""
+        return *super().columns, *self.results.columns
+
+    def of_columns(self, columns: Sequence[Tensor]) -> PredictionOfResults:
+        """That of other designs, whose `columns` these are."""
+        results = self.results.of_columns(columns[3:])
+        mean, std, epistemic_std = columns[:3]
+        advance = self.advance.to(mean.device)
+        return PredictionOfResults(mean, std, epistemic_std, results, advance)

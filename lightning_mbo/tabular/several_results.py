@@ -1,0 +1,109 @@
+"""Tables of which several columns are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from lightning_mbo.advance import Advance
+from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.goals import Goal
+from lightning_mbo.problem import FEWEST_DESIGNS
+from lightning_mbo.tabular.column_kinds import as_numbers
+from lightning_mbo.tabular.headers import missing_column
+
+ADVANCE = "advance"
+"""The column that stands for all results."""
+
+
+class SplitRows(NamedTuple):
+    """A table by what is measured of its rows.
+
+    Attributes:
+        table: Rows that have all results, with their `ADVANCE`, or none, without it.
+        further: Rows that have some.
+        values: Their results, NaN where one is missing, ``(p, q)``.
+    """
+
+    table: pd.DataFrame
+    further: pd.DataFrame
+    values: NDArray[np.float64]
+
+
+def split_rows(table: pd.DataFrame, goals: Sequence[Goal], source: str) -> SplitRows:
+    """Tell rows that have all results from others, and what the results come to.
+
+    Args:
+        table: With rows counted from 0.
+        goals: Of the results.
+        source: What to call the table in messages.
+
+    Raises:
+        ConfigurationError: If there is no column of a result, or one of the name `ADVANCE`.
+        DataError: If an entry is no number, too few rows have all results, or a
+            column says nothing.
+    """
+    names = list(map(str, table.columns))
+    for goal in goals:
+        if goal.name not in names:
+            raise ConfigurationError(missing_column("data.targets", source, goal.name, names))
+    if ADVANCE in names:
+        raise ConfigurationError(
+            f"{source} has a column {ADVANCE!r}, which with data.targets is what the results come "
+            "to: rename the column"
+        )
+    values = np.stack([as_numbers(table[goal.name], source) for goal in goals], axis=1)
+    measured = ~np.isnan(values)
+    complete, none = measured.all(1), ~measured.any(1)
+    if complete.sum() < FEWEST_DESIGNS:
+        counts = ", ".join(
+            f"{goal.name} {count:,}" for goal, count in zip(goals, measured.sum(0), strict=True)
+        )
+        raise DataError(
+            f"{source}: {complete.sum()} rows have all of data.targets, and at least "
+            f"{FEWEST_DESIGNS} are needed (rows that have each: {counts})"
+        )
+    for goal, column in zip(goals, values[complete].T, strict=True):
+        if column.min() == column.max():
+            raise DataError(
+                f"{source}, column {goal.name!r}: all {len(column)} entries are {column[0]:g}, "
+                "there is nothing to learn"
+            )
+    advance = np.full(len(table), np.nan)
+    found = torch.from_numpy(values[complete])
+    advance[complete] = Advance.beyond(goals, found).of(found).numpy()
+    if np.nanmin(advance) == np.nanmax(advance):
+        raise DataError(
+            f"{source}: all rows meet data.targets, and nothing is left to be wanted: maximize or "
+            "minimize a result"
+        )
+    kept = complete | none
+    return SplitRows(table.assign(**{ADVANCE: advance})[kept], table[~kept], values[~kept])
+
+
+def goal_lines(goals: Sequence[Goal], values: NDArray[np.float64]) -> list[str]:
+    """What is wanted of each result, and how the rows stand to it, a line each.
+
+    Args:
+        goals: Of q results, settled.
+        values: Of the rows, in the user's units, ``(n, q)``.
+    """
+    lines, meets = [], np.ones(len(values), dtype=bool)
+    for goal, column in zip(goals, values.T, strict=True):
+        line = f"{goal.name}: {goal}; measured {column.min():g} to {column.max():g}"
+        if goal.is_limit:
+            met = goal.is_met(column)
+            meets &= met
+            line += f", within the limits in {met.sum():,} of {len(column):,} rows"
+            if not met.any():
+                far = np.maximum(goal.lower - column, column - goal.upper)
+                line += f"; the nearest is {column[far.argmin()]:g}"
+        lines.append(line)
+    if sum(goal.is_limit for goal in goals) > 1:
+        lines.append(f"all limits are met in {meets.sum():,} of {len(values):,} rows")
+    return lines
