@@ -20,7 +20,7 @@ _NUM_DRAWS = 64
 _NUMBERS_AT_ONCE = 4_000_000
 
 _MARGIN = 0.1
-"""Of the front's range, or of a standard deviation if that is more: by how much a result may be worse
+"""Of the front's range, or of a standard deviation if that is more: how much worse a result may be
 than anywhere on the front."""
 
 _OPEN = 1e9
