@@ -93,8 +93,13 @@ class Advance:
         return replace(found, front=front, worst=worst, cells=_cells(front))
 
     @property
+    def has_objectives(self) -> bool:
+        """Whether there are results without limits, of which more is always better."""
+        return self.front.shape[1] > 0
+
+    @property
     def has_front(self) -> bool:
-        """Whether several results without limits are at odds with each other."""
+        """Whether several of them are at odds with each other."""
         return self.front.shape[1] > 1
 
     @property
@@ -123,6 +128,10 @@ class Advance:
         """
         signs = self.scales.new_tensor([goal.sign for goal in self.goals])
         return (values * signs / self.scales)[..., self._free]
+
+    def spreads(self, stds: Tensor) -> Tensor:
+        """Standard deviations ``(..., q)`` of results without limits, likewise ``(..., o)``."""
+        return (stds / self.scales)[..., self._free]
 
     def shortfall(self, values: Tensor) -> Tensor:
         """How far the limits are met, ``(...,)``, in standard deviations; negative if one is not.
@@ -169,12 +178,12 @@ class Advance:
                 total = total + log_between(
                     (low - means[:, i]) / stds[:, i], (high - means[:, i]) / stds[:, i]
                 )
-        if self.front.shape[1] == 0:
+        if not self.has_objectives:
             return total if threshold <= 0 else torch.full_like(total, -torch.inf)
         lower, upper = self.cells + threshold
         if self.has_front:
             lower = torch.maximum(lower, self.worst + below)
-        heights, spread = self.heights(means), (stds / self.scales)[:, self._free]
+        heights, spread = self.heights(means), self.spreads(stds)
         chunks = max(1, _NUMBERS_AT_ONCE // lower.numel())
         parts = [
             log_between((lower - h[:, None]) / s[:, None], (upper - h[:, None]) / s[:, None])

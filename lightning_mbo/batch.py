@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 
 from lightning_mbo.climb import climbed
 from lightning_mbo.designs import Distances, are_among, first_occurrences
+from lightning_mbo.front import even_directions, front_batch, log_expected_gain, log_promised_reach
+from lightning_mbo.news import News
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
+from lightning_mbo.results import PredictionOfResults
 from lightning_mbo.samples import JudgedDesigns, Prediction
 
 _SHORTLISTED = 20
@@ -20,27 +25,18 @@ _CLIMBERS = 5
 _DEVIATIONS = 2.0
 """Of what more data would tell, in what a design promises: how much better it may turn out."""
 
-_LEAST_NEWS = 1e-12
-"""Rounding may leave less, or less than nothing, of a design next to those that are chosen."""
-
 
 def diverse_batch(designs: Tensor, promises: Tensor, distances: Distances, size: int) -> Tensor:
     """Choose designs that are good and unlike each other, one by one.
 
     A batch is the more valuable the greater the determinant of its kernel q_i q_j exp(-d_ij / h),
     as under a determinantal point process: each design adds a factor q² for its quality, and one
-    for its news, the variance that is left of a Gaussian process with the kernel exp(-d / h) when
-    the designs before it have been measured. Each place goes to the design of the greatest factor,
-    the first therefore to the best design.
+    for its `News` beside the designs before it. Each place goes to the design of the greatest
+    factor, the first therefore to the best design.
 
     The quality is q² = exp(z / 2), z a design's promise in standard deviations of all that there is
     to choose from: a promise that is one standard deviation lower is made up for by e^½ = 1.6 times
-    as much news. The length h is the mean distance of all designs from the best one. The kernel
-    exp(-d / h) is positive definite for Euclidean and Hamming distances alike; exp(-(d / h)²) is
-    not.
-
-    Reference: Chen, Zhang and Zhou, "Fast greedy MAP inference for determinantal point process to
-    improve recommendation diversity", NeurIPS 2018, algorithm 1.
+    as much news.
 
     Args:
         designs: All distinct, shape ``(m, *design_shape)``.
@@ -54,21 +50,12 @@ def diverse_batch(designs: Tensor, promises: Tensor, distances: Distances, size:
     size = min(size, len(designs))
     spread = promises.std(correction=0)
     scores = (promises - promises.mean()) / torch.where(spread > 0, spread, 1.0)
-    news = torch.ones_like(promises)
-    factor = promises.new_zeros(size, len(promises))  # of the kernel's Cholesky decomposition
-    rows: list[int] = []
-    length = None
-    while len(rows) < size:
-        value = scores / 2 + news.log()
-        value[rows] = -torch.inf
-        row = int(value.argmax())
-        apart = distances(designs[row : row + 1], designs)[0]
-        length = apart.mean() if length is None else length
-        known = factor[: len(rows)]
-        factor[len(rows)] = ((-apart / length).exp() - known[:, row] @ known) / news[row].sqrt()
-        news = (news - factor[len(rows)].square()).clamp(min=_LEAST_NEWS)
-        rows.append(row)
-    return torch.tensor(rows, device=designs.device)
+    news = News(designs, distances, size)
+    while len(news.rows) < size:
+        value = scores / 2 + news.left.log()
+        value[news.rows] = -torch.inf
+        news.choose(int(value.argmax()))
+    return torch.tensor(news.rows, device=designs.device)
 
 
 def promises(prediction: Prediction) -> Tensor:
@@ -106,8 +93,11 @@ def handed_out(
     pool = _pool(samples, threshold, number, known)
     if number is None or len(pool) == 0:
         return pool
-    promised = promises(samples.prediction[pool])
-    batch = diverse_batch(samples.designs[pool], promised, distances, number)
+    designs, prediction = samples.designs[pool], samples.prediction[pool]
+    if _has_front(prediction):
+        batch = front_batch(designs, prediction, distances, number)
+    else:
+        batch = diverse_batch(designs, promises(prediction), distances, number)
     return pool[batch.sort().values]
 
 
@@ -137,7 +127,21 @@ def with_climbed(
     if len(pool) == 0:
         return samples
     climbers = samples.designs[pool[:: -(-len(pool) // (_CLIMBERS * number))]]
-    moved = climbed(climbers, lambda x: promises(oracle.predict(x)), problem, generator)
+    prediction = samples.prediction
+    if _has_front(prediction):
+        directions = even_directions(len(climbers), generator, prediction.advance)
+
+        def worth(designs: Tensor) -> Tensor:
+            judged = oracle.predict(designs)
+            assert isinstance(judged, PredictionOfResults)
+            return log_promised_reach(judged, directions)
+
+    else:
+
+        def worth(designs: Tensor) -> Tensor:
+            return promises(oracle.predict(designs))
+
+    moved = climbed(climbers, worth, problem, generator)
     return samples.with_further(JudgedDesigns(moved, oracle.predict(moved), moved))
 
 
@@ -151,7 +155,18 @@ def _pool(
     pool = _unknown(designs, order[means[order] >= threshold], known)
     if len(pool) < (number or 1):
         pool = _unknown(designs, order, known)
-    return pool if number is None else pool[: _SHORTLISTED * number]
+    if number is None:
+        return pool
+    shortlist = _SHORTLISTED * number
+    prediction = samples.prediction[pool]
+    if _has_front(prediction):
+        gains = log_expected_gain(prediction, prediction.advance)
+        pool = pool[gains.argsort(descending=True, stable=True)[:shortlist].sort().values]
+    return pool[:shortlist]
+
+
+def _has_front(prediction: Prediction) -> TypeGuard[PredictionOfResults]:
+    return isinstance(prediction, PredictionOfResults) and prediction.advance.has_front
 
 
 def _unknown(designs: Tensor, rows: Tensor, known: Tensor | None) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from lightning_mbo.problem import DesignProblem
+from lightning_mbo.results import PredictionOfResults
 from lightning_mbo.samples import Prediction
 
 _RARE = 0.1
@@ -34,6 +36,8 @@ class Outlook(NamedTuple):
         expected: The best of what the oracle says of the rows: the best of noisy labels owes much
             to luck.
         share_of_expected: Of designs whose expected property is greater than that, in the mean.
+        share_of_limits: Of designs whose expected results meet all limits, in the mean; NaN where
+            there are none.
     """
 
     beaten: float
@@ -43,6 +47,7 @@ class Outlook(NamedTuple):
     least_best: float
     expected: float
     share_of_expected: float
+    share_of_limits: float = math.nan
 
     @classmethod
     def of(
@@ -72,6 +77,9 @@ class Outlook(NamedTuple):
             least_best=torch.nan if bounds is None else bounds.max().item(),
             expected=expected,
             share_of_expected=prediction.better_than(expected).mean().item(),
+            share_of_limits=prediction.limits_met().mean().item()
+            if isinstance(prediction, PredictionOfResults)
+            else math.nan,
         )
 
     def sentence(self, problem: DesignProblem, number: int) -> str:
@@ -81,14 +89,17 @@ class Outlook(NamedTuple):
             problem: Which says what is measured.
             number: Of designs in the batch.
         """
-        measured = problem.property.measured
         share, least, greatest = (f"{100 * share:.0f}" for share in self[1:4])
         said = (
             f"{share} % of {'the' if number > 1 else 'this'} {number:,} candidate"
-            f"{'s' if number > 1 else ''} should beat the best row, measured at "
-            f"{measured(self.beaten):.4g} ({least} to {greatest} %, as predictions that lie "
-            "together err together)"
+            f"{'s' if number > 1 else ''} should {self._feat(problem)} ({least} to {greatest} %, "
+            "as predictions that lie together err together)"
         )
+        if problem.results is not None:
+            if problem.results.advance.has_objectives and self.share_of_limits < 1 - _APART:
+                said += f"; {100 * self.share_of_limits:.0f} % should meet all limits"
+            return f"{said}."
+        measured = problem.property.measured
         if abs(self.share_of_expected - self.share) >= _APART:
             said += (
                 f"; {100 * self.share_of_expected:.0f} % should beat what the oracle makes of the "
@@ -98,3 +109,15 @@ class Outlook(NamedTuple):
             more = "more" if problem.property.sign > 0 else "less"
             said += f"; the best should come out at {measured(self.least_best):.4g} or {more}"
         return f"{said}."
+
+    def _feat(self, problem: DesignProblem) -> str:
+        """What makes a design better than all rows, in words."""
+        if problem.results is None:
+            beaten = problem.property.measured(self.beaten)
+            return f"beat the best row, measured at {beaten:.4g}"
+        advance = problem.results.advance
+        limits = ["meet all limits"] * any(goal.is_limit for goal in advance.goals)
+        better = ["lie beyond the front of the rows" if advance.has_front else "beat the best row"]
+        if limits and not advance.has_front:
+            better = ["beat the best row that does"]
+        return " and ".join([*limits, *better * advance.has_objectives])

@@ -1,0 +1,112 @@
+"""Tables of which several columns are wanted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lightning_mbo.data import CSV
+from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.goals import parse_goals
+from lightning_mbo.tabular.several_results import ADVANCE, goal_lines, split_rows
+from tests.tables_of_results import TARGETS, table_of_results
+
+pytest.importorskip("botorch")
+
+
+def loaded(table: pd.DataFrame, targets: dict[str, str], **options: object) -> CSV:
+    data = CSV(path=table, targets=targets, **options)
+    data.setup("fit")
+    return data
+
+
+def test_rows_are_told_apart_by_what_is_measured_of_them() -> None:
+    table = table_of_results()
+    table.loc[10, list(TARGETS)] = np.nan
+    found = split_rows(table, parse_goals(TARGETS), "t.csv")
+    assert found.further.index.tolist() == [0, 1, 2, 3, 4]
+    assert np.isnan(found.values).tolist() == [[False, True, False]] * 5
+    assert found.table.index.tolist() == list(range(5, 60))
+    assert found.table[ADVANCE].isna().tolist() == [i == 10 for i in range(5, 60)]
+
+
+def test_the_property_is_the_advance_and_results_are_no_settings() -> None:
+    data = loaded(table_of_results(), TARGETS)
+    assert data.to_user_units(data.designs).columns.tolist() == ["heat", "load", "solvent"]
+    results = data.problem.results
+    assert torch.equal(data.properties, results.advance.of(results.values))
+    assert data.properties.max() == 0
+    assert results.values.shape == (55, 3)
+
+
+def test_a_design_that_was_measured_again_counts_by_the_means_of_its_results() -> None:
+    table = table_of_results(num_missing=0)
+    again = table.iloc[[7]].assign(**{"yield": 10.0, "ee": 80.0, "cost": 20.0})
+    data = loaded(pd.concat([table, again], ignore_index=True), TARGETS)
+    results = data.problem.results
+    means = (table.loc[7, list(TARGETS)].astype(float) + [10.0, 80.0, 20.0]) / 2
+    assert results.values[7].tolist() == pytest.approx(means.tolist())
+    assert torch.equal(data.properties, results.advance.of(results.values))
+    of_yield = data.problem.of_result(0)
+    assert of_yield.noise.scatters[7] == pytest.approx(abs(table.loc[7, "yield"] - 10) / 2)
+    assert not of_yield.noise.scatters[:7].any()
+
+
+def test_a_single_goal_without_limits_is_a_target() -> None:
+    table = table_of_results().drop(columns=["ee", "yield"])
+    one = loaded(table, {"cost": "minimize"})
+    other = CSV(path=table, target="cost", maximize=False)
+    other.setup("fit")
+    assert one.problem.results is None
+    assert torch.equal(one.properties, other.properties)
+
+
+def test_one_result_may_have_limits_alone() -> None:
+    table = table_of_results().drop(columns=["ee", "yield"])
+    data = loaded(table, {"cost": "near 20 +- 1"})
+    within = data.problem.results.values[:, 0].sub(20).abs() <= 1
+    assert torch.equal(data.properties == 0, within)
+
+
+@pytest.mark.parametrize(
+    ("change", "targets", "message"),
+    [
+        ({}, {"yeild": "maximize", "ee": ">= 70"}, "data.targets: .*'yeild'.*Did you mean yield"),
+        ({"advance": 1.0}, TARGETS, "has a column 'advance'"),
+        ({"ee": "high"}, TARGETS, "'ee', data row 1"),
+        ({"cost": 3.0}, TARGETS, "'cost': all 55 entries are 3"),
+        ({"ee": np.nan}, TARGETS, r"0 rows have all of data.targets.*\(.*yield 60, ee 0, cost 60"),
+        ({}, {"cost": "<= 99", "yield": ">= -99"}, "all rows meet data.targets"),
+    ],
+)
+def test_what_cannot_be_used_is_named(change: dict, targets: dict, message: str) -> None:
+    with pytest.raises((ConfigurationError, DataError), match=message):
+        loaded(table_of_results().assign(**change), targets)
+
+
+@pytest.mark.parametrize(
+    "options", [{"target": "yield"}, {"maximize": False}, {"error_column": "load"}]
+)
+def test_options_of_a_single_target_are_refused(options: dict) -> None:
+    with pytest.raises(ConfigurationError, match="are for a single target"):
+        CSV(path=table_of_results(), targets=TARGETS, **options)
+
+
+def test_goals_are_said_with_how_the_rows_stand_to_them() -> None:
+    goals = parse_goals({"yield": "maximize", "ee": ">= 99", "cost": "10 to 20"})
+    values = np.array([[1.0, 50.0, 12.0], [2.0, 90.0, 30.0]])
+    assert goal_lines(goals, values) == [
+        "yield: maximize; measured 1 to 2",
+        "ee: at least 99; measured 50 to 90, within the limits in 0 of 2 rows; the nearest is 90",
+        "cost: 10 to 20; measured 12 to 30, within the limits in 1 of 2 rows",
+        "all limits are met in 0 of 2 rows",
+    ]
+
+
+def test_two_to_maximize_need_a_library_that_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "botorch.utils.multi_objective.pareto", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'lightning-mbo\[tradeoffs\]'"):
+        loaded(table_of_results(), TARGETS)
+    loaded(table_of_results(), {"yield": "maximize", "ee": ">= 70"})

@@ -1,0 +1,110 @@
+"""Batches that push out a front, against draws and on points made by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_mbo.advance import Advance
+from lightning_mbo.batch import handed_out
+from lightning_mbo.designs import euclidean
+from lightning_mbo.front import (
+    even_directions,
+    front_batch,
+    log_expected_gain,
+    log_promised_reach,
+)
+from lightning_mbo.goals import parse_goals
+from lightning_mbo.results import PredictionOfResults
+from lightning_mbo.samples import JudgedDesigns, Prediction
+
+LIMITED = {"a": "maximize", "b": "minimize", "c": "<= 1"}
+
+
+def said(means: Tensor, std: float, advance: Advance) -> PredictionOfResults:
+    stds = torch.full_like(means, std)
+    return PredictionOfResults.of(Prediction(means, stds, stds), advance)
+
+
+def staircase() -> Advance:
+    values = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 0.5], [2.0, 3.0, 1.0]]).double()
+    return Advance.beyond(parse_goals(LIMITED), values)
+
+
+def area(heights: Tensor, worst: Tensor) -> Tensor:
+    """Of what a front of two results dominates above the worst, by counting."""
+    ordered = heights.clamp(min=worst)[heights[:, 0].argsort(descending=True)]
+    total, floor = torch.zeros(()).double(), worst[1]
+    for height in ordered:
+        total = total + (height[0] - worst[0]) * (height[1] - floor).clamp(min=0)
+        floor = torch.maximum(floor, height[1])
+    return total
+
+
+def test_expected_gains_are_those_of_draws() -> None:
+    pytest.importorskip("botorch")
+    advance = staircase()
+    means = torch.tensor([[1.5, 0.5, 0.7], [2.5, 4.0, 1.2], [-1.0, -1.0, 0.0]]).double()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(4000, *means.shape, generator=generator, dtype=torch.float64)
+    results = means + 0.6 * noise
+    before = area(advance.front, advance.worst)
+    found = log_expected_gain(said(means, 0.6, advance), advance).exp()
+    for number in range(len(means)):
+        gains = torch.stack(
+            [
+                area(torch.cat([advance.front, h[None]]), advance.worst) - before
+                for h in advance.heights(results[:, number])
+            ]
+        )
+        meets = (results[:, number, 2] <= 1).double()
+        # Results are independent, and so are gains and limits.
+        expected = gains.mean() * meets.mean()
+        error = gains.std() / 60
+        assert abs(found[number] - expected) < 4 * error + 0.02 * expected
+
+
+def test_the_front_is_pushed_out_along_all_of_it() -> None:
+    pytest.importorskip("botorch")
+    values = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 2.0]]).double()
+    goals = parse_goals({"a": "maximize", "b": "minimize"})
+    advance = Advance.beyond(goals, values)
+    # Five pairs of twins along a new front, which lie together in the designs too.
+    along = torch.linspace(0, 1, 5).double().repeat_interleave(2)
+    means = torch.stack([0.5 + along, along], 1)
+    designs = along[:, None] + torch.tensor([0.0, 1e-3] * 5).double()[:, None]
+    rows = front_batch(designs, said(means, 1e-3, advance), euclidean, 5)
+    assert sorted((rows // 2).tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_to_meet_no_limit_is_chosen_last() -> None:
+    pytest.importorskip("botorch")
+    means = torch.tensor([[9.0, -9.0, 5.0], [2.2, 0.5, 0.5], [0.5, 0.2, 0.5]]).double()
+    prediction = said(means, 0.05, staircase())
+    designs = torch.arange(3.0).double()[:, None]
+    assert front_batch(designs, prediction, euclidean, 3).tolist()[-1] == 0
+    judged = JudgedDesigns(designs, prediction, designs)
+    assert 0 not in handed_out(judged, -torch.inf, 2, None, euclidean)
+
+
+def test_each_reach_is_along_a_direction_of_its_own() -> None:
+    pytest.importorskip("botorch")
+    values = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double()
+    advance = Advance.beyond(parse_goals({"a": "maximize", "b": "maximize"}), values)
+    means = torch.tensor([[3.0, 0.5], [0.5, 3.0]]).double()
+    prediction = said(means, 1e-6, advance)
+    along_a = torch.tensor([[0.99, 0.14]]).double().expand(2, 2)
+    one, other = log_promised_reach(prediction, along_a)
+    assert one > other
+    one, other = log_promised_reach(prediction, along_a.flip(1))
+    assert other > one
+
+
+def test_directions_are_of_length_one_and_positive() -> None:
+    pytest.importorskip("botorch")
+    directions = even_directions(500, torch.Generator().manual_seed(0), staircase())
+    assert directions.shape == (500, 2)
+    assert (directions > 0).all()
+    assert directions.norm(dim=1).sub(1).abs().max() < 0.03
+    assert directions.mean(0).sub(2 / torch.pi).abs().max() < 0.05
