@@ -11,10 +11,20 @@ from torch import Tensor
 from lightning_mbo.batch import handed_out, with_climbed
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import MBOWarning
+from lightning_mbo.evidence.held_out import held_out_figures
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.samples import JudgedDesigns
+from lightning_mbo.samples import JudgedDesigns, Prediction
 from lightning_mbo.searches import Search
+
+_LEAST_CORRELATION = 0.1
+"""Of ranks, below which a search has been no better than chance on tables of known truth."""
+
+_FEWEST_JUDGED = 30
+"""Of fewer rows, a rank correlation says little."""
+
+_DRAWN_FOR_EACH = 10
+"""Designs of a batch that nothing has chosen: some are known, or the same."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,43 @@ class Choice:
         return with_climbed(
             samples, threshold, self.number, self.known, oracle, self.problem, generator
         )
+
+    def blind(self, oracle: Oracle, unseen: Prediction | None) -> JudgedDesigns | None:
+        """A batch that nothing has chosen, where nothing is known of which designs are better.
+
+        That is where what the oracle says of rows that it has not seen has next to no rank
+        correlation with their labels. A search is then one for what chance has made of the labels,
+        and its batch is worse than designs like those of the table, spread as these are.
+
+        Args:
+            oracle: Which is asked about the batch.
+            unseen: What it says of `problem.judged`.
+
+        Returns:
+            As many designs as are wanted, each once; None where something is known, or nothing can
+            be said of it, or designs are not made in batches.
+        """
+        if unseen is None or self.number is None or not self.climbs or len(unseen) < _FEWEST_JUDGED:
+            return None
+        figures = held_out_figures(unseen.normal, self.problem.judged.properties.to(unseen.mean))
+        correlation = figures["rank_correlation"]
+        draws = None
+        if not correlation >= _LEAST_CORRELATION:
+            draws = self.search.draws_of_training(_DRAWN_FOR_EACH * self.number)
+        if draws is None:
+            return None
+        rank_zero_warn(
+            f"what the oracle says of {len(unseen):,} rows that it has not seen has a rank "
+            f"correlation of {correlation:.2f} with what was measured: the table does not tell "
+            "where better designs are. The candidates are drawn from the likes of its designs",
+            category=MBOWarning,
+        )
+        rows = first_occurrences(draws.designs)
+        if self.known is not None:
+            rows = rows[~are_among(draws.designs[rows], self.known)]
+        rows = rows[: self.number]
+        designs = draws.designs[rows]
+        return JudgedDesigns(designs, oracle.predict(designs), draws.drawn[rows])
 
     def of(self, samples: JudgedDesigns, threshold: float) -> Tensor:
         """Row numbers of the samples that are handed out, best first.

@@ -15,7 +15,7 @@ from lightning_mbo.choice import Choice
 from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.oracles import GaussianProcess
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.samples import DesignIteration
+from lightning_mbo.samples import DesignIteration, Prediction
 from lightning_mbo.searches import SamplingSearch
 from lightning_mbo.searches.run import design
 from tests.callbacks.quadratic import callbacks, read_table, run
@@ -54,6 +54,45 @@ def test_a_batch_is_better_for_a_climb(
     rows = choice.of(more, threshold)
     assert len(rows) == 10
     assert (rows >= 2000).any()
+
+
+def said_of_rows(correlation: float) -> Prediction:
+    labels = sphere().properties
+    standard = (labels - labels.mean()) / labels.std()
+    noise = torch.randn(60, generator=torch.Generator().manual_seed(2)).double()
+    mean = correlation * standard + (1 - correlation) * noise
+    return Prediction(mean, torch.ones(60).double(), torch.ones(60).double())
+
+
+def test_where_nothing_is_known_the_batch_is_like_the_designs_of_the_table(
+    searched: tuple[GaussianProcess, SamplingSearch, DesignIteration],
+) -> None:
+    oracle, search, _ = searched
+    choice = Choice(search, True, sphere(), sphere().designs, 200, None)
+    with pytest.warns(MBOWarning, match=r"of 60 rows .* does not tell where better designs are"):
+        batch = choice.blind(oracle, said_of_rows(0.0))
+    assert batch is not None
+    assert len(batch.designs.unique(dim=0)) == 200
+    assert torch.equal(batch.prediction.mean, oracle.predict(batch.designs).mean)
+    # The table's are standard normal, and the search has gone to where all numbers are about one.
+    assert batch.designs.mean(0).abs().max() < 0.4
+    with pytest.warns(MBOWarning):
+        again = choice.blind(oracle, said_of_rows(0.0))
+    assert torch.equal(again.designs, batch.designs)
+
+
+def test_a_batch_is_chosen_where_something_is_known(
+    searched: tuple[GaussianProcess, SamplingSearch, DesignIteration],
+) -> None:
+    oracle, search, _ = searched
+    choice = Choice(search, True, sphere(), None, 10, None)
+    assert choice.blind(oracle, said_of_rows(0.5)) is None
+    assert choice.blind(oracle, None) is None
+    few = replace(sphere().of_rows(torch.arange(20)))
+    shorter = Choice(search, True, few, None, 10, None)
+    assert shorter.blind(oracle, said_of_rows(0.0)[:20]) is None
+    listed = Choice(search, False, sphere(), None, 10, None)
+    assert listed.blind(oracle, said_of_rows(0.0)) is None
 
 
 @pytest.mark.parametrize("false_share", [0.5, 0.1, 0.001])

@@ -35,7 +35,7 @@ def test_other_words_are_refused_by_name(words: str) -> None:
 
 
 def test_none_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="data.targets is empty"):
+    with pytest.raises(ConfigurationError, match=r"data\.targets is empty"):
         parse_goals({})
 
 

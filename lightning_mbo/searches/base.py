@@ -89,6 +89,10 @@ class Search(nn.Module, ABC):
         """
         return iter(())
 
+    def draws_of_training(self, num_samples: int) -> Draws | None:
+        """New samples of the training distribution; None of a search without one."""
+        return None
+
     @property
     def pool(self) -> Pool | None:
         """The list of designs that is searched; None where designs are made."""

@@ -155,6 +155,10 @@ class SamplingSearch(Search):
         """New samples of the model of the last design iteration."""
         return self._some(self.sampled_model, num_samples, "predict", self.num_done)
 
+    def draws_of_training(self, num_samples: int) -> Draws:
+        """New samples of the training distribution, at most."""
+        return self._some(self.training_distribution, num_samples, "blind", 0)
+
     def baseline(self) -> Tensor:
         """Samples of the training distribution, as many as training designs."""
         number = len(self._problem.training.designs)

@@ -18,6 +18,7 @@ import torch
 
 from lightning_mbo.cli import main
 from tests.integration.crashes import Crash, crash_at
+from tests.tables_of_results import TARGETS, table_of_results
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 
@@ -159,6 +160,32 @@ def test_a_resumed_run_with_a_gaussian_process(
     assert states[0].keys() == states[1].keys()
     assert {"hyper_parameters", "factor"} <= states[0].keys()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize(
+    ("owner", "hook", "count"),
+    [
+        ("OracleConvergence", "on_train_epoch_start", 1),
+        ("SearchModelUpdate", "on_oracle_fit_end", 1),
+        ("DesignCheckpoint", "_save_last_checkpoint", 2),
+        ("CandidateWriter", "on_train_end", 0),
+    ],
+)
+def test_a_resumed_run_for_several_results(owner: str, hook: str, count: int) -> None:
+    pytest.importorskip("botorch")
+    table_of_results().to_csv("table.csv", index=False)
+    options = ["--config=my_data.yaml", "--data.path=table.csv", f"--data.targets={TARGETS}"]
+    options += ["--search.num_samples=200", "--search.num_iterations=3", "--autofocus.alpha=0.2"]
+    options += ["--model=GaussianProcess", "--num_candidates=8"]
+    options += ["--trainer.enable_progress_bar=false"]
+    main(["fit", "--trainer.default_root_dir=straight", *options])
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(patch, hook, count, getattr(callbacks, owner))
+        with pytest.raises(Crash):
+            main(["fit", *options])
+    main(["fit", *options, "--ckpt_path=last"])
+    whole, resumed = (Path(root) / "my_data" / "version_0" for root in ("straight", "runs"))
+    assert outcome(resumed) == outcome(whole)
 
 
 def test_resuming_from_an_earlier_checkpoint_makes_a_new_run(small_run: list[str]) -> None:

@@ -151,7 +151,7 @@ def test_figures_are_named_by_result() -> None:
 def test_one_property_is_refused() -> None:
     toy = Toy()
     toy.setup("fit")
-    with pytest.raises(ConfigurationError, match="give data.targets"):
+    with pytest.raises(ConfigurationError, match=r"give data\.targets"):
         ResultOracles(GaussianProcess()).prepare(toy.problem.training)
 
 

@@ -46,7 +46,7 @@ def test_a_design_that_was_measured_again_counts_by_the_means_of_its_results() -
     again = table.iloc[[7]].assign(**{"yield": 10.0, "ee": 80.0, "cost": 20.0})
     data = loaded(pd.concat([table, again], ignore_index=True), TARGETS)
     results = data.problem.results
-    means = (table.loc[7, list(TARGETS)].astype(float) + [10.0, 80.0, 20.0]) / 2
+    means = (table.loc[7, [*TARGETS]].astype(float) + np.array([10.0, 80.0, 20.0])) / 2
     assert results.values[7].tolist() == pytest.approx(means.tolist())
     assert torch.equal(data.properties, results.advance.of(results.values))
     of_yield = data.problem.of_result(0)
