@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_mbo.choice import Choice
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.errors import ConfigurationError, MBOWarning
 from lightning_mbo.evidence.halves import HalfFit, bounds_of_halves, bounds_of_held_out
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
@@ -44,7 +45,8 @@ class CandidateWriter(DesignCallback):
     Acts on `on_search_model_update`, where it keeps the candidates of the best iteration so far,
     and at the end of the run, when it writes `candidates.csv`. In `predict`, also of an
     interrupted run, it chooses from new samples, or ranks a list of the user's own. A number of
-    candidates is chosen as a batch: good and unlike each other. Saves the candidates that it keeps.
+    candidates is chosen as a batch: good and unlike each other, or where nothing is known of which
+    designs are better, like those of the table. Saves the candidates that it keeps.
 
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3; `diverse_batch`.
 
@@ -91,6 +93,7 @@ class CandidateWriter(DesignCallback):
         self.figures: dict[str, Tensor] = {}
         self.outlook: Outlook | None = None
         self._expected: float | None = None
+        self._ignorance: str | None = None
         self.predicted: pd.DataFrame | None = None
 
     def setup(self, trainer: pl.Trainer, oracle: pl.LightningModule, stage: str) -> None:
@@ -135,8 +138,10 @@ class CandidateWriter(DesignCallback):
             return
         data, search = design_data(trainer), self._search
         choice, threshold = self._choice(data, self.num_candidates), iteration.candidate_threshold
-        samples = choice.enough(iteration.samples, oracle)
-        samples = self._climbed(choice, oracle, samples, threshold, iteration.number)
+        samples = self._blind(choice, oracle, iteration.held_out)
+        if samples is None:
+            samples = choice.enough(iteration.samples, oracle)
+            samples = self._climbed(choice, oracle, samples, threshold, iteration.number)
         order = choice.of(samples, threshold)
         if self.num_candidates is None:
             order = order[: search.num_wanted]
@@ -176,7 +181,7 @@ class CandidateWriter(DesignCallback):
         """Write `candidates.csv`."""
         if writes_files(trainer) and self.designs is not None:
             data = design_data(trainer)
-            self._choice(data, self.num_candidates).warn_of_few(len(self.designs))
+            self._warn(self._choice(data, self.num_candidates), len(self.designs))
             table = _table(data, self._search.pool, self.designs, self.figures)
             write_text(
                 run_folder(trainer) / "candidates.csv", csv_text(table, self.escape_formulas)
@@ -208,13 +213,17 @@ class CandidateWriter(DesignCallback):
             threshold = judged.mean.nanquantile(search.candidate_quantile).item()
             number = number or _NUM_PREDICTED
         choice = self._choice(data, number, pool)
-        samples = self._climbed(choice, oracle, samples, threshold, search.num_done)
+        held_out = oracle.predict_unseen(data.problem)
+        blind = self._blind(choice, oracle, held_out)
+        if blind is None:
+            samples = self._climbed(choice, oracle, samples, threshold, search.num_done)
+        else:
+            samples = blind
         order = choice.of(samples, threshold)
-        self._choice(data, self.num_candidates, pool).warn_of_few(len(order))
+        self._warn(self._choice(data, self.num_candidates, pool), len(order))
         designs, prediction = samples.designs[order], samples.prediction[order]
         figures = _figures(prediction, search.threshold)
         figures |= search.log_densities(samples.drawn[order])
-        held_out = oracle.predict_unseen(data.problem)
         bounds = self._bounds(data.problem, oracle, designs, prediction, held_out)
         figures |= _columns(data.problem, bounds)
         table = self.predicted = _table(data, pool, designs, figures)
@@ -255,6 +264,21 @@ class CandidateWriter(DesignCallback):
         made = pool is None and self._search.pool is None
         return Choice(self._search, made, data.problem, known, number, self.false_share)
 
+    def _blind(
+        self, choice: Choice, oracle: Oracle, unseen: Prediction | None
+    ) -> JudgedDesigns | None:
+        """What is handed out where nothing is to be chosen by what the oracle says; else None."""
+        self._ignorance = choice.ignorance(unseen)
+        found = None if self._ignorance is None else choice.blind(oracle)
+        if found is None:
+            self._ignorance = None
+        return found
+
+    def _warn(self, choice: Choice, found: int) -> None:
+        choice.warn_of_few(found)
+        if self._ignorance is not None:
+            rank_zero_warn(self._ignorance, category=MBOWarning)
+
     def _climbed(
         self, choice: Choice, oracle: Oracle, samples: JudgedDesigns, threshold: float, index: int
     ) -> JudgedDesigns:
@@ -276,6 +300,7 @@ class CandidateWriter(DesignCallback):
             "designs": self.designs,
             "figures": self.figures,
             "outlook": None if self.outlook is None else list(self.outlook),
+            "ignorance": self._ignorance,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -283,6 +308,7 @@ class CandidateWriter(DesignCallback):
         self.iteration = state_dict["iteration"]
         self.designs = state_dict["designs"]
         self.figures = state_dict["figures"]
+        self._ignorance = state_dict["ignorance"]
         outlook = state_dict["outlook"]
         self.outlook = None if outlook is None else Outlook(*outlook)
 

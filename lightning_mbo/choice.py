@@ -71,36 +71,38 @@ class Choice:
             samples, threshold, self.number, self.known, oracle, self.problem, generator
         )
 
-    def blind(self, oracle: Oracle, unseen: Prediction | None) -> JudgedDesigns | None:
-        """A batch that nothing has chosen, where nothing is known of which designs are better.
+    def ignorance(self, unseen: Prediction | None) -> str | None:
+        """Why nothing is to be chosen by what the oracle says, in words; None where something is.
 
-        That is where what the oracle says of rows that it has not seen has next to no rank
-        correlation with their labels. A search is then one for what chance has made of the labels,
-        and its batch is worse than designs like those of the table, spread as these are.
+        That is where what it says of rows that it has not seen has next to no rank correlation with
+        their labels. A search is then one for what chance has made of the labels, and its batch is
+        worse than designs like those of the table, spread as these are.
 
         Args:
-            oracle: Which is asked about the batch.
-            unseen: What it says of `problem.judged`.
-
-        Returns:
-            As many designs as are wanted, each once; None where something is known, or nothing can
-            be said of it, or designs are not made in batches.
+            unseen: What the oracle says of `problem.judged`; None where it has seen all rows.
         """
-        if unseen is None or self.number is None or not self.climbs or len(unseen) < _FEWEST_JUDGED:
+        if unseen is None or not self.climbs or len(unseen) < _FEWEST_JUDGED:
             return None
         figures = held_out_figures(unseen.normal, self.problem.judged.properties.to(unseen.mean))
         correlation = figures["rank_correlation"]
-        draws = None
-        if not correlation >= _LEAST_CORRELATION:
-            draws = self.search.draws_of_training(_DRAWN_FOR_EACH * self.number)
-        if draws is None:
+        if correlation >= _LEAST_CORRELATION:
             return None
-        rank_zero_warn(
+        return (
             f"what the oracle says of {len(unseen):,} rows that it has not seen has a rank "
             f"correlation of {correlation:.2f} with what was measured: the table does not tell "
-            "where better designs are. The candidates are drawn from the likes of its designs",
-            category=MBOWarning,
+            "where better designs are. The candidates are drawn from the likes of its designs"
         )
+
+    def blind(self, oracle: Oracle) -> JudgedDesigns | None:
+        """A batch that nothing has chosen, each design once; None where there is none to be had.
+
+        Args:
+            oracle: Which is asked about it.
+        """
+        assert self.number is not None
+        draws = self.search.draws_of_training(_DRAWN_FOR_EACH * self.number)
+        if draws is None:
+            return None
         rows = first_occurrences(draws.designs)
         if self.known is not None:
             rows = rows[~are_among(draws.designs[rows], self.known)]

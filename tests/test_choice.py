@@ -6,14 +6,17 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.batch import promises
 from lightning_mbo.choice import Choice
+from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.oracles import GaussianProcess
+from lightning_mbo.oracles import GaussianProcess, Stack
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration, Prediction
 from lightning_mbo.searches import SamplingSearch
@@ -69,30 +72,44 @@ def test_where_nothing_is_known_the_batch_is_like_the_designs_of_the_table(
 ) -> None:
     oracle, search, _ = searched
     choice = Choice(search, True, sphere(), sphere().designs, 200, None)
-    with pytest.warns(MBOWarning, match=r"of 60 rows .* does not tell where better designs are"):
-        batch = choice.blind(oracle, said_of_rows(0.0))
+    reason = choice.ignorance(said_of_rows(0.0))
+    assert reason is not None
+    assert "of 60 rows" in reason
+    batch = choice.blind(oracle)
     assert batch is not None
     assert len(batch.designs.unique(dim=0)) == 200
     assert torch.equal(batch.prediction.mean, oracle.predict(batch.designs).mean)
     # The table's are standard normal, and the search has gone to where all numbers are about one.
     assert batch.designs.mean(0).abs().max() < 0.4
-    with pytest.warns(MBOWarning):
-        again = choice.blind(oracle, said_of_rows(0.0))
-    assert torch.equal(again.designs, batch.designs)
+    assert torch.equal(choice.blind(oracle).designs, batch.designs)
 
 
 def test_a_batch_is_chosen_where_something_is_known(
     searched: tuple[GaussianProcess, SamplingSearch, DesignIteration],
 ) -> None:
-    oracle, search, _ = searched
+    _, search, _ = searched
     choice = Choice(search, True, sphere(), None, 10, None)
-    assert choice.blind(oracle, said_of_rows(0.5)) is None
-    assert choice.blind(oracle, None) is None
-    few = replace(sphere().of_rows(torch.arange(20)))
-    shorter = Choice(search, True, few, None, 10, None)
-    assert shorter.blind(oracle, said_of_rows(0.0)[:20]) is None
+    assert choice.ignorance(said_of_rows(0.5)) is None
+    assert choice.ignorance(None) is None
+    few = Choice(search, True, sphere().of_rows(torch.arange(20)), None, 10, None)
+    assert few.ignorance(said_of_rows(0.0)[:20]) is None
     listed = Choice(search, False, sphere(), None, 10, None)
-    assert listed.blind(oracle, said_of_rows(0.0)) is None
+    assert listed.ignorance(said_of_rows(0.0)) is None
+
+
+def test_a_table_that_tells_nothing(tmp_path: Path) -> None:
+    """Shuffled labels, from a run to its candidates."""
+    draw = np.random.default_rng(1)
+    table = pd.DataFrame(draw.normal(size=(60, 3)), columns=["a", "b", "y"])
+    writer = callbacks.CandidateWriter(12)
+    oracle = Stack([GaussianProcess()], num_folds=3)
+    with pytest.warns(MBOWarning, match="the table does not tell where better designs are"):
+        run(tmp_path, writer, oracle=oracle, num_iterations=2, data=CSV(path=table, target="y"))
+    candidates = pd.read_csv(tmp_path / "candidates.csv")
+    assert len(candidates) == 12
+    far = (candidates["a"] - table["a"].mean()) / table["a"].std()
+    assert abs(far.mean()) < 1
+    assert far.std() > 0.5
 
 
 @pytest.mark.parametrize("false_share", [0.5, 0.1, 0.001])
