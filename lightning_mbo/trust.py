@@ -27,7 +27,7 @@ _CODE = ("class_path", "feasible_if")
 
 TEXTS = frozenset(
     {
-        *("path", "target", "columns", "constraints", "error_column", "weight_column"),
+        *("path", "target", "targets", "columns", "constraints", "error_column", "weight_column"),
         *("other_results", "laws", "sheet", "missing_values", "landscape", "cache_dir"),
         *("listed", "dirpath", "monitor", "mode", "function"),
         *("candidates", "default_root_dir", "ckpt_path", "trust", "model_registry"),
