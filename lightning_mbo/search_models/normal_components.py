@@ -68,8 +68,8 @@ class WeightedDesigns:
     designs: Tensor
     weights: Tensor
     reduce: Reduce
-    pseudocount: float
-    scales: Tensor | None
+    pseudocount: float = 0.0
+    scales: Tensor | None = None
     size: float = math.nan
 
     def where(self, chosen: Tensor) -> WeightedDesigns:
