@@ -66,6 +66,7 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     ),
 }
 CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
+CASES.append((GaussianMixture, {"rank": 1}, of_shape(3)))
 CASES.append((Product, {"amounts": SparseAmounts()}, BESIDE))
 NUM_SAMPLES = 200
 
