@@ -55,7 +55,9 @@ class NormalizingFlow(SearchModel):
     where that is better.
 
     Where the covariance has lost rank, it is mended as a `MultivariateNormal`'s is, and the splines
-    see the designs with noise in the directions that were lost.
+    see the designs with noise in the directions that were lost. All processes come to the same
+    splines; one alone would come to others as good, for a few hundred steps magnify how sums were
+    rounded.
 
     References: Durkan, Bekasov, Murray and Papamakarios, "Neural spline flows", NeurIPS 2019;
     Papamakarios, Pavlakou and Murray, "Masked autoregressive flow for density estimation",

@@ -77,10 +77,11 @@ class Splines(nn.Module):
     def log_density(self, points: Tensor) -> Tensor:
         """Of points ``(m, d)`` that the transforms take to a standard normal, ``(m,)``, nats."""
         parts = []
-        for part in points.split(_CHUNK):
+        # Zuko does not take no points at all, which a process may have.
+        for part in (points if len(points) else points.new_zeros(1, points.shape[1])).split(_CHUNK):
             noise, log_slopes = self.chain().call_and_ladj(part)
             parts.append(standard_log_density(noise) + log_slopes)
-        return torch.cat(parts)
+        return torch.cat(parts)[: len(points)]
 
     def points(self, noise: Tensor) -> Tensor:
         """What the transforms take to noise ``(m, d)``, of the same shape."""
