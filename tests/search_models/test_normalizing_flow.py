@@ -55,7 +55,10 @@ def valley(n: int, seed: int = 0) -> Tensor:
     return bent * torch.tensor([1e-3, 1.0, 50.0]) + torch.tensor([3.0, -1.0, 0.0])
 
 
-CURVED = fitted(valley(800))
+@pytest.fixture(scope="module")
+def curved() -> NormalizingFlow:
+    """Fitted to a valley; a test that changes it has a copy."""
+    return fitted(valley(800))
 
 
 def is_straight(model: NormalizingFlow) -> bool:
@@ -76,19 +79,21 @@ def test_before_its_first_fit_it_is_a_standard_normal(d: int) -> None:
     torch.testing.assert_close(built(d).log_prob(designs), torch.as_tensor(expected))
 
 
-def test_log_prob_is_that_of_the_samples() -> None:
+def test_log_prob_is_that_of_the_samples(curved: NormalizingFlow) -> None:
     """By the volume that the map from noise to samples gives to noise."""
-    model = copy.deepcopy(CURVED)
 
     def made(point: Tensor) -> Tensor:
-        return model.mean + model.splines.points(point[None])[0] @ model.cholesky.mT
+        return curved.mean + curved.splines.points(point[None])[0] @ curved.cholesky.mT
 
     points = torch.randn(20, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     volumes = [torch.autograd.functional.jacobian(made, point).det().log() for point in points]
     known = stats.multivariate_normal([0, 0, 0]).logpdf(points.numpy())
-    samples = model.sample(20, torch.Generator().manual_seed(5))
+    samples = curved.sample(20, torch.Generator().manual_seed(5))
     torch.testing.assert_close(
-        model.log_prob(samples), torch.as_tensor(known) - torch.stack(volumes), rtol=1e-6, atol=1e-6
+        curved.log_prob(samples),
+        torch.as_tensor(known) - torch.stack(volumes),
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 
@@ -101,10 +106,10 @@ def test_the_density_integrates_to_one() -> None:
     assert total.item() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_follows_a_curved_cloud() -> None:
+def test_follows_a_curved_cloud(curved: NormalizingFlow) -> None:
     fresh = valley(2000, seed=1)
-    assert CURVED.log_prob(fresh).mean() > normal_of(valley(800)).log_prob(fresh).mean() + 1.5
-    samples = CURVED.sample(2000, torch.Generator().manual_seed(0))
+    assert curved.log_prob(fresh).mean() > normal_of(valley(800)).log_prob(fresh).mean() + 1.5
+    samples = curved.sample(2000, torch.Generator().manual_seed(0))
     x, off = ((part[:, 0] - 3) / 1e-3 for part in (fresh, samples))
     assert stats.ks_2samp(x.numpy(), off.numpy()).statistic < 0.06
     assert (samples[:, 1] + 1 - off.square()).abs().median() < 0.3
@@ -130,12 +135,12 @@ def test_is_the_normal_where_bending_it_is_not_worth_it(designs: Tensor) -> None
     assert_same(normal_of(designs), model, designs, 1e-9)
 
 
-def test_goes_on_from_its_splines_or_from_the_normal() -> None:
-    model = copy.deepcopy(CURVED)
+def test_goes_on_from_its_splines_or_from_the_normal(curved: NormalizingFlow) -> None:
+    model = copy.deepcopy(curved)
     fresh = valley(800, seed=2)
     model.update(fresh, torch.ones(800))
     judged = valley(2000, seed=1)
-    assert model.log_prob(judged).mean() > CURVED.log_prob(judged).mean() - 0.05
+    assert model.log_prob(judged).mean() > curved.log_prob(judged).mean() - 0.05
     elsewhere = noise(500, 3) + 10
     model.update(elsewhere, torch.ones(500))
     more = noise(2000, 3, seed=9) + 10
@@ -196,8 +201,8 @@ def test_fits_in_batches_over_shards_are_those_of_the_whole(
         assert gain.abs() < 0.1
 
 
-def test_resumed_it_goes_on_as_if_it_had_never_stopped() -> None:
-    model, resumed = copy.deepcopy(CURVED), built(3, seed=0)
+def test_resumed_it_goes_on_as_if_it_had_never_stopped(curved: NormalizingFlow) -> None:
+    model, resumed = copy.deepcopy(curved), built(3, seed=0)
     torch.manual_seed(99)
     resumed.load_state_dict(model.state_dict())
     for seed in (3, 4):
@@ -223,11 +228,11 @@ def test_its_networks_are_of_its_own_stream() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_learns_where_gradients_are_off() -> None:
+def test_learns_where_gradients_are_off(curved: NormalizingFlow) -> None:
     designs, model = valley(800), built(3)
     with torch.inference_mode():
         model.fit(designs, torch.ones(800))
-    assert torch.equal(model.log_prob(designs), CURVED.log_prob(designs))
+    assert torch.equal(model.log_prob(designs), curved.log_prob(designs))
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
