@@ -58,6 +58,7 @@ _MODULES = {
         "GaussianMixture",
         "HiddenMarkov",
         "MultivariateNormal",
+        "NormalizingFlow",
         "Potts",
         "SearchModel",
         "SparseAmounts",

@@ -14,7 +14,10 @@ import lightning_mbo
 from tests.readmes import ROOT
 
 CALLBACKS = "lightning_mbo.callbacks"
-LATE = {"cma", "jinja2", "loky", "openpyxl", "pandas", "pyarrow", "ray", "sklearn", "xgboost"}
+LATE = {
+    *{"cma", "jinja2", "loky", "openpyxl", "pandas", "pyarrow", "ray", "sklearn", "xgboost"},
+    "zuko",
+}
 """Not among them: torchmetrics, which Lightning imports, imports matplotlib and scipy itself."""
 
 

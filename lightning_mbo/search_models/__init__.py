@@ -7,6 +7,7 @@ from lightning_mbo.search_models.cma_normal import CMANormal
 from lightning_mbo.search_models.gaussian_mixture import GaussianMixture
 from lightning_mbo.search_models.hidden_markov import HiddenMarkov
 from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.search_models.normalizing_flow import NormalizingFlow
 from lightning_mbo.search_models.particles import fit_to_particles
 from lightning_mbo.search_models.potts import Potts
 from lightning_mbo.search_models.product import Product, search_model_for
@@ -24,6 +25,7 @@ __all__ = [
     "GaussianMixture",
     "HiddenMarkov",
     "MultivariateNormal",
+    "NormalizingFlow",
     "Potts",
     "Product",
     "Quadrature",

@@ -45,7 +45,7 @@ Mixture = TypeVar("Mixture")
 Designs = TypeVar("Designs", bound=Table)
 
 
-def folds_of(scaled: Tensor, stream: Stream) -> Tensor:
+def folds_of(scaled: Tensor, stream: Stream, number: int = _NUM_FOLDS) -> Tensor:
     """The fold of each design, ``(m,)``: by what it is, so that equal ones are in the same.
 
     Nor does it matter then which process has which.
@@ -53,12 +53,25 @@ def folds_of(scaled: Tensor, stream: Stream) -> Tensor:
     Args:
         scaled: Designs about their mean, in standard deviations, ``(m, d)``.
         stream: Of the direction in which they are laid out.
+        number: Of folds.
     """
     noise = torch.randn(
         scaled.shape[1], generator=stream.generator("folds"), dtype=scaled.dtype, device="cpu"
     )
-    spread = scaled @ noise.to(scaled.device) * _SPREAD
-    return (spread.remainder(1.0) * _NUM_FOLDS).long().clamp(max=_NUM_FOLDS - 1)
+    return (decimals(scaled, noise.to(scaled.device)) * number).long().clamp(max=number - 1)
+
+
+def decimals(scaled: Tensor, directions: Tensor) -> Tensor:
+    """Numbers between 0 and 1 that follow from designs ``(m, d)``, as if they were drawn.
+
+    Args:
+        scaled: Designs about their mean, in standard deviations.
+        directions: Of each number, shape ``(d, ...)``.
+
+    Returns:
+        Shape ``(m, ...)``.
+    """
+    return (scaled @ directions * _SPREAD).remainder(1.0)
 
 
 class LeftOut(Generic[Mixture, Designs]):

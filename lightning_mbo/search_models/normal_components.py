@@ -1,8 +1,9 @@
-"""The mathematics of mixtures of normals: densities, expectation maximisation, splits."""
+"""The mathematics of mixtures of normals: expectation maximisation, splits."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.search_models.base import Reduce
-from lightning_mbo.search_models.multivariate_normal import of_full_rank
 
 _LEAST_GAIN = 1e-3
 """Nats a design, of the mean log-likelihood, below which a fit has converged."""
@@ -23,32 +23,63 @@ _OFFSET = 0.7
 """Of the halves of a component from its mean, in standard deviations."""
 
 
-class Components(NamedTuple):
-    """A mixture of c normals.
+class Components(ABC):
+    """A mixture of c normals, whose covariances are RRᵀ, or that and a diagonal.
 
     Attributes:
         log_shares: Shape ``(c,)``, float64, nats.
         means: Shape ``(c, d)``.
-        choleskys: Lower factors of the covariances, shape ``(c, d, d)``.
     """
 
     log_shares: Tensor
     means: Tensor
-    choleskys: Tensor
-
-    def log_joint(self, designs: Tensor) -> Tensor:
-        """Log-densities of designs ``(m, d)`` together with each component, ``(m, c)``, nats."""
-        centred = designs - self.means[:, None]
-        whitened = torch.linalg.solve_triangular(self.choleskys, centred.mT, upper=False)
-        roots = self.choleskys.diagonal(dim1=1, dim2=2).log().sum(1)
-        log_norms = roots + self.means.shape[1] / 2 * math.log(2 * math.pi)
-        squares: Tensor = whitened.square().sum(1)
-        return self.log_shares - log_norms - squares.mT / 2
 
     @property
+    @abstractmethod
     def variances(self) -> Tensor:
         """Of the columns within components, in the mean over these, ``(d,)``."""
-        return self.log_shares.exp() @ self.choleskys.square().sum(2)
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[Tensor, ...]:
+        """All that there is of them, of each component an entry."""
+
+    @property
+    @abstractmethod
+    def num_noises(self) -> int:
+        """Standard normal numbers that make a design, k."""
+
+    @abstractmethod
+    def coloured(self, number: int, noise: Tensor) -> Tensor:
+        """Such numbers ``(m, k)`` as designs about the mean of a component, ``(m, d)``."""
+
+    @abstractmethod
+    def log_joint(self, designs: Tensor) -> Tensor:
+        """Log-densities of designs ``(m, d)`` together with each component, ``(m, c)``, nats."""
+
+    @abstractmethod
+    def refitted(
+        self, table: WeightedDesigns, kept: Tensor, ascribed: Tensor, shares: Tensor
+    ) -> Fit:
+        """Those that explain best what is ascribed to them.
+
+        Args:
+            table: What they are fitted to.
+            kept: Which components go on, bool, shape ``(c,)``.
+            ascribed: Weights of the designs in each of these, shape ``(c', m)``.
+            shares: Their sums over all processes, ``(c',)``.
+        """
+
+    @abstractmethod
+    def whitened(self, designs: Tensor) -> Tensor:
+        """Designs ``(m, d)`` as each component has them, of unit covariance, ``(c, k, m)``."""
+
+    @abstractmethod
+    def halved(self, number: int, direction: Tensor) -> Components:
+        """Two components in place of one, to both sides in a direction of it, whitened, ``(k,)``.
+
+        The halves come last.
+        """
 
 
 @dataclass(frozen=True)
@@ -68,8 +99,8 @@ class WeightedDesigns:
     designs: Tensor
     weights: Tensor
     reduce: Reduce
-    pseudocount: float
-    scales: Tensor | None
+    pseudocount: float = 0.0
+    scales: Tensor | None = None
     size: float = math.nan
 
     def where(self, chosen: Tensor) -> WeightedDesigns:
@@ -114,28 +145,16 @@ def maximised(components: Components, table: WeightedDesigns) -> Fit:
         if after - before < _LEAST_GAIN:
             break
         before = after
-        fit = _maximised(table, (joint - likelihood[:, None]).exp())
+        fit = _maximised(fit.components, table, (joint - likelihood[:, None]).exp())
     return fit
 
 
-def _maximised(table: WeightedDesigns, responsibilities: Tensor) -> Fit:
+def _maximised(components: Components, table: WeightedDesigns, responsibilities: Tensor) -> Fit:
     """The components that explain best what is ascribed to them, of ``(m, c)``."""
     shares = table.mean_of(responsibilities)
     kept = (shares * table.size >= _FEWEST_DESIGNS) | (shares == shares.max())
     ascribed = (table.weights[:, None] * responsibilities[:, kept]).mT
-    shares = shares[kept]
-    means = table.reduce(ascribed @ table.designs) / shares[:, None]
-    centred = table.designs - means[:, None]
-    scatters = table.reduce((ascribed[:, :, None] * centred).mT @ centred)
-    varies = is_beyond_rounding(scatters.diagonal(dim1=1, dim2=2) / shares[:, None], means)
-    scatters = (scatters + scatters.mT) / 2 * (varies[:, :, None] & varies[:, None])
-    within = scatters.sum(0) / shares.sum()
-    added = table.pseudocount / table.size
-    covariances = (scatters + added * within) / (shares + added)[:, None, None]
-    mended = [of_full_rank(covariance, table.scales) for covariance in covariances]
-    choleskys = torch.linalg.cholesky(torch.stack([covariance for covariance, _ in mended]))
-    log_shares = (shares / shares.sum()).log()
-    return Fit(Components(log_shares, means, choleskys), max(share for _, share in mended))
+    return components.refitted(table, kept, ascribed, shares[kept])
 
 
 def is_beyond_rounding(variances: Tensor, means: Tensor) -> Tensor:
@@ -156,33 +175,41 @@ def split(components: Components, table: WeightedDesigns) -> Fit:
     """
     joint = components.log_joint(table.designs)
     ascribed = table.weights[:, None] * joint.softmax(1)
-    centred = (table.designs - components.means[:, None]).mT
-    whitened = torch.linalg.solve_triangular(components.choleskys, centred, upper=False)
-    excess = whitened.square().sum(1) - (components.means.shape[1] + 2)
+    whitened = components.whitened(table.designs)
+    excess = whitened.square().sum(1) - (whitened.shape[1] + 2)
     moments = table.reduce((whitened * (excess * ascribed.mT)[:, None]) @ whitened.mT)
     values, directions = torch.linalg.eigh((moments + moments.mT) / 2)
     fits = []
     for end, sign in ((0, -1), (-1, 1)):
         number = int((sign * values[:, end]).argmax())
-        halved = _halved(components, number, directions[number, :, end])
-        fits.append(maximised(halved, table))
+        halves = components.halved(number, directions[number, :, end])
+        fits.append(maximised(halves, table))
     likelihoods = [
         table.mean_of(fit.components.log_joint(table.designs).logsumexp(1)).item() for fit in fits
     ]
     return fits[likelihoods[1] > likelihoods[0]]
 
 
-def _halved(components: Components, number: int, direction: Tensor) -> Components:
-    """Two components in place of one, to both sides in a direction of it, whitened, ``(d,)``."""
-    log_shares, means, choleskys = components
-    step = _OFFSET * choleskys[number] @ direction
+def halves_of(
+    components: Components, roots: Tensor, number: int, direction: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The shares, means and roots of two components in place of one; the halves come last.
+
+    Args:
+        components: All of them.
+        roots: R, of each covariance RRᵀ, shape ``(c, d, k)``.
+        number: Which is halved.
+        direction: Where to, ``(k,)``, at most of length one.
+    """
+    log_shares, means = components.log_shares, components.means
+    step = _OFFSET * roots[number] @ direction
     # What is left of its covariance, by factors: a difference of matrices may lose rank.
-    left = torch.eye(len(step)).to(step) - _OFFSET**2 * torch.outer(direction, direction)
-    half = (choleskys[number] @ torch.linalg.cholesky(left))[None]
+    left = torch.eye(len(direction)).to(step) - _OFFSET**2 * torch.outer(direction, direction)
+    half = (roots[number] @ torch.linalg.cholesky(left))[None]
     log_share = log_shares[number, None] - math.log(2)
     others = torch.arange(len(log_shares), device=log_shares.device) != number
-    return Components(
+    return (
         torch.cat([log_shares[others], log_share, log_share]),
         torch.cat([means[others], means[number, None] + step, means[number, None] - step]),
-        torch.cat([choleskys[others], half, half]),
+        torch.cat([roots[others], half, half]),
     )

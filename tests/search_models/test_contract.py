@@ -20,6 +20,7 @@ from lightning_mbo.search_models import (
     GaussianMixture,
     HiddenMarkov,
     MultivariateNormal,
+    NormalizingFlow,
     Potts,
     Product,
     Quadrature,
@@ -55,6 +56,7 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
         (of_shape(1, 2), of_shape(5, 3), replace(of_shape(5, 3), has_gap=True)),
     ),
     MultivariateNormal: ({}, (of_shape(1), of_shape(3))),
+    NormalizingFlow: ({}, (of_shape(1), of_shape(3))),
     Potts: ({}, (of_shape(1, 2), of_shape(5, 3), table(0, 3, 2, 4), of_shape(15, 3))),
     Product: ({}, (table(1, 2), table(2, 3, 4))),
     Quadrature: ({"lower": -5.0, "upper": 5.0}, (of_shape(1),)),
@@ -64,6 +66,7 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     ),
 }
 CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
+CASES.append((GaussianMixture, {"rank": 1}, of_shape(3)))
 CASES.append((Product, {"amounts": SparseAmounts()}, BESIDE))
 NUM_SAMPLES = 200
 

@@ -42,16 +42,24 @@ def drawn(n: int, seed: int = 0) -> np.ndarray:
     return MEANS[chosen] + (roots[chosen] @ draw.normal(size=(n, 2, 1)))[..., 0]
 
 
-def built(d: int, num_components: int | None = None, pseudocount: float = 1.0) -> GaussianMixture:
-    model = GaussianMixture(num_components, pseudocount)
+def built(
+    d: int,
+    num_components: int | None = None,
+    pseudocount: float = 1.0,
+    rank: int | None = None,
+) -> GaussianMixture:
+    model = GaussianMixture(num_components, pseudocount, rank)
     model.build(DesignSpace.of_shape(torch.Size([d])))
     return model
 
 
 def fitted(
-    designs: np.ndarray, num_components: int | None = None, weights: np.ndarray | None = None
+    designs: np.ndarray,
+    num_components: int | None = None,
+    weights: np.ndarray | None = None,
+    rank: int | None = None,
 ) -> GaussianMixture:
-    model = built(designs.shape[1], num_components)
+    model = built(designs.shape[1], num_components, rank=rank)
     weights = np.ones(len(designs)) if weights is None else weights
     model.fit(torch.from_numpy(designs), torch.from_numpy(weights))
     return model
@@ -292,7 +300,129 @@ def test_is_the_numbers_of_mixed_designs() -> None:
     torch.testing.assert_close(model.log_prob(designs), expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("wrong", [{"num_components": 0}, {"pseudocount": 0.0}])
+def moved_by_factors(n: int, d: int, rank: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of numbers that so many factors move together, and their covariance."""
+    draw = np.random.default_rng(seed)
+    loadings, stds = draw.normal(size=(d, rank)), draw.uniform(0.1, 0.6, d)
+    rows = draw.normal(size=(n, rank)) @ loadings.T + draw.normal(size=(n, d)) * stds
+    return rows, loadings @ loadings.T + np.diag(stds**2)
+
+
+def covariance_of(model: GaussianMixture, number: int = 0) -> np.ndarray:
+    loadings, own = model.loadings[number], model.own[number]
+    covariance: np.ndarray = (loadings @ loadings.mT + own.diag()).numpy()
+    return covariance
+
+
+def likeliest_factors(covariance: np.ndarray, rank: int) -> float:
+    """The greatest mean log-likelihood of a covariance by factors, by another optimiser."""
+    given, d = torch.from_numpy(covariance), len(covariance)
+    values, vectors = torch.linalg.eigh(given)
+    loadings = (vectors[:, -rank:] * values[-rank:].sqrt()).contiguous().requires_grad_()
+    logs = (given.diagonal() / 2).log().requires_grad_()
+
+    def loss() -> Tensor:
+        normal = torch.distributions.MultivariateNormal(
+            torch.zeros(d, dtype=torch.float64), loadings @ loadings.mT + torch.diag(logs.exp())
+        )
+        inverse = torch.cholesky_inverse(normal.scale_tril)
+        return ((inverse * given).sum() - d) / 2 + normal.entropy()
+
+    optimizer = torch.optim.LBFGS(
+        [loadings, logs], max_iter=500, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value.item()
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return -loss().item()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_factors_are_the_likeliest(scale: float) -> None:
+    designs, _ = moved_by_factors(400, 12, 3)
+    model = fitted(designs * scale, 1, rank=3)
+    covariance = np.cov(designs.T, bias=True)
+    mean = model.log_prob(torch.from_numpy(designs * scale)).mean().item() + 12 * np.log(scale)
+    assert mean == pytest.approx(likeliest_factors(covariance, 3), abs=0.01)
+
+
+def test_the_density_by_factors_is_the_normal_s() -> None:
+    designs, _ = moved_by_factors(200, 9, 2)
+    model = fitted(designs, 1, rank=2)
+    expected = stats.multivariate_normal(model.means[0].numpy(), covariance_of(model))
+    far = np.vstack([designs, 30 * designs[:3]])
+    np.testing.assert_allclose(
+        model.log_prob(torch.from_numpy(far)).numpy(), expected.logpdf(far), rtol=1e-9
+    )
+    samples = model.sample(100_000, torch.Generator().manual_seed(0)).numpy()
+    np.testing.assert_allclose(np.cov(samples.T), covariance_of(model), atol=0.1)
+    np.testing.assert_allclose(samples.mean(0), designs.mean(0), atol=0.05)
+
+
+def test_few_rows_of_many_numbers_are_told_by_factors() -> None:
+    designs, covariance = moved_by_factors(100, 60, 5)
+    fresh = torch.from_numpy(moved_by_factors(2100, 60, 5)[0][100:])
+    known = stats.multivariate_normal(np.zeros(60), covariance).logpdf(fresh.numpy()).mean()
+    by_factors = fitted(designs, rank=5).log_prob(fresh).mean()
+    assert known - by_factors < 5
+    assert fitted(designs).log_prob(fresh).mean() < by_factors - 20
+
+
+def test_components_by_factors_are_found() -> None:
+    centres = np.array([[0.0] * 10, [8.0, -8.0] * 5])
+    both = [moved_by_factors(300, 10, 2, seed)[0] + centre for seed, centre in enumerate(centres)]
+    model = fitted(np.vstack(both), rank=2)
+    assert num_components(model) == 2
+    first = int(model.means[0, 0] > 4)
+    np.testing.assert_allclose(model.log_shares[:2].exp().numpy(), 0.5, atol=0.01)
+    for number, rows in ((first, both[0]), (1 - first, both[1])):
+        np.testing.assert_allclose(model.means[number].numpy(), rows.mean(0), atol=0.05)
+        np.testing.assert_allclose(covariance_of(model, number), np.cov(rows.T), atol=0.5)
+
+
+@pytest.mark.parametrize("rank", [2, 3, 7])
+def test_as_many_factors_as_numbers_are_a_full_covariance(rank: int) -> None:
+    designs = np.random.default_rng(0).normal(size=(80, 3))
+    full, model = fitted(designs), fitted(designs, rank=rank)
+    assert {*model.state_dict()} == {*full.state_dict()}
+    assert_same(full, model, torch.from_numpy(designs), rtol=0.0)
+
+
+def test_memory_by_factors_is_not_that_of_all_pairs() -> None:
+    model = built(1000, rank=4)
+    assert sum(value.numel() for value in model.state_dict().values()) < 8 * 1000 * 7
+    designs = torch.from_numpy(moved_by_factors(60, 1000, 2)[0])
+    model.fit(designs, torch.ones(60))
+    assert model.log_prob(designs).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["constant column", "a single one", "equal rows"])
+def test_lost_rank_by_factors_is_mended(kind: str) -> None:
+    designs = np.random.default_rng(0).normal(size=(60, 8))
+    if kind == "constant column":
+        designs[:, 3] = 2.0
+    else:
+        designs = designs[[0] * 60] if kind == "equal rows" else designs[:1]
+    with pytest.warns(UserWarning, match="lost rank"):
+        model = fitted(designs, rank=2)
+    samples = model.sample(50, torch.Generator().manual_seed(0))
+    assert model.log_prob(samples).isfinite().all()
+    assert model.log_prob(torch.from_numpy(designs)).isfinite().all()
+    np.testing.assert_allclose(samples.mean(0).numpy(), designs.mean(0), atol=1.0)
+
+
+def test_a_healthy_fit_by_factors_does_not_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted(moved_by_factors(300, 10, 2)[0], rank=4)
+
+
+@pytest.mark.parametrize("wrong", [{"num_components": 0}, {"pseudocount": 0.0}, {"rank": 0}])
 def test_refuses_what_is_not_positive(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="must be"):
         GaussianMixture(**wrong)  # type: ignore[arg-type]
