@@ -25,6 +25,7 @@ from lightning_mbo.search_models import (
     Quadrature,
     SearchModel,
     SparseAmounts,
+    VariationalAutoencoder,
 )
 from lightning_mbo.space import Amounts, DesignSpace
 
@@ -61,6 +62,13 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     SparseAmounts: (
         {},
         (amounts(1).by_itself(), amounts(4).by_itself(), amounts(4, 1.0).by_itself()),
+    ),
+    VariationalAutoencoder: (
+        {},
+        (
+            *(of_shape(1), of_shape(3), of_shape(5, 3), replace(of_shape(5, 3), has_gap=True)),
+            *(table(0, 3, 2), table(2, 3, 4), amounts(4).by_itself(), BESIDE),
+        ),
     ),
 }
 CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
