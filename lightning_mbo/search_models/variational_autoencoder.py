@@ -23,8 +23,9 @@ _NUM_HIDDEN = 64
 
 _FIRST_STEPS = 2000
 _FURTHER_STEPS = 500
-_BATCH_SIZE = 512
+_BATCH_SIZE = 256
 _LEARNING_RATE = 0.01
+_PENALTY = 3.0
 
 _NUM_DRAWS = 32
 """Of the latent variables, over which a density is a mean."""
@@ -137,7 +138,7 @@ class VariationalAutoencoder(SearchModel):
         batches = WeightedBatches(entries.features, weights, _BATCH_SIZE, generator, reduce)
         with torch.inference_mode(False):
             trained = self._trained(
-                entries, batches, reduce(weights.square().sum()), generator, reduce
+                entries, batches, _PENALTY * reduce(weights.square().sum()), generator, reduce
             )
         parameters = list(self.network.parameters())
         for place, part in zip(

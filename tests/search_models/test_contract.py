@@ -77,13 +77,14 @@ NUM_SAMPLES = 200
 
 
 @pytest.fixture(
+    scope="module",
     params=CASES,
     ids=lambda case: (
         f"{case[0].__name__}-{tuple(case[2].shape)}-{case[2].groups}-{case[2].num_amounts}"
         + "-gap" * case[2].has_gap
     ),
 )
-def model(request: pytest.FixtureRequest) -> SearchModel:
+def fitted(request: pytest.FixtureRequest) -> SearchModel:
     cls, options, space = request.param
     built = cls(**copy.deepcopy(options))
     built.build(space)
@@ -96,6 +97,11 @@ def model(request: pytest.FixtureRequest) -> SearchModel:
     )
     built.fit(first, torch.ones(50))
     return built
+
+
+@pytest.fixture
+def model(fitted: SearchModel) -> SearchModel:
+    return copy.deepcopy(fitted)
 
 
 def drawn(model: SearchModel, seed: int = 0, num_samples: int = NUM_SAMPLES) -> Tensor:
