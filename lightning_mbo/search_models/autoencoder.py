@@ -102,8 +102,8 @@ class Autoencoder(nn.Module):
             noise: Standard normal, ``(m, z)``.
 
         Returns:
-            The decoder's outputs ``(m, width)``, the divergence of q(z | x) from the prior, ``(m,)``,
-            nats, and the numbers' `log_deviations`.
+            The decoder's outputs ``(m, width)``, the divergence of q(z | x) from the prior,
+            ``(m,)``, nats, and the numbers' `log_deviations`.
         """
         means, logs = self.encode(features)
         divergence = ((means.square() + (2 * logs).exp() - 1) / 2 - logs).sum(-1)

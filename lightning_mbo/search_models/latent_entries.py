@@ -151,7 +151,9 @@ class EntryLayout(nn.Module):
         self.locations.copy_(locations.where(counts > 0, self.locations))
         if not self.fitted:
             self._start(scales, counts, reduce(weights @ (_POWER * centred).exp()) / seen)
-        self.scales.copy_(scales.where(counts > 0, self.scales).maximum(_LEAST_SPREAD * self.scales))
+        self.scales.copy_(
+            scales.where(counts > 0, self.scales).maximum(_LEAST_SPREAD * self.scales)
+        )
         size = 1 / reduce(weights.square().sum())
         share = _PSEUDOCOUNT / (size + _PSEUDOCOUNT)
         frequencies = reduce(torch.tensordot(weights, raw.groups, 1))
@@ -185,9 +187,7 @@ class EntryLayout(nn.Module):
         scores = (groups * entries.groups).sum((-1, -2))
         return (each * entries.counted).sum(-1) + scores
 
-    def sample(
-        self, outputs: Tensor, log_deviations: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def sample(self, outputs: Tensor, log_deviations: Tensor, generator: torch.Generator) -> Tensor:
         """Draw designs ``(m, *design_shape)`` by what was decoded, ``(m, d + g v)``."""
         means, groups = self._split(outputs)
         deviations = _deviations(log_deviations)
@@ -202,9 +202,7 @@ class EntryLayout(nn.Module):
         present[:, list(self.amounts.places)] = 1.0 - levels[:, num_own:].to(numbers)
         above = numbers.where(self.is_amount, 0.0).exp().maximum(2 * least_amounts(self.zeros))
         amounts = self.zeros + above * present
-        one_hots = [
-            one_hot(levels[:, group], size) for group, size in enumerate(self.space.groups)
-        ]
+        one_hots = [one_hot(levels[:, group], size) for group, size in enumerate(self.space.groups)]
         designs = self.space.join(numbers.where(~self.is_amount, amounts), one_hots)
         return self._ended(designs) if self.space.has_gap else designs
 

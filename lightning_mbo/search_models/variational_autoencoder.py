@@ -189,7 +189,8 @@ class VariationalAutoencoder(SearchModel):
             self.network, named, (entries.features, noise)
         )
         likelihoods = self.layout.log_likelihood(entries, outputs, log_deviations)
-        return self.beta * divergences - likelihoods
+        losses: Tensor = self.beta * divergences - likelihoods
+        return losses
 
     def _estimated(self, entries: Entries) -> tuple[Tensor, Tensor]:
         """Log-densities of designs and their standard errors, ``(m,)`` each."""

@@ -65,10 +65,7 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
     ),
     VariationalAutoencoder: (
         {},
-        (
-            *(of_shape(1), of_shape(3), of_shape(5, 3), replace(of_shape(5, 3), has_gap=True)),
-            *(table(0, 3, 2), table(2, 3, 4), amounts(4).by_itself(), BESIDE),
-        ),
+        (of_shape(3), replace(of_shape(5, 3), has_gap=True), table(2, 3, 4), BESIDE),
     ),
 }
 CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
