@@ -30,7 +30,11 @@ _MOST_GROWTH = 2.0
 _POWER = 64.0
 """Whose mean tells the greatest of the amounts, over all processes."""
 
+_HIGHEST = 1e6
+"""Ceiling of a number, in standard units."""
+
 _NO_BOUND = 40.0
+"""Deviations beyond which nothing is cut off."""
 
 _NO_LEVEL = -1e9
 """Nats: of what is beyond a group's levels."""
@@ -181,7 +185,6 @@ class EntryLayout(nn.Module):
         each = -((entries.numbers - means) / deviations).square() / 2 - deviations.log()
         each = each - math.log(2 * math.pi) / 2
         if len(self.amounts.places):
-            # Beyond so many deviations nothing is cut off, and of infinity there is no gradient.
             bounds = self._bounds(means, deviations).clamp(max=_NO_BOUND)
             each = each - torch.special.log_ndtr(bounds)
         scores = (groups * entries.groups).sum((-1, -2))
@@ -263,7 +266,9 @@ class EntryLayout(nn.Module):
 
     def _bounds(self, means: Tensor, deviations: Tensor) -> Tensor:
         """How many deviations above the means the ceilings are, ``(..., d)``."""
-        return ((self.ceilings - self.locations) / self.scales - means) / deviations
+        # Of infinity there would be no gradient.
+        ceilings = ((self.ceilings - self.locations) / self.scales).clamp(max=_HIGHEST)
+        return (ceilings - means) / deviations
 
     def _ended(self, words: Tensor) -> Tensor:
         """Words ``(m, l, v)`` with nothing but gaps from the first gap on."""

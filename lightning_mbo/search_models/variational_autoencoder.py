@@ -52,8 +52,8 @@ class VariationalAutoencoder(SearchModel):
     frequencies of the levels are always the fitted designs' own, so that the networks need not
     follow where a search goes.
 
-    The density is estimated by importance sampling from the encoder's q(z | x), with the same draws
-    for all designs, fits and models: what the estimate has in error is in good part the same in
+    The density is estimated by importance sampling from the encoder's q(z | x), a little wider, with
+    the same draws for all designs, fits and models: what the estimate has in error is in good part the same in
     p_θ and p_0, and not in their ratio. It is low in expectation, the more so where the encoder has
     not seen such designs.
 
@@ -123,7 +123,7 @@ class VariationalAutoencoder(SearchModel):
 
     def log_prob(self, designs: Tensor) -> Tensor:
         """Estimated log-density of ``(m, *design_shape)`` designs, shape ``(m,)``."""
-        parts = designs.split(_MOST_DECODED // _NUM_DRAWS)
+        parts = designs.split(_MOST_DECODED // len(self.base_draws))
         return torch.cat([self._estimated(self.layout.entries(part))[0] for part in parts])
 
     def fit(self, designs: Tensor, weights: Tensor, reduce: Reduce = lambda x: x) -> None:
@@ -194,7 +194,7 @@ class VariationalAutoencoder(SearchModel):
 
     def _estimated(self, entries: Entries) -> tuple[Tensor, Tensor]:
         """Log-densities of designs and their standard errors, ``(m,)`` each."""
-        means, logs = self.network.encode(entries.features)
+        means, logs = widened(*self.network.encode(entries.features))
         noise = self.base_draws[:, None]
         latent = means + logs.exp() * noise
         log_weights = ((noise.square() - latent.square()) / 2 + logs).sum(-1)
@@ -203,5 +203,24 @@ class VariationalAutoencoder(SearchModel):
         )
         total = log_weights.logsumexp(0)
         squares = (2 * (log_weights - total)).exp().sum(0)
-        errors = (squares - 1 / _NUM_DRAWS).clamp(min=0.0).sqrt()
-        return total - math.log(_NUM_DRAWS) + entries.log_jacobian, errors
+        errors = (squares - 1 / len(noise)).clamp(min=0.0).sqrt()
+        return total - math.log(len(noise)) + entries.log_jacobian, errors
+
+
+def widened(means: Tensor, logs: Tensor) -> tuple[Tensor, Tensor]:
+    """A normal that weights of importance do not run away from.
+
+    One that was fitted within another distribution is too narrow: outside of it lies little, but of
+    great weight. Variances grow by up to 1 + a, those that are the prior's by nothing; over D
+    dimensions that leaves a share of about exp(-a² D / 2) of the draws effective.
+
+    Args:
+        means: Shape ``(m, z)``.
+        logs: Of the deviations, ``(m, z)``.
+
+    Returns:
+        The means, and the logarithms of greater deviations.
+    """
+    narrowed = 1 - (2 * logs).exp()
+    growth = narrowed.sum(-1, keepdim=True).clamp(min=1.0).rsqrt()
+    return means, logs + (growth * narrowed).log1p() / 2
