@@ -15,7 +15,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.autoencoder import Autoencoder
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.latent_entries import Entries, EntryLayout
-from lightning_mbo.search_models.weighted_batches import WeightedBatches
+from lightning_mbo.search_models.weighted_batches import WeightedBatches, distinct
 from lightning_mbo.space import Cells, DesignSpace
 
 _MOST_LATENT = 64
@@ -52,10 +52,10 @@ class VariationalAutoencoder(SearchModel):
     frequencies of the levels are always the fitted designs' own, so that the networks need not
     follow where a search goes.
 
-    The density is estimated by importance sampling from the encoder's q(z | x), a little wider, with
-    the same draws for all designs, fits and models: what the estimate has in error is in good part the same in
-    p_θ and p_0, and not in their ratio. It is low in expectation, the more so where the encoder has
-    not seen such designs.
+    The density is estimated by importance sampling from the encoder's q(z | x), a little wider,
+    with the same draws for all designs, fits and models: what is in error is in good part the same
+    in p_θ and p_0, and not in their ratio. The estimate is low in expectation, the more so where
+    the encoder has seen no such designs.
 
     References: Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014; Higgins et al.,
     "β-VAE", ICLR 2017; Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", ICLR
@@ -132,14 +132,15 @@ class VariationalAutoencoder(SearchModel):
         some = weights > 0
         weights = weights[some] / reduce(weights.sum())
         entries = self.layout.fit(designs[some], weights, reduce)
+        penalty = _PENALTY * reduce(weights.square().sum())
+        rows, weights = distinct(entries.features, weights)
+        entries = entries.at(rows)
         generator = self.stream.generator(
             "autoencoder fit", int(self.num_fits), device=weights.device
         )
         batches = WeightedBatches(entries.features, weights, _BATCH_SIZE, generator, reduce)
         with torch.inference_mode(False):
-            trained = self._trained(
-                entries, batches, _PENALTY * reduce(weights.square().sum()), generator, reduce
-            )
+            trained = self._trained(entries, batches, penalty, generator, reduce)
         parameters = list(self.network.parameters())
         for place, part in zip(
             parameters, trained.split([place.numel() for place in parameters]), strict=True

@@ -70,3 +70,19 @@ class WeightedBatches:
         rows = (draws[self._cells] >= 0).nonzero()[:, 0]
         own = draws[self._cells[rows]]
         return Batch(rows, self._shares[rows] * counts[own] / size, own)
+
+
+def distinct(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """One of each kind of equal designs, of the weight of all of them.
+
+    Args:
+        features: Shape ``(m, e)``.
+        weights: Shape ``(m,)``.
+
+    Returns:
+        The rows of k designs, ``(k,)``, and their weights, ``(k,)``.
+    """
+    kinds, own = features.unique(dim=0, return_inverse=True)
+    rows = torch.arange(len(own), device=own.device)
+    first = rows.new_zeros(len(kinds)).scatter_reduce(0, own, rows, "amin", include_self=False)
+    return first, weights.new_zeros(len(kinds)).index_add(0, own, weights)

@@ -22,7 +22,7 @@ from lightning_mbo.search_models import (
     variational_autoencoder,
 )
 from lightning_mbo.search_models.latent_entries import EntryLayout
-from lightning_mbo.search_models.weighted_batches import WeightedBatches
+from lightning_mbo.search_models.weighted_batches import WeightedBatches, distinct
 from lightning_mbo.sequences import one_hot
 from lightning_mbo.space import Amounts, Cells, DesignSpace
 
@@ -283,6 +283,14 @@ def test_batches_are_of_designs_as_they_weigh() -> None:
         assert draws[rows >= 20].unique().numel() <= 1
         mean[rows] += shares / 2000
     torch.testing.assert_close(mean, weights, rtol=0.0, atol=0.003)
+
+
+def test_of_equal_designs_there_is_one_that_weighs_as_much() -> None:
+    features = torch.tensor([[1.0, 2.0], [0.0, 5.0], [1.0, 2.0], [0.0, 5.0], [0.0, 4.0]])
+    rows, weights = distinct(features, torch.tensor([0.1, 0.2, 0.3, 0.15, 0.25]))
+    order = rows.argsort()
+    assert rows[order].tolist() == [0, 1, 4]
+    torch.testing.assert_close(weights[order], torch.tensor([0.4, 0.35, 0.25]))
 
 
 @pytest.mark.parametrize(
