@@ -62,6 +62,7 @@ _MODULES = {
         "Potts",
         "SearchModel",
         "SparseAmounts",
+        "VariationalAutoencoder",
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -53,3 +53,9 @@ def from_logits(logits: Tensor) -> Tensor:
 def letters(designs: Tensor, alphabet: str) -> list[str]:
     """One-hot tensors ``(m, l, v)`` as words over an alphabet of v letters."""
     return ["".join(alphabet[token] for token in word) for word in tokens(designs).tolist()]
+
+
+def closed(designs: Tensor) -> Tensor:
+    """One-hot tensors ``(m, l, v)`` whose letters behind a gap, the last letter, have moved up."""
+    order = designs[..., -1].argsort(dim=1, stable=True)
+    return designs.gather(1, order[..., None].expand_as(designs))

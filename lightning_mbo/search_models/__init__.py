@@ -15,6 +15,7 @@ from lightning_mbo.search_models.quadrature import Quadrature
 from lightning_mbo.search_models.rejection import DRAWS_PER_SAMPLE, Draws, sample_allowed
 from lightning_mbo.search_models.sparse_amounts import SparseAmounts
 from lightning_mbo.search_models.unseen_levels import fit_to_designs, with_unseen_levels
+from lightning_mbo.search_models.variational_autoencoder import VariationalAutoencoder
 
 __all__ = [
     "DRAWS_PER_SAMPLE",
@@ -31,6 +32,7 @@ __all__ = [
     "Quadrature",
     "SearchModel",
     "SparseAmounts",
+    "VariationalAutoencoder",
     "fit_to_designs",
     "fit_to_particles",
     "sample_allowed",

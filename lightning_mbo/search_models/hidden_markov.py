@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce
 from lightning_mbo.search_models.categorical import OneHotModel, draw_letters
-from lightning_mbo.sequences import one_hot
+from lightning_mbo.sequences import closed, one_hot
 from lightning_mbo.space import DesignSpace
 
 _LEAST_GAIN = 1e-3
@@ -134,10 +134,7 @@ class HiddenMarkov(OneHotModel):
 
     def _closed(self, designs: Tensor) -> Tensor:
         """Designs whose letters behind a gap have moved up, ``(m, l, v)``."""
-        if self.has_gap:
-            order = designs[..., -1].argsort(dim=1, stable=True)
-            designs = designs.gather(1, order[..., None].expand_as(designs))
-        return designs.to(self.starts)
+        return (closed(designs) if self.has_gap else designs).to(self.starts)
 
     def _written(self, designs: Tensor) -> Tensor:
         """Of each letter the probability in each state, ``(l, m, s)``."""

@@ -189,7 +189,7 @@ def test_an_ascent_ends_on_sequences(landscape: Path) -> None:
     assert np.isfinite(ascent).all(axis=None)
 
 
-@pytest.mark.parametrize("model", ["Potts", "HiddenMarkov"])
+@pytest.mark.parametrize("model", ["Potts", "HiddenMarkov", "VariationalAutoencoder"])
 def test_search_models_of_words_of_different_lengths(model: str) -> None:
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list(LETTERS), size=rng.integers(3, 8))) for _ in range(150)]

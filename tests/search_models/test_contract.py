@@ -26,6 +26,7 @@ from lightning_mbo.search_models import (
     Quadrature,
     SearchModel,
     SparseAmounts,
+    VariationalAutoencoder,
 )
 from lightning_mbo.space import Amounts, DesignSpace
 
@@ -64,6 +65,10 @@ MODELS: dict[type[SearchModel], tuple[dict[str, Any], tuple[DesignSpace, ...]]] 
         {},
         (amounts(1).by_itself(), amounts(4).by_itself(), amounts(4, 1.0).by_itself()),
     ),
+    VariationalAutoencoder: (
+        {},
+        (of_shape(3), replace(of_shape(5, 3), has_gap=True), table(2, 3, 4), BESIDE),
+    ),
 }
 CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() for space in spaces]
 CASES.append((GaussianMixture, {"rank": 1}, of_shape(3)))
@@ -72,13 +77,14 @@ NUM_SAMPLES = 200
 
 
 @pytest.fixture(
+    scope="module",
     params=CASES,
     ids=lambda case: (
         f"{case[0].__name__}-{tuple(case[2].shape)}-{case[2].groups}-{case[2].num_amounts}"
         + "-gap" * case[2].has_gap
     ),
 )
-def model(request: pytest.FixtureRequest) -> SearchModel:
+def fitted(request: pytest.FixtureRequest) -> SearchModel:
     cls, options, space = request.param
     built = cls(**copy.deepcopy(options))
     built.build(space)
@@ -91,6 +97,11 @@ def model(request: pytest.FixtureRequest) -> SearchModel:
     )
     built.fit(first, torch.ones(50))
     return built
+
+
+@pytest.fixture
+def model(fitted: SearchModel) -> SearchModel:
+    return copy.deepcopy(fitted)
 
 
 def drawn(model: SearchModel, seed: int = 0, num_samples: int = NUM_SAMPLES) -> Tensor:
