@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from lightning_mbo.console import say, shown_number
+from lightning_mbo.console import say, shown_number, with_deviation
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evidence.verdict import rating_of
 from lightning_mbo.files import run_folder, writes_files
@@ -195,18 +194,10 @@ def _predicted(data: DesignDataModule, figures: Mapping[str, Tensor]) -> dict[st
     for goal in data.goals:
         if f"{goal.name}_mean" in best:
             pairs = zip(best[f"{goal.name}_mean"], best[f"{goal.name}_std"], strict=True)
-            columns[goal.name] = [_with_deviation(*map(float, pair)) for pair in pairs]
+            columns[goal.name] = [with_deviation(*map(float, pair)) for pair in pairs]
     if PROBABILITY in best:
         columns["limits"] = [f"{100 * share:.0f} %" for share in best[PROBABILITY].tolist()]
     return columns
-
-
-def _with_deviation(mean: float, std: float) -> str:
-    """Both to the second digit of the deviation."""
-    if not 1e-4 < std < 1e4:
-        return f"{mean:.4g} ± {std:.2g}"
-    decimals = max(0, 1 - math.floor(math.log10(std)))
-    return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
 
 def _figures(values: Tensor) -> list[str]:

@@ -89,10 +89,10 @@ class Goal:
         return ("upper",) if self.lower == -math.inf else ("lower", "upper")
 
     def settled(self, scale: float) -> Self:
-        """With a tenth of the result's standard deviation for what is near."""
+        """With a tenth of the result's standard deviation, to two digits, for what is near."""
         if not self.is_near:
             return self
-        width = _NEAR * scale
+        width = float(f"{_NEAR * scale:.2g}")
         return replace(self, lower=self.lower - width, upper=self.upper + width)
 
     def is_met(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
