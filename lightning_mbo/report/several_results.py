@@ -67,7 +67,8 @@ def result_columns(goals: Sequence[Goal], figures: Mapping[str, Array]) -> dict[
         columns[goal.name] = [with_deviation(*pair) for pair in pairs]
         lower, upper = (figures.get(f"{goal.name}_{side}_95") for side in _SIDES)
         if lower is not None or upper is not None:
-            columns[f"{goal.name}, 95 %"] = _between(lower, upper, columns[goal.name])
+            # A line does not break within.
+            columns[f"{goal.name}, 95\u00a0%"] = _between(lower, upper, columns[goal.name])
     if PROBABILITY in figures:
         columns["limits met"] = [f"{100 * share:.0f} %" for share in figures[PROBABILITY]]
     return columns

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
+from html import unescape
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,9 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightning_mbo.console import shown_number
+from lightning_mbo.data import CSV
+from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.main import main
 
 FOLDER = Path("runs/my_data/version_0")
@@ -135,3 +141,108 @@ def test_every_iteration_has_its_results() -> None:
     board.Reload()
     curves = {f"design/{name}" for name in (*named, "results/pH", "limits_met", "beyond_front")}
     assert curves <= set(board.Tags()["scalars"])
+
+
+def text(page: str) -> str:
+    """What is to be read, without the figures."""
+    page = re.sub(r"<(svg|style).*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
+def test_the_report_shows_each_result(candidates: pd.DataFrame) -> None:
+    page = (FOLDER / "report.html").read_text()
+    read = text(page)
+    assert "Results: yield (maximize), ee (at least 80), cost (minimize), pH (5.5 to 6.5)" in read
+    figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    for pair in combinations(["yield", "ee", "cost", "pH"], 2):
+        assert any(all(f">{name} (" in figure for name in pair) for figure in figures)
+    # All results side by side in one.
+    assert any(all(f">{name}<" in figure for name in GOALS) for figure in figures)
+    for name in GOALS:
+        assert f">measured: {name}<" in page
+        assert f"oracle of {name} share in iteration" in read
+        assert re.search(rf"<h3[^>]*>{name}</h3>", page)
+    table = pd.read_csv("table.csv").dropna()
+    missed = {
+        "ee: at least 80": table["ee"] < 80,
+        "pH: 5.5 to 6.5": ~table["pH"].between(5.5, 6.5),
+    }
+    missed["one or more of these"] = missed["ee: at least 80"] | missed["pH: 5.5 to 6.5"]
+    for limit, rows in missed.items():
+        assert re.search(rf"{re.escape(limit)} {100 * rows.mean():.0f} % \d+ %", read), limit
+    first = candidates.iloc[0]
+    assert f"{first['ee_mean']:.4g}"[:3] in read
+    assert f"{100 * first['probability_of_limits']:.0f} %" in read
+
+
+def test_rows_of_candidates_may_be_appended(candidates: pd.DataFrame) -> None:
+    measured = candidates.assign(**truth(candidates))
+    table = pd.concat([pd.read_csv("table.csv"), measured])
+    data = CSV(table, targets=GOALS)
+    data.setup("fit")
+    alone = CSV(pd.read_csv("table.csv"), targets=GOALS)
+    alone.setup("fit")
+    assert data.design_shape == alone.design_shape
+    assert len(data.designs) == len(alone.designs) + NUMBER
+    with pytest.raises(ConfigurationError, match="candidates.csv has a figure of this name"):
+        CSV(table, targets=GOALS, columns={"ee_lower_95": "number"}).setup("fit")
+
+
+def test_a_list_is_ranked_with_all_results(candidates: pd.DataFrame) -> None:
+    listed = candidates[["temperature", "amount", "solvent"]].assign(**{"yield": np.nan})
+    listed.to_csv("list.csv", index=False)
+    main(["predict", f"--ckpt_path={FOLDER}/checkpoints/best.ckpt", "--candidates=list.csv"])
+    found = pd.read_csv(FOLDER / "predicted_candidates.csv")
+    assert len(found) == NUMBER
+    assert "yield" not in found
+    figures = [f"{name}_{side}_95" for name, sides in SIDES.items() for side in sides]
+    both = found.merge(candidates, on=["temperature", "amount", "solvent"])
+    assert len(both) == NUMBER
+    for name in ["probability_of_limits", *figures, *(f"{name}_mean" for name in GOALS)]:
+        np.testing.assert_allclose(both[f"{name}_x"], both[f"{name}_y"], rtol=1e-3)
+
+
+def compare(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    main(["compare", f"--run={FOLDER}", "--measured=new.csv"])
+    return capsys.readouterr().out
+
+
+def test_new_measurements_are_compared_result_by_result(
+    candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = candidates.iloc[:6].assign(**truth(candidates.iloc[:6]))
+    made.loc[5, "ee"] = np.nan
+    made.to_csv("new.csv", index=False)
+    printed = compare(capsys)
+    assert f"6 of {NUMBER} candidates were measured" in printed
+    whole = made.iloc[:5]
+    errors = {name: made[name] - made[f"{name}_mean"] for name in GOALS}
+    for name, error in errors.items():
+        rmse = np.sqrt((error**2).mean())
+        assert re.search(rf"measured {name}: .*RMSE {shown_number(rmse)},", printed)
+        for side in SIDES[name]:
+            bound = made[f"{name}_{side}_95"]
+            held = made[name] >= bound if side == "lower" else made[name] <= bound
+            total = made[name].notna().sum()
+            assert re.search(rf"{name}_{side}_95 .*: {held.sum()} of {total} measured", printed)
+    near = made["pH"].between(5.5, 6.5).sum()
+    assert f"{near} of 6 have pH within its limits (5.5 to 6.5)" in printed
+    met = (whole["pH"].between(5.5, 6.5) & (whole["ee"] >= 80)).sum()
+    expected = whole["probability_of_limits"].sum()
+    assert f"{met} of 5 meet all limits, where {expected:.1f} were expected to" in printed
+    assert re.search(r"\d of 5 beat the best row of the table", printed)
+    longer = pd.read_csv(FOLDER / "longer_table.csv")
+    assert list(longer) == list(pd.read_csv("table.csv"))
+    assert len(longer) == ROWS + 6
+    np.testing.assert_allclose(longer[[*GOALS]].tail(6), made[[*GOALS]])
+
+
+def test_a_file_that_lacks_a_result_is_refused_in_one_line(candidates: pd.DataFrame) -> None:
+    candidates.assign(**truth(candidates)).drop(columns="cost").to_csv("new.csv", index=False)
+    with pytest.raises(SystemExit) as ending:
+        main(["compare", f"--run={FOLDER}", "--measured=new.csv"])
+    message = str(ending.value.code)
+    assert "cost" in message
+    assert "new.csv" in message
+    assert "\n" not in message
