@@ -135,7 +135,7 @@ def _compare_results(run: _FinishedRun, of_each: Mapping[str, pd.Series], result
     if whole.empty:
         say("No candidate has all results: whether they meet the limits together is not known")
         return
-    values = torch.from_numpy(whole.to_numpy(np.float64))
+    values = torch.tensor(whole.to_numpy(np.float64))
     made = run.candidates.iloc[whole.index]
     if PROBABILITY in made:
         num_met = int((results.advance.shortfall(values) >= 0).sum())

@@ -184,7 +184,7 @@ def test_rows_of_candidates_may_be_appended(candidates: pd.DataFrame) -> None:
     alone.setup("fit")
     assert data.design_shape == alone.design_shape
     assert len(data.designs) == len(alone.designs) + NUMBER
-    with pytest.raises(ConfigurationError, match="candidates.csv has a figure of this name"):
+    with pytest.raises(ConfigurationError, match="has a figure of this name"):
         CSV(table, targets=GOALS, columns={"ee_lower_95": "number"}).setup("fit")
 
 
