@@ -476,10 +476,11 @@ class CSV(DesignDataModule):
         )
         show(self.columns_read)
         if self.results is not None:
-            from lightning_mbo.tabular.several_results import goal_lines
+            from lightning_mbo.tabular.several_results import ADVANCE, ADVANCE_IS, goal_lines
 
             for line in goal_lines(self.results.advance.goals, self.results.values.numpy()):
                 say(line)
+            say(f"{ADVANCE}: {ADVANCE_IS}")
             if len(self.results.further.designs):
                 say(
                     f"{len(self.results.further.designs):,} further rows lack some of the results, "

@@ -121,4 +121,4 @@ def goal_lines(goals: Sequence[Goal], values: NDArray[np.float64]) -> list[str]:
         lines.append(line)
     if sum(goal.is_limit for goal in goals) > 1:
         lines.append(f"all limits are met in {meets.sum():,} of {len(values):,} rows")
-    return [*lines, f"{ADVANCE}: {ADVANCE_IS}"]
+    return lines

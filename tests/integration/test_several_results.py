@@ -125,6 +125,11 @@ def test_what_is_printed(finished: tuple[Path, str]) -> None:
     assert shown[:7] == ["rank", "advance", *GOALS, "limits"]
     assert shown[-1] == "nearest row"
     assert "Best training label" not in printed
+    for iteration in (0, 1):
+        line = rf"iteration {iteration}: advance's 80th percentile .*, \d+ % meet the limits, \d+ %"
+        assert re.search(line, printed)
+    for name in GOALS:
+        assert f"\noracle of {name}: " in printed
 
 
 def test_every_iteration_has_its_results() -> None:
@@ -141,6 +146,9 @@ def test_every_iteration_has_its_results() -> None:
     board.Reload()
     curves = {f"design/{name}" for name in (*named, "results/pH", "limits_met", "beyond_front")}
     assert curves <= set(board.Tags()["scalars"])
+    (event,) = board.Tensors("custom_scalars__config__")
+    charts = event.tensor_proto.string_val[0].decode(errors="replace")
+    assert all(f"design/results/{name}(_p80|_p20)?$" in charts for name in GOALS)
 
 
 def text(page: str) -> str:
