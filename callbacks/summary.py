@@ -190,7 +190,9 @@ def _predicted(data: DesignDataModule, figures: Mapping[str, Tensor]) -> dict[st
     if not data.goals:
         mean = data.problem.property.measured(best["oracle_mean"])
         return {"predicted": _figures(mean), "± std": _figures(best["oracle_std"])}
-    columns = {data.measured_name: [f"{mean:.2f}" for mean in best["oracle_mean"].tolist()]}
+    means = best["oracle_mean"].tolist()
+    # Zero has no sign of its own.
+    columns = {data.measured_name: [f"{round(mean, 2) + 0.0:.2f}" for mean in means]}
     for goal in data.goals:
         if f"{goal.name}_mean" in best:
             pairs = zip(best[f"{goal.name}_mean"], best[f"{goal.name}_std"], strict=True)

@@ -44,7 +44,7 @@ def results_of(evidence: Evidence) -> dict[str, Any] | None:
         "num_rows": len(values),
         "has_front": len(shown.front) > 0,
         "has_limits": results.advance.has_limits,
-        "front": draw_pair(shown, *pairs[0], is_wide=True),
+        "front": draw_pair(shown, *pairs[0], is_wide=True) if pairs else None,
         "pairs": [draw_pair(shown, *pair) for pair in pairs[1:_MOST_PAIRS]],
         "limits": _failures(evidence, goals, values, meets),
         "parallel": draw_parallel(shown) if len(goals) > 2 else None,
