@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-MEETS_COLOR, LIMIT_COLOR = "#1b6ca8", "#2e7d32"
+MARKED_COLOR, LIMIT_COLOR = "#1b6ca8", "#2e7d32"
 _MARGIN = 0.04
 WIDE, NARROW = (6.0, 4.0), (4.2, 3.2)
 
@@ -30,7 +30,7 @@ class ShownResults:
     Attributes:
         goals: What is wanted of each of q results, settled.
         measured: Of n rows, shape ``(n, q)``.
-        meets: Which of them meet all limits, ``(n,)``.
+        marked: Which of them stand out, ``(n,)``.
         means: Predicted of c candidates, ``(c, q)``.
         ends: From where to where each prediction's error bar reaches, ``(2, c, q)``.
         front: Of two results without limits the rows that no other beats in both, ``(p, 2)``; of
@@ -39,7 +39,7 @@ class ShownResults:
 
     goals: Sequence[Goal]
     measured: Array
-    meets: NDArray[np.bool_]
+    marked: NDArray[np.bool_]
     means: Array
     ends: Array
     front: Array
@@ -61,11 +61,11 @@ def draw_pair(shown: ShownResults, across: int, up: int, is_wide: bool = False) 
     """
     places = [across, up]
     with styled(WIDE if is_wide else NARROW) as (figure, axes):
-        for chosen, color in ((~shown.meets, DATA_COLOR), (shown.meets, MEETS_COLOR)):
+        for chosen, color in ((~shown.marked, DATA_COLOR), (shown.marked, MARKED_COLOR)):
             x, y = shown.measured[chosen][:, places].T
             axes.scatter(x, y, s=14, color=color, linewidths=0)
         if shown.free == places and len(shown.front):
-            axes.plot(*_staircase(shown).T, color=MEETS_COLOR, linewidth=1.2, linestyle="--")
+            axes.plot(*_staircase(shown).T, color=MARKED_COLOR, linewidth=1.2, linestyle="--")
         means, ends = shown.means[:, places], shown.ends[:, :, places]
         axes.errorbar(
             means[:, 0],
@@ -97,8 +97,8 @@ def draw_parallel(shown: ShownResults) -> str:
     places = np.arange(len(shown.goals))
     with styled((max(6.0, 1.5 * len(places)), 3.6)) as (figure, axes):
         for values, color, width, alpha in (
-            (shown.measured[~shown.meets], DATA_COLOR, 0.5, 0.35),
-            (shown.measured[shown.meets], MEETS_COLOR, 0.9, 0.8),
+            (shown.measured[~shown.marked], DATA_COLOR, 0.5, 0.35),
+            (shown.measured[shown.marked], MARKED_COLOR, 0.9, 0.8),
             (shown.means, CANDIDATE_COLOR, 1.6, 0.8),
         ):
             axes.plot(places, ((values - low) / scale).T, color=color, linewidth=width, alpha=alpha)

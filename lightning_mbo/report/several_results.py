@@ -34,7 +34,9 @@ def results_of(evidence: Evidence) -> dict[str, Any] | None:
         return None
     goals, values = results.advance.goals, results.values.numpy()
     meets = (results.advance.shortfall(results.values) >= 0).numpy()
-    shown = _shown(evidence, results, meets)
+    # Where there are no limits those stand out that no other row beats.
+    marked = meets if results.advance.has_limits else (results.properties >= 0).numpy()
+    shown = _shown(evidence, results, marked)
     pairs = sorted(
         combinations(range(len(goals)), 2), key=lambda pair: sum(goals[i].is_limit for i in pair)
     )
@@ -117,20 +119,20 @@ def held_out_results(evidence: Evidence, rows: NDArray[np.intp]) -> list[dict[st
     return found
 
 
-def _shown(evidence: Evidence, results: Results, meets: NDArray[np.bool_]) -> ShownResults:
+def _shown(evidence: Evidence, results: Results, marked: NDArray[np.bool_]) -> ShownResults:
     goals, advance = results.advance.goals, results.advance
-    rows = spread(len(meets), _MOST_ROWS).numpy()
+    rows = spread(len(marked), _MOST_ROWS).numpy()
     some = spread(len(evidence.candidates), _MOST_CANDIDATES).numpy()
     ends = [_ends(evidence, goal)[:, some] for goal in goals]
     free = [number for number, goal in enumerate(goals) if not goal.is_limit]
     front = np.zeros((0, 2))
-    if len(free) == 2 and meets.any():
+    if len(free) == 2 and marked.any():
         signs = np.array([goals[number].sign for number in free])
         front = signs * (advance.front * advance.scales[free]).numpy()
     return ShownResults(
         goals,
         results.values.numpy()[rows],
-        meets[rows],
+        marked[rows],
         np.stack([_figure(evidence, goal, "mean")[some] for goal in goals], 1),
         np.stack(ends, 2),
         front,
