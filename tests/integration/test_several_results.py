@@ -254,3 +254,16 @@ def test_a_file_that_lacks_a_result_is_refused_in_one_line(candidates: pd.DataFr
     assert "cost" in message
     assert "new.csv" in message
     assert "\n" not in message
+
+
+def test_an_oracle_that_tells_of_no_single_result_is_refused_in_one_line(
+    candidates: pd.DataFrame,
+) -> None:
+    candidates.assign(**truth(candidates)).to_csv("new.csv", index=False)
+    names = [name for name in candidates if name.startswith(tuple(f"{one}_" for one in GOALS))]
+    candidates.drop(columns=names).to_csv(FOLDER / "candidates.csv", index=False)
+    with pytest.raises(SystemExit) as ending:
+        main(["compare", f"--run={FOLDER}", "--measured=new.csv"])
+    message = str(ending.value.code)
+    assert "its oracle predicts what all results come to and none of them" in message
+    assert "\n" not in message

@@ -10,6 +10,8 @@ from scipy.stats import norm
 
 from lightning_mbo.data import CSV
 from lightning_mbo.goals import Goal
+from lightning_mbo.oracles import AdditiveRegression, ResultOracles
+from lightning_mbo.report.candidates import predictions_of
 from lightning_mbo.report.result_figures import ShownResults, _staircase
 from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.report.several_results import result_columns, results_of
@@ -116,3 +118,19 @@ def test_of_one_property_there_is_nothing(data: CSV) -> None:
     # Nor of an oracle that tells of no single result.
     told = {"oracle_mean": torch.zeros(2)}
     assert results_of(Evidence(data, shown.candidates, told, [], 0, "", {})) is None
+
+
+def test_designs_of_the_users_are_predicted_result_by_result(data: CSV) -> None:
+    oracle = ResultOracles(AdditiveRegression())
+    oracle.prepare(data.problem.training)
+    oracle.fit(data.fits)
+    rows = data.path.sample(5, random_state=0)
+    found = predictions_of(oracle, data, rows)
+    assert list(found.index) == list(rows.index)
+    said = oracle.predict(data.encode(rows)).results
+    for number, name in enumerate(["rate", "cost", "purity", "acid"]):
+        np.testing.assert_array_equal(found[f"{name}_mean"], said.mean[:, number])
+        np.testing.assert_array_equal(found[f"{name}_std"], said.std[:, number])
+    assert list(found)[:2] == ["oracle_mean", "oracle_std"]
+    assert list(found)[-1] == "probability_of_limits"
+    assert found["purity_mean"].to_numpy() == pytest.approx(rows["purity"].to_numpy(), abs=2)
