@@ -14,7 +14,7 @@ from lightning_mbo.choice import Choice
 from lightning_mbo.console import say
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError, MBOWarning
-from lightning_mbo.evidence.halves import HalfFit, bounds_of_halves, bounds_of_held_out
+from lightning_mbo.evidence.halves import Bounds, HalfFit, bounds_of_halves, bounds_of_held_out
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.oracles import ClosedFormOracle, Oracle
@@ -163,13 +163,14 @@ class CandidateWriter(DesignCallback):
         bounds = self._bounds(
             data.problem, oracle, samples.designs[order], prediction, iteration.held_out
         )
-        figures |= _columns(data.problem, bounds)
+        figures |= _columns(data.problem, prediction, bounds)
         self.outlook = None
         if len(order) and self._is_borne_out(oracle, data.problem, prediction):
             if self._expected is None:
                 rows = oracle.predict(data.problem.designs.to(samples.designs.device))
                 self._expected = rows.mean.max().item()
-            self.outlook = Outlook.of(data.problem, prediction, self._expected, bounds)
+            least = None if bounds is None else bounds.property
+            self.outlook = Outlook.of(data.problem, prediction, self._expected, least)
         self.figures = {name: values.cpu() for name, values in figures.items()}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
@@ -225,7 +226,7 @@ class CandidateWriter(DesignCallback):
         figures = _figures(prediction, search.threshold)
         figures |= search.log_densities(samples.drawn[order])
         bounds = self._bounds(data.problem, oracle, designs, prediction, held_out)
-        figures |= _columns(data.problem, bounds)
+        figures |= _columns(data.problem, prediction, bounds)
         table = self.predicted = _table(data, pool, designs, figures)
         if writes_files(trainer):
             path = unused_path(run_folder(trainer) / "predicted_candidates.csv")
@@ -239,7 +240,7 @@ class CandidateWriter(DesignCallback):
         designs: Tensor,
         prediction: Prediction,
         held_out: Prediction | None,
-    ) -> Tensor | None:
+    ) -> Bounds | None:
         """Of what is handed out; None where no fit can judge it that has not chosen it."""
         if fits := self._halves(oracle, problem):
             return bounds_of_halves(fits, designs)
@@ -328,12 +329,15 @@ def _figures(prediction: Prediction, threshold: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _columns(problem: DesignProblem, bounds: Tensor | None) -> dict[str, Tensor]:
-    """Bounds as the user measures: from above where the property is to be small."""
+def _columns(
+    problem: DesignProblem, prediction: Prediction, bounds: Bounds | None
+) -> dict[str, Tensor]:
+    """Bounds as the user measures, from above where the property is to be small; and results."""
     if bounds is None:
-        return {}
+        return prediction.result_figures()
     side = "lower" if problem.property.sign > 0 else "upper"
-    return {f"{side}_95": problem.property.measured(bounds)}
+    of_property = {f"{side}_95": problem.property.measured(bounds.property)}
+    return of_property | prediction.result_figures(bounds.results)
 
 
 def candidates_of(trainer: pl.Trainer) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data, problem_of
@@ -48,7 +50,9 @@ class DesignProgress(ProgressBar, DesignCallback):
         if not (self._enabled and search):
             return
         data = design_data(trainer)
-        line = f"{len(data.designs):,} designs, best {data.measured_name} {best_label(data):.4g}"
+        line = f"{len(data.designs):,} designs"
+        if not data.goals:
+            line += f", best {data.measured_name} {best_label(data):.4g}"
         if writes_files(trainer):
             line += f"; files go to {run_folder(trainer)}"
         self._print(line)
@@ -85,10 +89,7 @@ class DesignProgress(ProgressBar, DesignCallback):
         """Advance by one design iteration."""
         if not self._enabled:
             return
-        sought = problem_of(trainer).property
-        percentile = 80 if sought.sign > 0 else 20
-        promise = sought.measured(iteration.metrics["oracle_p80"])
-        line = f"oracle's {percentile}th percentile {promise:.4g}"
+        line = _promise(problem_of(trainer), iteration.metrics)
         if "alpha" in iteration.metrics:
             line += f", alpha {iteration.metrics['alpha']:.2g}"
         elif "effective_sample_size" in iteration.metrics:
@@ -127,3 +128,16 @@ class DesignProgress(ProgressBar, DesignCallback):
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+
+def _promise(problem: DesignProblem, metrics: Mapping[str, float]) -> str:
+    """What the oracle says of an iteration's samples."""
+    sought, promise = problem.property, metrics["oracle_p80"]
+    if problem.results is None:
+        percentile = 80 if sought.sign > 0 else 20
+        return f"oracle's {percentile}th percentile {sought.measured(promise):.4g}"
+    line = f"{sought.measured_name}'s 80th percentile {promise:.4g}"
+    for name, said in (("limits_met", "meet the limits"), ("beyond_front", "beat all rows")):
+        if name in metrics:
+            line += f", {100 * metrics[name]:.0f} % {said}"
+    return line

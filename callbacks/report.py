@@ -13,9 +13,10 @@ from lightning_mbo.files import dispensable, run_folder, write_text, writes_file
 from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.restorable import copied
-from lightning_mbo.report.dependence import dependences
+from lightning_mbo.report.dependence import all_dependences
 from lightning_mbo.report.page import render, verdict_of
 from lightning_mbo.report.run_evidence import Evidence
+from lightning_mbo.results import PredictionOfResults
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data, problem_of
@@ -73,6 +74,9 @@ class Report(DesignCallback):
         if iteration.held_out is not None:
             of_labels = problem.judged.label_prediction(iteration.held_out)
             self.held_out = {"mean": of_labels.mean.cpu(), "std": of_labels.std.cpu()}
+            if isinstance(of_labels, PredictionOfResults):
+                results = of_labels.results.to("cpu")
+                self.held_out |= {"results_mean": results.mean, "results_std": results.std}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Keep the oracle that judged the best iteration, before it becomes another."""
@@ -90,7 +94,7 @@ class Report(DesignCallback):
         with dispensable(path):
             configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
             with oracle.in_state(self.oracle) if self.oracle else nullcontext():
-                depending = dependences(oracle, evidence.data, evidence.candidates)
+                depending = all_dependences(oracle, evidence.data, evidence.candidates)
             evidence = replace(evidence, dependences=depending, configs=configs)
             write_text(path, render(evidence))
             verdict_of(evidence).write(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from lightning_mbo.console import say, shown_number
+from lightning_mbo.console import say, shown_number, with_deviation
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evidence.verdict import rating_of
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.report.shares import in_one_line, shares_in
+from lightning_mbo.results import PROBABILITY
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data
@@ -58,12 +59,13 @@ class Summary(DesignCallback):
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
         """Say which oracles predict best, and of how many components the first samples are."""
-        shares = shares_in(iteration.metrics)
         number = iteration.metrics.get("search_model_components")
         if iteration.number == 0 and number is not None:
             say(f"search model: {number:.0f} component{'s' * (number != 1)} to begin with")
-        if iteration.number == 0 and shares:
-            say(f"oracle: {in_one_line(shares)}")
+        if iteration.number == 0:
+            for name in [goal.name for goal in design_data(trainer).goals] or [""]:
+                if shares := shares_in(iteration.metrics, name):
+                    say(f"oracle{name and f' of {name}'}: {in_one_line(shares)}")
 
     def on_fit_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Sum the run up."""
@@ -85,13 +87,13 @@ class Summary(DesignCallback):
         if left:
             place = "candidates.csv" if writes_files(trainer) else "candidates_of(trainer)"
             self._print(f"{left:,} more {'column is' if left == 1 else 'columns are'} in {place}.")
-        best = f"Best training label: {best_label(data):.4g}."
+        best = "" if data.goals else f" Best training label: {best_label(data):.4g}."
         self._print_shares(trainer, writer.iteration)
         if search.search.pool is None:
             chosen = f"Chosen: design iteration {writer.iteration}, by {search.selector.label}."
-            self._print(f"{chosen} {best}")
-        else:
-            self._print(best)
+            self._print(f"{chosen}{best}")
+        elif best:
+            self._print(best.strip())
         if writer.outlook is not None:
             self._print(writer.outlook.sentence(data.problem, len(writer.designs)))
             self._print(f"Verdict: {rating_of(writer.outlook)}.")
@@ -114,18 +116,16 @@ class Summary(DesignCallback):
         pool = search.search.pool
         own = data.to_user_units(designs) if pool is None else pool.rows_of(designs)
         shown = pd.DataFrame(
-            {
-                "rank": range(1, len(designs) + 1),
-                "predicted": _figures(
-                    data.problem.property.measured(writer.figures["oracle_mean"][:_NUM_SHOWN])
-                ),
-                "± std": _figures(writer.figures["oracle_std"][:_NUM_SHOWN]),
-            }
+            {"rank": range(1, len(designs) + 1), **_predicted(data, writer.figures)}
         ).astype(str)
-        own, known = (_texts(part) for part in (own, data.nearest_known(designs)))
+        known = data.nearest_known(designs)
+        if data.goals:  # their results would leave no room for the design
+            known = known[["nearest_row"]]
+        own, known = _texts(own), _texts(known)
         room = self._console.width - 1 - sum(_widths(shown)) - sum(_widths(known))
         number = _num_fitting(_widths(own), room)
-        table = Table(title=f"The best of {total:,} candidates: {data.measured_name}")
+        wanted = ", ".join(goal.name for goal in data.goals) or data.measured_name
+        table = Table(title=f"The best of {total:,} candidates: {wanted}")
         for part in (shown, own.iloc[:, :number], known):
             for name in part:
                 table.add_column(
@@ -182,6 +182,24 @@ def _texts(known: pd.DataFrame) -> pd.DataFrame:
         for name, column in known.items()
     }
     return pd.DataFrame(texts, index=range(len(known)))
+
+
+def _predicted(data: DesignDataModule, figures: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """What is predicted of the best, by the headings of a table."""
+    best = {name: values[:_NUM_SHOWN] for name, values in figures.items()}
+    if not data.goals:
+        mean = data.problem.property.measured(best["oracle_mean"])
+        return {"predicted": _figures(mean), "± std": _figures(best["oracle_std"])}
+    means = best["oracle_mean"].tolist()
+    # Zero has no sign of its own.
+    columns = {data.measured_name: [f"{round(mean, 2) + 0.0:.2f}" for mean in means]}
+    for goal in data.goals:
+        if f"{goal.name}_mean" in best:
+            pairs = zip(best[f"{goal.name}_mean"], best[f"{goal.name}_std"], strict=True)
+            columns[goal.name] = [with_deviation(*map(float, pair)) for pair in pairs]
+    if PROBABILITY in best:
+        columns["limits"] = [f"{100 * share:.0f} %" for share in best[PROBABILITY].tolist()]
+    return columns
 
 
 def _figures(values: Tensor) -> list[str]:

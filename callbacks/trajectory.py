@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_mbo.files import run_folder, write_text, writes_files
+from lightning_mbo.goals import Goal
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.report.figures import draw_trajectory
 from lightning_mbo.samples import DesignIteration
@@ -58,9 +61,10 @@ class Trajectory(DesignCallback):
 
     def on_fit_start(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Tell TensorBoard which curves belong in one chart."""
+        charts = _CHARTS | _charts_of(design_data(trainer).goals)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                logger.experiment.add_custom_scalars(_CHARTS)
+                logger.experiment.add_custom_scalars(charts)
 
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
@@ -107,6 +111,16 @@ class Trajectory(DesignCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the record."""
         self.rows = state_dict["rows"]
+
+
+def _charts_of(goals: Sequence[Goal]) -> dict[str, dict[str, list[Any]]]:
+    """Of each of several results a chart, and one of what they come to together."""
+    charts = {
+        goal.name: ["Multiline", [f"design/results/{re.escape(goal.name)}(_p80|_p20)?$"]]
+        for goal in goals
+    }
+    together = {"share of the samples": ["Multiline", ["design/(limits_met|beyond_front)"]]}
+    return {"results": charts | together} if goals else {}
 
 
 def _log_histograms(logger: TensorBoardLogger, iteration: DesignIteration) -> None:

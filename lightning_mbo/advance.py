@@ -103,6 +103,11 @@ class Advance:
         return self.front.shape[1] > 1
 
     @property
+    def has_limits(self) -> bool:
+        """Whether a result has limits."""
+        return any(goal.is_limit for goal in self.goals)
+
+    @property
     def _free(self) -> list[int]:
         return [i for i, goal in enumerate(self.goals) if not goal.is_limit]
 

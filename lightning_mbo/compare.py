@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jsonargparse import ArgumentParser
 
 from lightning_mbo.benchmark.fit_options import FitOptions
@@ -20,6 +22,7 @@ from lightning_mbo.data.measurements import (
     Measurements,
     candidate_means,
     longer_table,
+    measured_names,
     measurements_of,
 )
 from lightning_mbo.designs import are_among
@@ -27,9 +30,11 @@ from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.evidence.outcomes import Outcomes, bound_names
 from lightning_mbo.evidence.verdict import Verdict
 from lightning_mbo.files import unused_path, write_text
+from lightning_mbo.goals import Goal
 from lightning_mbo.parsing import Parser
 from lightning_mbo.report.figures import draw_comparison
-from lightning_mbo.report.outcomes import outcome_lines, verdict_line
+from lightning_mbo.report.outcomes import outcome_lines, result_lines, verdict_line
+from lightning_mbo.results import PROBABILITY, Results
 from lightning_mbo.spreadsheets import csv_text, unescaped
 from lightning_mbo.tabular.wording import listed, verb
 from lightning_mbo.trust import check_found, trusted_modules
@@ -55,7 +60,7 @@ def compare_parser() -> ArgumentParser:
         "--measured",
         type=Path | None,
         help="A file of new measurements, with the columns of your table: the rows of "
-        "candidates.csv that were made, with the target's column filled in.",
+        "candidates.csv that were made, with the target's column filled in, or the results'.",
     )
     parser.add_argument(
         "--trust",
@@ -92,18 +97,53 @@ def compare(words: Sequence[str]) -> None:
             f"{len(run.candidates):,} candidates of {run.folder}. Give designs as they are written "
             f"in its candidates.csv. {_no_candidate(measurements, measurements.others[0])}"
         )
-    outcomes = run.outcomes(candidate_means(data, measurements, source))
+    for line in _lines_of_rows(measurements, run, len(made)):
+        say(line)
+    means = {
+        name: candidate_means(data, measurements, source, name) for name in measured_names(data)
+    }
+    if data.results is None:
+        _compare_property(run, means[data.measured_name])
+    else:
+        _compare_results(run, means, data.results)
+    _write_what_remains(run, made)
+    _write_longer_table(run, measurements, source)
+
+
+def _compare_property(run: _FinishedRun, means: pd.Series) -> None:
+    """Say what became of the property, and draw it."""
+    outcomes, name = run.outcomes(means), run.data.measured_name
     for line in (
-        *_lines_of_rows(measurements, run, len(made)),
-        *outcome_lines(outcomes, data.measured_name),
+        *outcome_lines(outcomes, name),
         verdict_line(Verdict.of_run(run.folder), outcomes),
     ):
         say(line)
     figure = unused_path(run.folder / "comparison.png")
-    draw_comparison(outcomes, data.measured_name, figure)
+    draw_comparison(outcomes, name, figure)
     say(f"Figure:       {figure}")
-    _write_what_remains(run, made)
-    _write_longer_table(run, measurements, source)
+
+
+def _compare_results(run: _FinishedRun, of_each: Mapping[str, pd.Series], results: Results) -> None:
+    """Say what became of each result, and of what they come to where all were measured."""
+    import pandas as pd
+
+    for goal in results.advance.goals:
+        if len(of_each[goal.name]):
+            for line in result_lines(run.outcomes_of(goal, of_each[goal.name]), goal):
+                say(line)
+    whole = pd.DataFrame(of_each).dropna()
+    if whole.empty:
+        say("No candidate has all results: whether they meet the limits together is not known")
+        return
+    values = torch.tensor(whole.to_numpy(np.float64))
+    made = run.candidates.iloc[whole.index]
+    if PROBABILITY in made:
+        num_met = int((results.advance.shortfall(values) >= 0).sum())
+        say(
+            f"{num_met} of {len(whole)} meet all limits, where {made[PROBABILITY].sum():.1f} were "
+            "expected to"
+        )
+    _compare_property(run, pd.Series(results.advance.of(values).numpy(), index=whole.index))
 
 
 @dataclass(frozen=True)
@@ -195,6 +235,31 @@ class _FinishedRun:
             sought.sign,
         )
 
+    def outcomes_of(self, goal: Goal, means: pd.Series) -> Outcomes:
+        """The same of one of several results.
+
+        Raises:
+            DataError: If the run has said nothing of each.
+        """
+        made = self.candidates.iloc[means.index]
+        if f"{goal.name}_mean" not in made:
+            raise DataError(
+                f"{self.folder}: its oracle predicts what all results come to and none of them: "
+                "compare needs one that is fitted in one call, as that of my_data.yaml"
+            )
+        return Outcomes(
+            made[f"{goal.name}_mean"].to_numpy(np.float64),
+            made[f"{goal.name}_std"].to_numpy(np.float64),
+            means.to_numpy(np.float64),
+            {
+                f"{side}_95": made[f"{goal.name}_{side}_95"].to_numpy(np.float64)
+                for side in goal.sides
+                if f"{goal.name}_{side}_95" in made
+            },
+            math.nan,  # the best row is that of all results together
+            goal.sign,
+        )
+
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The command's own words, and the options of the run's table."""
@@ -219,7 +284,8 @@ def _lines_of_rows(measurements: Measurements, run: _FinishedRun, num_made: int)
     if len(others) > _MOST_NAMED:
         yield f"No candidates: {len(others) - _MOST_NAMED:,} more"
     if measurements.num_empty:
-        yield f"{measurements.num_empty:,} rows have no {run.data.measured_name} and are left out"
+        wanted = " or ".join(measured_names(run.data))
+        yield f"{measurements.num_empty:,} rows have no {wanted} and are left out"
     if measurements.num_known:
         yield f"{measurements.num_known:,} rows stand in {run.data.source} and are left out"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -31,6 +32,14 @@ def shown_number(value: Any) -> str:
     # Without an exponent where there are hardly more digits than that.
     number = float(value)
     return f"{number:.0f}" if 1e4 <= abs(number) < 1e7 else f"{number:.4g}"
+
+
+def with_deviation(mean: float, std: float) -> str:
+    """Both to the second digit of the standard deviation."""
+    if not 1e-4 < std < 1e4:
+        return f"{mean:.4g} ± {std:.2g}"
+    decimals = max(0, 1 - math.floor(math.log10(std)))
+    return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
 
 @rank_zero_only

@@ -79,11 +79,20 @@ class Goal:
         """-1 where little is wanted."""
         return -1 if self.kind == "minimize" else 1
 
+    @property
+    def sides(self) -> tuple[Literal["lower", "upper"], ...]:
+        """On which sides a bound tells whether the goal is missed."""
+        if not self.is_limit:
+            return ("upper",) if self.kind == "minimize" else ("lower",)
+        if self.upper == math.inf:
+            return ("lower",)
+        return ("upper",) if self.lower == -math.inf else ("lower", "upper")
+
     def settled(self, scale: float) -> Self:
-        """With a tenth of the result's standard deviation for what is near."""
+        """With a tenth of the result's standard deviation, to two digits, for what is near."""
         if not self.is_near:
             return self
-        width = _NEAR * scale
+        width = float(f"{_NEAR * scale:.2g}")
         return replace(self, lower=self.lower - width, upper=self.upper + width)
 
     def is_met(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -92,7 +101,7 @@ class Goal:
         return met
 
     def __str__(self) -> str:
-        """In words, with what is near as limits."""
+        """In words; what is near as limits, once it is settled."""
         if not self.is_limit:
             return self.kind
         if self.upper == math.inf:
@@ -100,6 +109,8 @@ class Goal:
         return f"at most {self.upper:g}" if self.lower == -math.inf else self._between()
 
     def _between(self) -> str:
+        if self.is_near:
+            return f"near {self.lower:g}"
         return f"{self.lower:g} to {self.upper:g}"
 
 

@@ -17,6 +17,12 @@ from lightning_mbo.samples import Prediction
 if TYPE_CHECKING:
     from lightning_mbo.problem import DesignProblem
 
+PROBABILITY = "probability_of_limits"
+"""What the probability that all limits are met is called."""
+
+_ENOUGH = 2000
+"""Designs of which a share is known to a few per cent, where each takes long."""
+
 _LEAST_STD = 1e-300
 """Of a result, where an oracle says that it has none."""
 
@@ -139,6 +145,41 @@ class PredictionOfResults(Prediction):
         """How likely it is that each design's expected results meet all limits, ``(m,)``."""
         stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
         return self.advance.log_probability_of_limits(self.results.mean, stds).exp()
+
+    def result_figures(self, bounds: Tensor | None = None) -> dict[str, Tensor]:
+        """Of each its mean and deviation, and bounds on the sides that matter, in the user's units.
+
+        Behind these, where there are limits, how likely it is that all are met.
+
+        Args:
+            bounds: From below and from above, ``(2, m, q)``.
+        """
+        figures = {}
+        for number, goal in enumerate(self.advance.goals):
+            figures[f"{goal.name}_mean"] = self.results.mean[:, number]
+            figures[f"{goal.name}_std"] = self.results.std[:, number]
+            if bounds is not None:
+                both = dict(zip(("lower", "upper"), bounds[..., number], strict=True))
+                figures |= {f"{goal.name}_{side}_95": both[side] for side in goal.sides}
+        return figures | ({PROBABILITY: self.limits_met()} if self.advance.has_limits else {})
+
+    def result_metrics(self) -> dict[str, float]:
+        """Means of each, and which shares are expected to meet all limits and to beat all rows.
+
+        Of what is to be much the 80th percentile too, and of what is to be little the 20th.
+        """
+        metrics = {}
+        for goal, means in zip(self.advance.goals, self.results.mean.unbind(1), strict=True):
+            metrics[f"results/{goal.name}"] = means.nanmean().item()
+            if len(goal.sides) == 1:
+                share = 80 if goal.sides == ("lower",) else 20
+                metrics[f"results/{goal.name}_p{share}"] = means.nanquantile(share / 100).item()
+        if self.advance.has_limits:
+            metrics["limits_met"] = self.limits_met().nanmean().item()
+        if self.advance.front.shape[1]:
+            some = self[:: max(1, len(self) // _ENOUGH)]
+            metrics["beyond_front"] = some.better_than(0.0).nanmean().item()
+        return metrics
 
     @property
     def columns(self) -> tuple[Tensor, ...]:

@@ -54,6 +54,18 @@ class Prediction:
         better: Tensor = 1 - believed.cdf(torch.full_like(self.mean, value))
         return better
 
+    def result_figures(self, bounds: Tensor | None = None) -> dict[str, Tensor]:
+        """Named figures of each of several results, ``(m,)``; none of a single property.
+
+        Args:
+            bounds: Of the results from below and from above, ``(2, m, q)``.
+        """
+        return {}
+
+    def result_metrics(self) -> dict[str, float]:
+        """Of the designs together, what the results come to; nothing of a single property."""
+        return {}
+
     @property
     def columns(self) -> tuple[Tensor, ...]:
         """All that there is of each design, shapes ``(m, ...)``."""

@@ -59,6 +59,13 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     )
     frame["yield"] = frame["temperature"] / 2 - (concentration - 2) ** 2 + rng.normal(size=80)
     frame.to_csv("designs.csv", index=False)
+    results = frame.drop(columns="operator").assign(
+        ee=95 - 40 * ((temperature - 20) / 100) ** 2 + rng.normal(size=80),
+        cost=8 * concentration + frame["hours"] / 2 + rng.normal(size=80),
+        pH=5 + concentration / 2 + rng.normal(0, 0.1, 80),
+    )
+    results.loc[::9, "ee"] = np.nan
+    results.to_csv("results.csv", index=False)
     solvents = {"solvent": ["water", "ethanol", "acetone"], "boiling_point": [100, 78, 56]}
     pd.DataFrame(solvents).to_csv("solvents.csv", index=False)
     catalogue = frame.drop(columns="yield").sample(40, random_state=0)
@@ -177,6 +184,17 @@ def _a_config_of_ones_own(found: dict[str, Any], table: pd.DataFrame) -> None:
     assert set(candidates["solvent"]) == {"ethanol"}
     assert (candidates["temperature"] + 10 * candidates["concentration"] <= 130).all()
     assert (candidates["concentration"] <= 2.5).all()
+
+
+@after("README.md", "Several results at once")
+def _several_results(found: dict[str, Any], table: pd.DataFrame) -> None:
+    candidates = pd.read_csv("runs/my_data/version_0/candidates.csv")
+    assert len(candidates) == 24
+    for name in ("yield", "ee", "cost", "pH"):
+        assert {f"{name}_mean", f"{name}_std", f"nearest_{name}"} <= set(candidates)
+    assert candidates["probability_of_limits"].between(0, 1).all()
+    rows = pd.read_csv("runs/my_data/version_0/trajectory.csv")
+    assert {"results/yield_p80", "results/cost_p20", "limits_met", "beyond_front"} <= set(rows)
 
 
 @after("README.md", "From Python")

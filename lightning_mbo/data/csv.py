@@ -233,7 +233,7 @@ class CSV(DesignDataModule):
             self._given_constraints,
             self.laws,
             named_in_counts(self._given_counts, names),
-            [goal.name for goal in self.goals],
+            None if split is None else split.shown,
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
@@ -332,15 +332,16 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.whole_numbers import floating
 
         source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
-        target, roles = self.roles.target, [*vars(self.roles).values()]
+        wanted = [goal.name for goal in self.goals] or [self.roles.target]
+        roles = [*vars(self.roles).values(), *wanted]
         if path is None:
             path, source = self.path, self.source
             table = self.read(path)
-            table = table[table[target].isna()]
+            table = table[table[wanted].isna().all(axis=1)]
             if table.empty:
                 raise DataError(
-                    f"{source}: all rows have a {target}, and none is left to rank. Give a list of "
-                    "designs: --search.path FILE"
+                    f"{source}: all rows have a {' or '.join(wanted)}, and none is left to rank. "
+                    "Give a list of designs: --search.path FILE"
                 )
         else:
             table = self.read(path, "--candidates or --search.path")
@@ -350,14 +351,17 @@ class CSV(DesignDataModule):
         return pool
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
-        """The most similar design of the table: its first row, from 1, and what was measured.
+        """The most similar design of the table: its first row, from 1, and all that was measured.
 
         Held-out rows are in the table too.
         """
         import pandas as pd
 
+        measured = {self.measured_name: self.sign * self.known_properties}
+        if self.results is not None:
+            measured = dict(zip(self.results.names, self.results.values.unbind(1), strict=True))
         if not len(designs):
-            return pd.DataFrame({"nearest_row": [], f"nearest_{self.measured_name}": []})
+            return pd.DataFrame({"nearest_row": [], **{f"nearest_{name}": [] for name in measured}})
         designs = designs.double().cpu()
         found = [
             nearest(designs, chunk, self.distances)
@@ -369,7 +373,7 @@ class CSV(DesignDataModule):
         return pd.DataFrame(
             {
                 "nearest_row": self._row_numbers[rows.numpy()],
-                f"nearest_{self.measured_name}": (self.sign * self.known_properties[rows]).numpy(),
+                **{f"nearest_{name}": of_all[rows].numpy() for name, of_all in measured.items()},
             }
         )
 
@@ -472,10 +476,11 @@ class CSV(DesignDataModule):
         )
         show(self.columns_read)
         if self.results is not None:
-            from lightning_mbo.tabular.several_results import goal_lines
+            from lightning_mbo.tabular.several_results import ADVANCE, ADVANCE_IS, goal_lines
 
             for line in goal_lines(self.results.advance.goals, self.results.values.numpy()):
                 say(line)
+            say(f"{ADVANCE}: {ADVANCE_IS}")
             if len(self.results.further.designs):
                 say(
                     f"{len(self.results.further.designs):,} further rows lack some of the results, "

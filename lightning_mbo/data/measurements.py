@@ -62,23 +62,28 @@ def measurements_of(
     Raises:
         DataError: If a column is missing, an entry of the target is no number, or no row is left.
     """
-    target = data.roles.target
-    for name in (name for name in vars(data.roles).values() if name is not None):
+    wanted = measured_names(data)
+    others = [data.roles.error_column, data.roles.weight_column]
+    for name in (*wanted, *(name for name in others if name is not None)):
         if name not in measured:
             raise DataError(missing_column("--measured", source, name, list(measured.columns)))
-    has_value = as_numbers(measured[target], source).notna()
+    has_value = pd.Series(False, index=measured.index)
+    for name in wanted:
+        has_value |= as_numbers(measured[name], source).notna()
     table = data.read(data.path)
     known = _stand_in(measured, table) & has_value
     rows = measured[has_value & ~known]
     if rows.empty:
+        columns = " and ".join(map(repr, wanted))
         raise DataError(
-            f"{source}: no row has a new {target}. Give designs of the run's candidates.csv, with "
-            f"what was measured of them in the column {target!r}"
+            f"{source}: no row has a new {' or '.join(wanted)}. Give designs of the run's "
+            "candidates.csv, with what was measured of them in the "
+            f"column{'s' * (len(wanted) > 1)} {columns}"
         )
-    wanted, _ = data.encode_readable(candidates, "candidates.csv")
+    own, _ = data.encode_readable(candidates, "candidates.csv")
     designs, reasons = data.encode_readable(rows, source)
     is_design = ~rows.index.isin(list(reasons))
-    far, place = nearest(designs, wanted, data.distances)
+    far, place = nearest(designs, own, data.distances)
     found, most_similar = (np.full(len(rows), -1, dtype=np.intp) for _ in range(2))
     found[is_design] = np.where(far.numpy() <= _SAME, place.numpy(), -1)
     most_similar[is_design] = place.numpy()
@@ -87,13 +92,19 @@ def measurements_of(
     )
 
 
-def candidate_means(data: CSV, measurements: Measurements, source: str) -> pd.Series:
+def measured_names(data: CSV) -> list[str]:
+    """The columns of what is measured: of the target, or of each of several results."""
+    return [goal.name for goal in data.goals] or [data.roles.target]
+
+
+def candidate_means(data: CSV, measurements: Measurements, source: str, name: str) -> pd.Series:
     """What was measured of each candidate, of several rows the mean, as in the run's own table.
 
     Args:
         data: The run's table.
         measurements: Of candidates, and of others, which are left out.
         source: What to call their file in messages.
+        name: One of `measured_names`. Rows that lack it are left out.
 
     Returns:
         Labelled by candidates, from 0, ascending.
@@ -101,12 +112,15 @@ def candidate_means(data: CSV, measurements: Measurements, source: str) -> pd.Se
     Raises:
         DataError: If an error or a weight of a measurement is no positive number.
     """
-    roles, of_candidates = data.roles, measurements.candidates >= 0
-    rows, places = measurements.rows[of_candidates], measurements.candidates[of_candidates]
+    roles, values = data.roles, as_numbers(measurements.rows[name], source)
+    chosen = (measurements.candidates >= 0) & values.notna().to_numpy()
+    rows, places = measurements.rows[chosen], measurements.candidates[chosen]
+    if rows.empty:
+        return pd.Series(dtype=np.float64)
     error = roles.error_column
     replicates = merged(
         pd.DataFrame({"candidate": places}),
-        as_numbers(rows[roles.target], source).to_numpy(),
+        values[chosen].to_numpy(),
         row_weights(rows, roles.weight_column, source),
         None if error is None else positive(rows[error], source),
     )

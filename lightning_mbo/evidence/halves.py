@@ -12,6 +12,7 @@ from lightning_mbo.evidence.bounds import Seen, lower_bounds
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.folds import grouped_folds
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem
+from lightning_mbo.results import PredictionOfResults
 from lightning_mbo.samples import Prediction
 
 _NUM_SPLITS = 2
@@ -75,21 +76,34 @@ class HalfFits:
         return self._made
 
 
-def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Tensor:
-    """Bounds of what is handed out from below, ``(c,)``, by all of the fits.
+class Bounds(NamedTuple):
+    """What should come out beyond these only one time in twenty.
+
+    Attributes:
+        property: Of the property from below, ``(c,)``.
+        results: Of several results from below and from above, ``(2, c, q)``; None of one property.
+    """
+
+    property: Tensor
+    results: Tensor | None = None
+
+
+def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Bounds:
+    """Bounds of what is handed out, by all of the fits.
 
     Args:
         fits: Some.
         designs: Handed out, shape ``(c, *design_shape)``; perhaps none.
     """
     if not len(designs):
-        return torch.zeros(0, dtype=torch.float64, device=designs.device)
-    return lower_bounds([fit.oracle.predict(designs) for fit in fits], [fit.seen for fit in fits])
+        return Bounds(torch.zeros(0, dtype=torch.float64, device=designs.device))
+    predictions = [fit.oracle.predict(designs) for fit in fits]
+    return _bounds(predictions, [fit.seen for fit in fits], [fit.unseen for fit in fits])
 
 
 def bounds_of_held_out(
     prediction: Prediction, held_out: Prediction, problem: DesignProblem
-) -> Tensor:
+) -> Bounds:
     """The same by one oracle that was fitted without the held-out rows.
 
     Args:
@@ -97,7 +111,27 @@ def bounds_of_held_out(
         held_out: Of the held-out designs.
         problem: Theirs.
     """
-    return lower_bounds([prediction], [_seen(held_out, problem.judged)])
+    return _bounds([prediction], [_seen(held_out, problem.judged)], [problem.judged])
+
+
+def _bounds(
+    predictions: Sequence[Prediction], seen: Sequence[Seen], unseen: Sequence[DesignProblem]
+) -> Bounds:
+    of_property = lower_bounds(predictions, seen)
+    of_results = [p.results for p in predictions if isinstance(p, PredictionOfResults)]
+    if not of_results:
+        return Bounds(of_property)
+    measured = [_seen_results(*pair) for pair in zip(seen, unseen, strict=True)]
+    sides = [lower_bounds(of_results, measured), lower_bounds(of_results, measured, -1)]
+    return Bounds(of_property, torch.stack(sides))
+
+
+def _seen_results(seen: Seen, unseen: DesignProblem) -> Seen:
+    """The rows that are promising are so by all results together, as what is handed out is."""
+    said = seen.prediction
+    assert isinstance(said, PredictionOfResults)
+    assert unseen.results is not None
+    return Seen(said.results, unseen.results.values.to(said.mean), said.mean)
 
 
 def _seen(said: Prediction, unseen: DesignProblem) -> Seen:

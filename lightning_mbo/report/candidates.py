@@ -67,11 +67,13 @@ def predictions_of(oracle: Oracle, data: CSV, table: pd.DataFrame) -> pd.DataFra
         table: Designs, one a row, as `CSV.encode` has them.
 
     Returns:
-        The columns `oracle_mean` and `oracle_std`, with the index of the table.
+        The columns `oracle_mean` and `oracle_std`, and of several results those of each, with the
+        index of the table.
 
     Raises:
         DataError: If the table is none of such designs.
     """
     prediction = oracle.predict(data.encode(table))
     figures = {"oracle_mean": prediction.mean, "oracle_std": prediction.std}
+    figures |= prediction.result_figures()
     return in_user_units(data, figures).set_axis(table.index)

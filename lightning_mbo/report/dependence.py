@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.oracles import Oracle
+from lightning_mbo.oracles import Oracle, ResultOracles
 
 Array = NDArray[np.float64]
 
@@ -119,6 +119,26 @@ def dependences(oracle: Oracle, data: DesignDataModule, candidates: Tensor) -> l
     depending = [_dependence(oracle, data, rows, levels) for levels in found]
     depending = _with_effects(depending, oracle, data)
     return sorted(depending, key=lambda dependence: -dependence.importance)
+
+
+def all_dependences(
+    oracle: Oracle, data: DesignDataModule, candidates: Tensor
+) -> dict[str, list[Dependence]]:
+    """Those of all that an oracle predicts: of the property, or of each of several results.
+
+    Args:
+        oracle: Fitted.
+        data: What it was fitted to.
+        candidates: Shape ``(c, *design_shape)``.
+    """
+    if not isinstance(oracle, ResultOracles):
+        return {data.measured_name: dependences(oracle, data, candidates)}
+    found = {}
+    for goal, own in zip(oracle.advance.goals, oracle.fitted, strict=True):
+        assert isinstance(own, Oracle)
+        depending = dependences(own, data, candidates)
+        found[goal.name] = [replace(dependence, sign=goal.sign) for dependence in depending]
+    return found
 
 
 def changed(data: DesignDataModule, designs: Tensor, levels: Levels, level: int) -> Tensor:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+from scipy import stats
+
 from lightning_mbo.console import shown_number
 from lightning_mbo.evidence.outcomes import Outcomes, promise_of
 from lightning_mbo.evidence.verdict import Verdict
+from lightning_mbo.goals import Goal
 
 _CAME_TRUE = {
     "trust": ("did not come true", "came true"),
@@ -25,11 +29,7 @@ def outcome_lines(outcomes: Outcomes, name: str) -> Iterator[str]:
         name: What was measured.
     """
     num = len(outcomes.measured)
-    yield (
-        f"Predicted against measured {name}: rank correlation {_shown(outcomes.rank_correlation)}, "
-        f"RMSE {_shown(outcomes.rmse)}, measured less predicted {_shown(outcomes.mean_error)} in "
-        "the mean"
-    )
+    yield _error_line(outcomes, name)
     yield (
         f"{outcomes.num_better} of {num} beat the best row of the table, {_shown(outcomes.best)}, "
         f"where {outcomes.promised_better:.1f} were predicted to; the best is "
@@ -37,6 +37,34 @@ def outcome_lines(outcomes: Outcomes, name: str) -> Iterator[str]:
     )
     for bound in outcomes.bounds:
         yield f"{bound} {_how_it_held(outcomes, bound)}"
+
+
+def result_lines(outcomes: Outcomes, goal: Goal) -> Iterator[str]:
+    """The same of one of several results, which is better or worse only together with others.
+
+    Args:
+        outcomes: Of the candidates of which it was measured.
+        goal: What was wanted of it, settled.
+    """
+    yield _error_line(outcomes, goal.name)
+    if goal.is_limit:
+        met = int(goal.is_met(outcomes.measured).sum())
+        ends = [[goal.lower], [goal.upper]]
+        expected = np.diff(stats.norm.cdf(ends, outcomes.mean, outcomes.std), axis=0).sum()
+        yield (
+            f"{met} of {len(outcomes.measured)} have {goal.name} within its limits ({goal}), where "
+            f"{expected:.1f} were predicted to"
+        )
+    for bound in outcomes.bounds:
+        yield f"{goal.name}_{bound} {_how_it_held(outcomes, bound)}"
+
+
+def _error_line(outcomes: Outcomes, name: str) -> str:
+    return (
+        f"Predicted against measured {name}: rank correlation {_shown(outcomes.rank_correlation)}, "
+        f"RMSE {_shown(outcomes.rmse)}, measured less predicted {_shown(outcomes.mean_error)} in "
+        "the mean"
+    )
 
 
 def verdict_line(verdict: Verdict | None, outcomes: Outcomes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from lightning_mbo.evidence.conformal import (
 )
 from lightning_mbo.evidence.verdict import Judgement, Verdict, judge, verdict
 from lightning_mbo.report import page_figures as figures
+from lightning_mbo.report.dependence import Dependence
 from lightning_mbo.report.dependence_figures import (
     MOST_LEVELS,
     draw_dependence,
@@ -28,14 +30,16 @@ from lightning_mbo.report.headings import decimals_for
 from lightning_mbo.report.oracle_gap import gap_sentence
 from lightning_mbo.report.places import draw_map, draw_marginals
 from lightning_mbo.report.run_evidence import Evidence, spread
-from lightning_mbo.report.shares import shares_in
+from lightning_mbo.report.several_results import held_out_results, result_columns, results_of
+from lightning_mbo.report.shares import Share, shares_in
 from lightning_mbo.report.trends import choices, draw_trends
 
 NUM_LISTED = 25
 _MOST_DRAWN = 300
 _COLUMNS_LISTED = 6
 _MOVED_LISTED = 4
-_NUM_DEPENDENCES = 6
+_NUM_DEPENDENCES, _FEW_DEPENDENCES = 6, 4
+"""Of a property, and of each of several results."""
 _FEWEST_TESTED = 30
 """Unseen designs of which a rank correlation or a coverage tells something."""
 _LEAST_IMPORTANCE = 0.02
@@ -59,7 +63,9 @@ def render(evidence: Evidence) -> str:
     judgements = _judgements(evidence)
     marginals = draw_marginals(evidence)
     return template.render(
-        property_name=data.measured_name,
+        property_name=", ".join(goal.name for goal in data.goals) or data.measured_name,
+        goals=() if data.results is None else data.results.advance.goals,
+        beaten="all rows that meet the limits" if data.goals else "the best row",
         num_designs=len(data.designs),
         num_candidates=len(evidence.candidates),
         best_measured=_best_measured(data),
@@ -77,8 +83,9 @@ def render(evidence: Evidence) -> str:
         map=draw_map(evidence),
         marginals=[svg for _, svg in marginals],
         unseen=evidence.unseen,
-        shares=shares_in(evidence.of_chosen),
-        dependence=_dependence(evidence),
+        shares=_shares(evidence),
+        results=results_of(evidence),
+        dependences=_dependences(evidence),
         trends=draw_trends(evidence),
         overlap=evidence.of_chosen.get("overlap"),
         gap=gap_sentence(evidence),
@@ -86,6 +93,13 @@ def render(evidence: Evidence) -> str:
         remarks=data.remarks,
         configs=evidence.configs,
     )
+
+
+def _shares(evidence: Evidence) -> dict[str, list[Share]]:
+    """Of several oracles, by the result that they are of, which has no name if it is one."""
+    names = [goal.name for goal in evidence.data.goals] or [""]
+    shares = {name: shares_in(evidence.of_chosen, name) for name in names}
+    return {name: of_result for name, of_result in shares.items() if of_result}
 
 
 def _columns(data: DesignDataModule) -> dict[str, Any] | None:
@@ -167,6 +181,7 @@ def _held_out(evidence: Evidence) -> dict[str, Any] | None:
         "figure": figures.draw_held_out(
             measured[rows], mean[rows], margin[rows], data.measured_name
         ),
+        "results": held_out_results(evidence, rows),
     }
 
 
@@ -176,15 +191,18 @@ def _table(evidence: Evidence, distances: Tensor, moved: list[str]) -> dict[str,
 
     data, designs = evidence.data, evidence.candidates[:NUM_LISTED]
     shown = {name: values[:NUM_LISTED].numpy() for name, values in evidence.figures.items()}
-    columns = {
-        "predicted": _numbers(data.problem.property.measured(shown["oracle_mean"])),
-        "± std": _numbers(shown["oracle_std"]),
-    }
-    for side, name in _BOUNDS.items():
-        if name in shown:
-            columns[f"{side} 95 % bound"] = _numbers(shown[name])
+    mean = _numbers(data.problem.property.measured(shown["oracle_mean"]))
+    if data.goals:
+        columns = {data.measured_name: mean, **result_columns(data.goals, shown)}
+    else:
+        columns = {"predicted": mean, "± std": _numbers(shown["oracle_std"])}
+        for side, name in _BOUNDS.items():
+            if name in shown:
+                columns[f"{side} 95 % bound"] = _numbers(shown[name])
     columns["distance from the data"] = _numbers(distances[:NUM_LISTED].numpy())
     known, users = data.nearest_known(designs), data.to_user_units(designs)
+    if data.goals:  # their results are in candidates.csv
+        known = known[["nearest_row"]]
     chosen = users.columns[:_COLUMNS_LISTED]
     if len(users.columns) > _COLUMNS_LISTED:
         chosen = pd.Index([name for name in moved if name in users.columns][:_MOVED_LISTED])
@@ -211,28 +229,42 @@ def _outlook(evidence: Evidence) -> str:
     return evidence.outlook.sentence(evidence.data.problem, len(evidence.candidates))
 
 
-def _dependence(evidence: Evidence) -> dict[str, Any] | None:
-    """How the prediction depends on the columns that matter most."""
-    if not evidence.dependences:
+def _dependences(evidence: Evidence) -> list[dict[str, Any]]:
+    """How each prediction depends on the columns that matter most to it."""
+    of_several = len(evidence.dependences) > 1
+    most, found = _FEW_DEPENDENCES if of_several else _NUM_DEPENDENCES, list[dict[str, Any]]()
+    for name, depending in evidence.dependences.items():
+        first = sum(len(part["figures"]) for part in found)
+        part = _dependence(name, depending, most, first)
+        if part is not None:
+            found.append({"of_what": name if of_several else "", **part})
+    return found
+
+
+def _dependence(
+    name: str, dependences: Sequence[Dependence], most: int, first: int
+) -> dict[str, Any] | None:
+    """Of one prediction, whose figures are numbered from the first on."""
+    if not dependences:
         return None
-    least = _LEAST_IMPORTANCE * evidence.dependences[0].importance
-    shown = [d for d in evidence.dependences[:_NUM_DEPENDENCES] if d.importance > least]
+    least = _LEAST_IMPORTANCE * dependences[0].importance
+    shown = [d for d in dependences[:most] if d.importance > least]
     if not shown:
         return None
-    rest, ends = evidence.dependences[len(shown) :], limits(shown)
+    rest, ends = dependences[len(shown) :], limits(shown)
     return {
         "figures": [
             {
                 "name": d.levels.name,
                 "importance": shown_importance(d),
-                "svg": draw_dependence(d, evidence.data.measured_name, ends, number),
+                "svg": draw_dependence(d, name, ends, number),
                 "num_levels": 0 if d.levels.is_number else len(d.mean),
             }
-            for number, d in enumerate(shown)
+            for number, d in enumerate(shown, first)
         ],
         "rescaled": [d.levels.name for d in shown if d.levels.rescaled],
         "most_levels": MOST_LEVELS,
-        "is_alone": len(evidence.dependences) == 1,
+        "is_alone": len(dependences) == 1,
         "has_bands": any(d.std.any() for d in shown),
         "has_effects": any(d.effects is not None for d in shown),
         "num_rest": len(rest),

@@ -107,7 +107,14 @@ def frequencies(data: pd.Series[Any], candidates: pd.Series[Any]) -> pd.DataFram
     ).fillna(0.0)
 
 
-def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str:
+def draw_held_out(
+    measured: Array,
+    mean: Array,
+    margin: Array,
+    name: str,
+    figure_name: str = "heldout",
+    size: tuple[float, float] = (6, 4.2),
+) -> str:
     """Predicted against measured.
 
     Args:
@@ -115,8 +122,10 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
         mean: Their predictions.
         margin: Half the width of their intervals, finite.
         name: Of the property, with its unit.
+        figure_name: What is in the figure is named by it.
+        size: Of the figure, inches.
     """
-    with styled((6, 4.2)) as (figure, axes):
+    with styled(size) as (figure, axes):
         inside = np.abs(measured - mean) <= margin
         for chosen, color, label in (
             (inside, "#1b6ca8", "within its interval"),
@@ -138,7 +147,7 @@ def draw_held_out(measured: Array, mean: Array, margin: Array, name: str) -> str
         axes.set_xlabel(f"measured: {name}")
         axes.set_ylabel("predicted")
         figure.legend(loc="outside upper center", ncols=2)
-        return svg(figure, "heldout")
+        return svg(figure, figure_name)
 
 
 def draw_iterations(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -31,10 +31,11 @@ class Evidence:
         select: The rule that chose it.
         disagreement: Of the ensemble, means: on the `candidates`, and on `others`.
         held_out: Of the chosen iteration's oracle on the designs that it is judged by, all of them
-            unseen: `mean` and `std`, ``(h,)`` each; empty where there are none.
+            unseen: `mean` and `std`, ``(h,)`` each, and of several results `results_mean` and
+            `results_std`, ``(h, q)``; empty where there are none.
         outlook: What the candidates are expected to come to; None where nobody has said.
         dependences: How the chosen iteration's oracle depends on each column, the most important
-            first; empty where designs are not made of columns.
+            first, by what it predicts; empty where designs are not made of columns.
         configs: The run's options, by the name of their file.
     """
 
@@ -47,7 +48,7 @@ class Evidence:
     disagreement: dict[str, float]
     held_out: dict[str, Tensor] = field(default_factory=dict)
     outlook: Outlook | None = None
-    dependences: Sequence[Dependence] = ()
+    dependences: Mapping[str, Sequence[Dependence]] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -40,12 +40,18 @@ class Share:
         return _KINDS.get(self.name.partition("_")[0], "")
 
 
-def shares_in(figures: Mapping[str, float]) -> list[Share]:
-    """Of an iteration's figures those of several oracles, the greatest share first; or none."""
+def shares_in(figures: Mapping[str, float], result: str = "") -> list[Share]:
+    """Of an iteration's figures those of several oracles, the greatest share first; or none.
+
+    Args:
+        figures: Of the iteration.
+        result: Of several, the one that the oracles are of.
+    """
+    share, score = (f"{result}_{kind}" if result else kind for kind in (_SHARE, _SCORE))
     found = [
-        Share(name.removeprefix(_SHARE), value, figures[_SCORE + name.removeprefix(_SHARE)])
+        Share(name.removeprefix(share), value, figures[score + name.removeprefix(share)])
         for name, value in figures.items()
-        if name.startswith(_SHARE) and _SCORE + name.removeprefix(_SHARE) in figures
+        if name.startswith(share) and score + name.removeprefix(share) in figures
     ]
     return sorted(found, key=lambda one: (-one.share, -one.score))
 

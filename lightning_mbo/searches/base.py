@@ -114,7 +114,7 @@ class Search(nn.Module, ABC):
             self._end_without_designs()
             return None
         iteration.held_out = oracle.predict_unseen(self._problem)
-        iteration.metrics |= oracle.figures()
+        iteration.metrics |= iteration.samples.prediction.result_metrics() | oracle.figures()
         self.num_done += 1
         if self.exhausted:
             rank_zero_warn(

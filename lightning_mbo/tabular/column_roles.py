@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -37,9 +37,12 @@ _FEW_OTHERS = 3
 _FIGURES = (
     *("oracle_mean", "oracle_std", "probability_above_threshold", "probability_below_threshold"),
     *("log_prob_search_model", "log_prob_training_distribution", "nearest_row"),
-    *("lower_95", "upper_95"),
+    *("lower_95", "upper_95", "probability_of_limits"),
 )
 """In `candidates.csv`, of which measured rows may be appended to a table."""
+
+_OF_RESULTS = ("mean", "std", "lower_95", "upper_95")
+"""Behind the name of each of several results."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,30 @@ def check_names(
 
 
 def kinds_of(
-    table: pd.DataFrame, source: str, roles: Roles, options: Mapping[str, ColumnOptions]
+    table: pd.DataFrame,
+    source: str,
+    roles: Roles,
+    options: Mapping[str, ColumnOptions],
+    results: Collection[str] = (),
 ) -> tuple[dict[str, str], list[str], list[str]]:
     """The kinds of the columns, what is asked of them, and what is said, a sentence each.
+
+    Args:
+        table: The user's.
+        source: What to call it in messages.
+        roles: Of the columns that are no part of a design.
+        options: What the user says of the others.
+        results: Columns of which each is wanted, the target being what they come to.
 
     Raises:
         ConfigurationError: If an option does not go with a column.
         DataError: If a column can be nothing.
     """
     kinds = {}
+    figures = _figures_of(roles.target, results)
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
         given = options.get(name, ColumnOptions())
-        if _is_figure(name, roles.target):
+        if name in figures:
             kinds[name] = "figure"
             if given.is_setting:
                 raise ConfigurationError(
@@ -117,11 +132,11 @@ def kinds_of(
                 )
             _warn_of(name, kinds[name], source)
     questions, notes = _asked_kinds(kinds, options)
-    figures = of_kind(kinds, "figure")
-    if figures:
+    named = of_kind(kinds, "figure")
+    if named:
         notes.append(
-            f"{listed(figures)} {verb(figures, 'has', 'have')} the name of a figure of candidates "
-            f"and {verb(figures, 'is', 'are')} left out. Rename what is a setting"
+            f"{listed(named)} {verb(named, 'has', 'have')} the name of a figure of candidates "
+            f"and {verb(named, 'is', 'are')} left out. Rename what is a setting"
         )
     return kinds, questions, notes
 
@@ -146,9 +161,11 @@ def _kind_of_levels(column: pd.Series, given: ColumnOptions) -> str | None:
     return "category"
 
 
-def _is_figure(name: str, target: str) -> bool:
-    """Whether a column is called like what is said of candidates, which may have become rows."""
-    return name in _FIGURES or name == f"nearest_{target}"
+def _figures_of(target: str, results: Collection[str]) -> set[str]:
+    """What columns are called of what is said of candidates, which may have become rows."""
+    nearest = {f"nearest_{name}" for name in results or [target]}
+    of_results = {f"{name}_{figure}" for name in results for figure in _OF_RESULTS}
+    return {*_FIGURES, *nearest, *of_results}.difference(results)
 
 
 def _asked_kinds(
@@ -192,8 +209,19 @@ def shown_columns(
     roles: Roles,
     kinds: Mapping[str, str],
     layout: TableLayout,
+    results: Mapping[str, tuple[str, str]],
 ) -> Table:
-    """What each column of the user's table is taken for, its values, and missing entries."""
+    """What each column of the user's table is taken for, its values, and missing entries.
+
+    Args:
+        table: The user's.
+        rows: Those that are used.
+        roles: Of the columns that are no part of a design.
+        kinds: Of the others.
+        layout: Of the designs.
+        results: Of columns of which each is wanted, in place of the target, values and missing
+            entries.
+    """
     described = {c.name: (c.kind, c.describe()) for c in layout.columns}
     described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
     for derivation in layout.derivations:
@@ -204,6 +232,10 @@ def shown_columns(
         shown.add_column(header, overflow="fold")
     shown.add_column("missing", justify="right")
     for name in table.columns:
+        if name in results:
+            shown.add_row(name, "target", *results[name])
+        if name in results or (results and name == roles.target):
+            continue
         if name in named:
             numbers = pd.to_numeric(rows[name], errors="coerce")
             entry = named[name], f"{numbers.min():g} to {numbers.max():g}"

@@ -97,7 +97,7 @@ def prepare(
     constraints: Sequence[LinearConstraint] = (),
     laws: Collection[str] = LAWS,
     counted: Collection[str] = (),
-    results: Sequence[str] = (),
+    results: Mapping[str, tuple[str, str]] | None = None,
 ) -> PreparedTable:
     """Prepare a table.
 
@@ -110,13 +110,15 @@ def prepare(
         constraints: The user's, of which the columns are settings.
         laws: Which of `LAWS` candidates are held to where they hold in every row.
         counted: Further columns that are settings, as the user constrains how many are there.
-        results: Columns of numbers that are merged as the target is.
+        results: Columns of numbers that are merged as the target is, which stands for them; of each
+            what is shown of its values and of missing ones.
 
     Raises:
         DataError: If the table cannot be used.
         ConfigurationError: If the options do not fit it.
     """
-    read = _read(table, source, roles, options, missing)
+    results = results or {}
+    read = _read(table, source, roles, options, missing, results)
     rows, kinds, properties = read.rows, read.kinds, read.properties
     used = [name for name, kind in kinds.items() if kind not in LEFT_OUT]
     settings = {name for name, given in options.items() if given.is_setting}
@@ -181,7 +183,7 @@ def prepare(
         groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
-        shown_columns(table, rows, roles, kinds, layout),
+        shown_columns(table, rows, roles, kinds, layout, results),
         held,
         mixtures,
         [
@@ -214,6 +216,7 @@ def _read(
     roles: Roles,
     options: Mapping[str, ColumnOptions],
     missing: Literal["drop", "refuse"] | None,
+    results: Collection[str],
 ) -> _Reading:
     check_names(table, source, roles, options)
     if len(table) < FEWEST_DESIGNS:
@@ -224,7 +227,7 @@ def _read(
     texts = [name for name, given in options.items() if given.kind in TEXTS]
     check_no_summary(table, texts, source)
     properties = as_numbers(table[roles.target], source)
-    kinds, questions, notes = kinds_of(table, source, roles, options)
+    kinds, questions, notes = kinds_of(table, source, roles, options, results)
     table, spelled, doubts = with_spellings(floating(table), kinds, options)
     read = read_derived(table, kinds, options, source)
     whole, kinds, filled, empties = with_empties(read.table, kinds, options, missing is None)

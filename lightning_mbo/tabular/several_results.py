@@ -20,6 +20,11 @@ from lightning_mbo.tabular.headers import missing_column
 ADVANCE = "advance"
 """The column that stands for all results."""
 
+ADVANCE_IS = (
+    "how far all results together lie beyond the rows, in standard deviations; 0 is as good as the "
+    "best rows that meet the limits"
+)
+
 
 class SplitRows(NamedTuple):
     """A table by what is measured of its rows.
@@ -28,11 +33,13 @@ class SplitRows(NamedTuple):
         table: Rows that have all results, with their `ADVANCE`, or none, without it.
         further: Rows that have some.
         values: Their results, NaN where one is missing, ``(p, q)``.
+        shown: By result what is wanted, between which values all rows lie, and how many lack it.
     """
 
     table: pd.DataFrame
     further: pd.DataFrame
     values: NDArray[np.float64]
+    shown: dict[str, tuple[str, str]]
 
 
 def split_rows(table: pd.DataFrame, goals: Sequence[Goal], source: str) -> SplitRows:
@@ -83,7 +90,15 @@ def split_rows(table: pd.DataFrame, goals: Sequence[Goal], source: str) -> Split
             "minimize a result"
         )
     kept = complete | none
-    return SplitRows(table.assign(**{ADVANCE: advance})[kept], table[~kept], values[~kept])
+    shown = {goal.name: _shown(goal, column) for goal, column in zip(goals, values.T, strict=True)}
+    whole = table.assign(**{ADVANCE: advance})[kept]
+    return SplitRows(whole, table[~kept], values[~kept], shown)
+
+
+def _shown(goal: Goal, column: NDArray[np.float64]) -> tuple[str, str]:
+    absent = int(np.isnan(column).sum())
+    values = f"{np.nanmin(column):g} to {np.nanmax(column):g}; {goal}"
+    return values, f"{absent:,}" if absent else ""
 
 
 def goal_lines(goals: Sequence[Goal], values: NDArray[np.float64]) -> list[str]:

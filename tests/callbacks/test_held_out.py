@@ -197,7 +197,7 @@ def test_labels_with_errors_are_judged_by_them(select: Any, tmp_path: Path) -> N
     mean, std = held_out.mean.numpy(), held_out.std.numpy()
     promising = mean >= np.quantile(mean, 0.8)
     shortfalls = ((mean - labels) / np.hypot(std, errors))[promising]
-    bound = bounds_of_held_out(some, held_out, data.problem)
+    bound = bounds_of_held_out(some, held_out, data.problem).property
     assert bound.item() == pytest.approx(-1e3 - 2 * max(1.645, np.quantile(shortfalls, 0.95)))
 
 

@@ -92,7 +92,8 @@ def test_the_oracle_of_the_chosen_iteration_speaks(
     # The run ends with the oracle that it ended with, which is another.
     assert equal_states(oracle.state_dict(), recorder.oracles[-1])
     assert not equal_states(oracle.state_dict(), recorder.oracles[0])
-    found = [one.mean for one in shown[0].dependences]
+    (depending,) = shown[0].dependences.values()
+    found = [one.mean for one in depending]
     with oracle.in_state(recorder.oracles[0]):
         expected = dependences(oracle, trainer.datamodule, writer.designs)
     last = dependences(oracle, trainer.datamodule, writer.designs)

@@ -126,3 +126,21 @@ def test_what_is_no_list(tmp_path: Path) -> None:
     data = Quadratic()
     with pytest.raises(ConfigurationError, match="with --data CSV: Quadratic has none"):
         data.read_pool(tmp_path / "x.csv")
+
+
+@pytest.mark.filterwarnings("ignore:.*rows are left out for missing entries")
+def test_of_several_results_rows_without_any_are_left_to_rank() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"heat": rng.uniform(0, 1, 40), "load": rng.uniform(0, 1, 40)})
+    table["rate"], table["cost"] = rng.normal(size=40), rng.normal(size=40)
+    table.loc[:4, ["rate", "cost"]] = np.nan
+    table.loc[5:7, "cost"] = np.nan
+    data = CSV(table, targets={"rate": "maximize", "cost": "minimize"})
+    data.setup("fit")
+    assert len(data.read_pool(None).designs) == 5
+    ranked = data.read_pool(table[["heat", "load", "rate"]].head(3))
+    assert list(ranked.rows_of(ranked.designs)) == ["heat", "load"]
+    whole = CSV(table.dropna(), targets={"rate": "maximize", "cost": "minimize"})
+    whole.setup("fit")
+    with pytest.raises(DataError, match="all rows have a rate or cost, and none is left to rank"):
+        whole.read_pool(None)

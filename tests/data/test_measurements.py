@@ -63,14 +63,16 @@ def test_replicates_of_a_candidate_become_one(data: CSV) -> None:
     found = found_in(data, made([2, 0, 2, 2], [1.0, 5.0, 2.0, 6.0]))
     assert found.candidates.tolist() == [2, 0, 2, 2]
     assert found.others == []
-    assert candidate_means(data, found, "new.csv").to_dict() == {0: 5.0, 2: 3.0}
+    assert candidate_means(data, found, "new.csv", data.roles.target).to_dict() == {0: 5.0, 2: 3.0}
 
 
 def test_measurements_with_errors_are_averaged_by_them(tmp_path: Path) -> None:
     data = data_of(table().assign(err=0.5), tmp_path, error_column="err")
     found = found_in(data, made([1, 1], [1.0, 4.0], err=[1.0, 2.0]))
     # Weights 1 and 1/4.
-    assert candidate_means(data, found, "new.csv").to_dict() == {1: pytest.approx(8 / 5)}
+    assert candidate_means(data, found, "new.csv", data.roles.target).to_dict() == {
+        1: pytest.approx(8 / 5)
+    }
     with pytest.raises(DataError, match=r"--measured: new.csv has no column 'err'"):
         found_in(data, made([1], [1.0]))
 

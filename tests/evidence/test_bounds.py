@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
 
 from lightning_mbo.algorithms import CbAS
+from lightning_mbo.data import CSV
 from lightning_mbo.evidence.bounds import Seen, lower_bounds
 from lightning_mbo.evidence.halves import bounds_of_halves, half_fits
 from lightning_mbo.evidence.outlook import Outlook
-from lightning_mbo.oracles import AdditiveRegression, GaussianProcess, Stack, TreeEnsemble
+from lightning_mbo.oracles import (
+    AdditiveRegression,
+    GaussianProcess,
+    ResultOracles,
+    Stack,
+    TreeEnsemble,
+)
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.problem import DesignProblem, Property
 from lightning_mbo.samples import Prediction
@@ -56,6 +64,67 @@ def test_the_bound_is_the_median_over_the_fits() -> None:
     fits = [prediction(m, std=s) for m, s in ((1.0, 1.0), (9.0, 1.0), (2.0, 1.0))]
     found = lower_bounds(fits, [exact] * 3)
     assert found.item() == pytest.approx(2 - 1.645)
+
+
+def test_bounds_from_above_are_those_of_the_negative() -> None:
+    seen = Seen(prediction(*range(10)), of(*range(-50, -42), 4, 7), promise=of(*range(10)))
+    below = Seen(prediction(*range(0, -10, -1)), -seen.properties, seen.promise)
+    chosen = prediction(20.0, 3.0, std=3.0)
+    above = lower_bounds([prediction(-20.0, -3.0, std=3.0)], [below], -1)
+    assert above.tolist() == (-lower_bounds([chosen], [seen])).tolist()
+
+
+def test_each_result_has_a_margin_of_its_own_from_rows_that_promise_most_together() -> None:
+    columns = [of(*range(10)), of(*range(0, 20, 2))]
+    means = torch.stack(columns, 1)
+    missed = torch.zeros(10, 2, dtype=torch.float64)
+    missed[3], missed[4] = of(3, -5), of(9, -7)  # by the rows that promise most
+    missed[8:] = 100.0
+    said = Prediction(means, torch.ones_like(means), torch.ones_like(means))
+    promise = of(0, 0, 0, 8, 9, 0, 0, 0, 0, 0)
+    chosen = Prediction(of(1, 2)[None], torch.ones(1, 2).double(), torch.ones(1, 2).double())
+    seen = Seen(said, means - missed, promise)
+    lower, upper = (lower_bounds([chosen], [seen], sign) for sign in (1, -1))
+    assert lower[0].tolist() == pytest.approx([1 - (3 + 0.95 * 6), 2 - 1.645])
+    assert upper[0].tolist() == pytest.approx([1 + 1.645, 2 + (5 + 0.95 * 2)])
+
+
+def test_halves_bound_every_result_of_several() -> None:
+    data = of_results(60, 0)
+    problem, oracle = data.problem, ResultOracles(AdditiveRegression())
+    oracle.prepare(problem)
+    oracle.fit(data.fits)
+    fits, designs = half_fits(oracle, problem), problem.designs[:5] + 0.3
+    found = bounds_of_halves(fits, designs)
+    assert found.property.shape == (5,)
+    assert found.results is not None
+    for number in (0, 1):
+        margins, expected = [], []
+        for side in (1, -1):
+            shortfalls = []
+            for fit in fits:
+                said = fit.oracle.predict(fit.unseen.designs)
+                best = said.mean >= said.mean.quantile(0.8)
+                own = fit.oracle.fitted[number].predict(fit.unseen.designs)
+                measured = fit.unseen.results.values[:, number]
+                shortfalls += (side * (own.mean - measured) / own.std)[best].tolist()
+            margins.append(max(1.645, np.quantile(shortfalls, 0.95)))
+            own = [fit.oracle.fitted[number].predict(designs) for fit in fits]
+            ends = [(one.mean - side * margins[-1] * one.std).numpy() for one in own]
+            expected.append(np.median(ends, axis=0))
+        np.testing.assert_allclose(found.results[..., number].numpy(), expected)
+    assert bounds_of_halves(fits, designs[:0]).results is None
+
+
+def of_results(num: int, seed: int) -> CSV:
+    """Two results that are at odds, one of which is to be small."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.uniform(size=(num, 2)), columns=["heat", "load"])
+    table["rate"] = table["heat"] + table["load"] ** 2 + rng.normal(0, 0.1, num)
+    table["cost"] = table["load"] + rng.normal(0, 0.1, num)
+    data = CSV(table, targets={"rate": "maximize", "cost": "minimize"})
+    data.setup("fit")
+    return data
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,7 +182,7 @@ def test_bounds_hold_for_what_was_chosen_where_the_oracles_own_do_not() -> None:
         designs, said = last.samples.designs[best], last.samples.prediction[best]
         noise = torch.randn(24, generator=torch.Generator().manual_seed(seed)).double()
         labels = sphere(designs) + problem.properties.std() / np.sqrt(2) * noise
-        found = bounds_of_halves(half_fits(oracle, problem), designs)
+        found = bounds_of_halves(half_fits(oracle, problem), designs).property
         assert found.isfinite().all()
         holds.append((labels >= found).double().mean().item())
         own.append((labels >= said.mean - 1.645 * said.std).double().mean().item())

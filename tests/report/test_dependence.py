@@ -13,9 +13,15 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.data import CSV, Quadratic, Superconductor, TFBind8, Toy
-from lightning_mbo.oracles import AdditiveRegression, ClosedFormOracle, Stack, TreeEnsemble
+from lightning_mbo.oracles import (
+    AdditiveRegression,
+    ClosedFormOracle,
+    ResultOracles,
+    Stack,
+    TreeEnsemble,
+)
 from lightning_mbo.report import dependence
-from lightning_mbo.report.dependence import Dependence, dependences
+from lightning_mbo.report.dependence import Dependence, all_dependences, dependences
 from lightning_mbo.report.dependence_figures import draw_dependence, shown_effect
 from lightning_mbo.samples import Prediction
 
@@ -295,3 +301,22 @@ def test_columns_that_stand_for_others() -> None:
     known = data.by_entry(data.designs)
     assert list(known) == ["heat", "kind", *[f"word: place {i}" for i in range(1, 5)]]
     assert math.isclose(known["heat"].sum(), frame["heat"].sum(), rel_tol=1e-9)
+
+
+def test_of_several_results_each_has_its_own() -> None:
+    frame = table().assign(cost=lambda rows: rows["hours"] + rows["acid"] ** 2)
+    data = CSV(frame, targets={"yield": "maximize", "cost": "minimize"})
+    data.setup("fit")
+    oracle = fitted(ResultOracles(AdditiveRegression()), data)
+    found = all_dependences(oracle, data, data.designs[:5])
+    assert list(found) == ["yield", "cost"]
+    cost = CSV(frame.drop(columns="yield"), "cost", maximize=False)
+    cost.setup("fit")
+    alone = named(dependences(fitted(AdditiveRegression(), cost), cost, cost.designs[:5]))
+    for name, one in named(found["cost"]).items():
+        np.testing.assert_allclose(one.mean, alone[name].mean, rtol=1e-3)
+        assert one.sign == -1
+    assert found["cost"][0].levels.name == "hours"
+    assert all(one.sign == 1 for one in found["yield"])
+    single = all_dependences(fitted(AdditiveRegression(), cost), cost, cost.designs[:5])
+    assert list(single) == ["cost"]

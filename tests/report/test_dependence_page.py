@@ -37,7 +37,9 @@ def page_of(oracle: Oracle, **options: Any) -> str:
     oracle.fit(data.fits)
     shown = evidence(data, candidates=data.designs[:30])
     found = dependences(oracle, data, shown.candidates)
-    return render(evidence(data, candidates=data.designs[:30], dependences=found))
+    return render(
+        evidence(data, candidates=data.designs[:30], dependences={data.measured_name: found})
+    )
 
 
 def test_the_most_important_columns_are_drawn() -> None:

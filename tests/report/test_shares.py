@@ -29,6 +29,14 @@ def test_of_an_iteration() -> None:
     assert shares_in({"oracle_p80": 3.0}) == []
 
 
+def test_of_one_of_several_results() -> None:
+    of_yield = {f"yield_{name}": value for name, value in FIGURES.items()}
+    both = {"ee_share_Stack": 1.0, "ee_score_Stack": 2.0, **of_yield}
+    assert shares_in(both, "yield") == shares_in(FIGURES)
+    assert [one.name for one in shares_in(both, "ee")] == ["Stack"]
+    assert shares_in(both) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
