@@ -126,8 +126,7 @@ def prepare(
     found = understand(
         rows[used],
         {name: kinds[name] for name in used},
-        roles.target,
-        properties.to_numpy(),
+        {name: as_numbers(rows[name], source).to_numpy() for name in results or [roles.target]},
         settings,
         {name: options[name].follows for name in used if kinds[name] == "follows"},
         laws,

@@ -65,8 +65,7 @@ class Understanding:
 def understand(
     table: pd.DataFrame,
     kinds: Mapping[str, str],
-    target: str,
-    properties: NDArray[np.float64],
+    targets: Mapping[str, NDArray[np.float64]],
     settings: Collection[str],
     leaders: Mapping[str, str | None],
     laws: Collection[str],
@@ -77,8 +76,7 @@ def understand(
     Args:
         table: The columns that would be designed, without missing entries.
         kinds: Of each: number, integer, category, sequence or follows.
-        target: The name of what is measured.
-        properties: Its values, ``(n,)``.
+        targets: By name the values of what is measured and wanted, ``(n,)`` each.
         settings: Which columns the user says are settings.
         leaders: Of the columns of which the user says that they follow, from which; None where
             that is to be found.
@@ -88,10 +86,11 @@ def understand(
     Raises:
         ConfigurationError: If a column does not follow as the user says.
     """
-    reader = _Reader(table, kinds, target, properties, settings, source)
+    reader = _Reader(table, kinds, targets, settings, source)
     reader.find_counters()
     reader.find_counts_of_letters()
-    reader.find_results()
+    for target in targets:
+        reader.find_results(target)
     reader.find_repeats()
     reader.find_dummies(laws)
     reader.find_followers(leaders, laws)
@@ -105,12 +104,11 @@ class _Reader:
         self,
         table: pd.DataFrame,
         kinds: Mapping[str, str],
-        target: str,
-        properties: NDArray[np.float64],
+        targets: Mapping[str, NDArray[np.float64]],
         settings: Collection[str],
         source: str,
     ) -> None:
-        self.target, self.properties = target, properties
+        self.targets = targets
         self.given = set(settings)
         self.source = source
         varying = [name for name in kinds if _varies(table[name])]
@@ -181,12 +179,13 @@ class _Reader:
                     f"setting: {pasted(name, kind)}"
                 )
 
-    def find_results(self) -> None:
-        """Leave out copies of the target, and ask of what else seems to be measured with it."""
+    def find_results(self, target: str) -> None:
+        """Leave out copies of a target, and ask of what else seems to be measured with it."""
+        properties = self.targets[target]
         kinds = self.found.kinds
         numbers = {n: self.numbers[n] for n in self._open("number", "integer")}
         levels = {n: pd.factorize(self.table[n])[0] for n in self._open("category")}
-        copies = copies_of(self.properties, numbers, levels)
+        copies = copies_of(properties, numbers, levels)
         if len(copies.certain) + len(copies.possible) == len(self.table.columns):
             return
         if copies.certain:
@@ -194,26 +193,28 @@ class _Reader:
             self._leave_out(copies.certain, "result")
             self.found.notes.append(
                 f"{listed(copies.certain)} {verb(copies.certain, 'says', 'say')} the same as "
-                f"{self.target!r}, row by row: taken for other results and left out. If "
+                f"{target!r}, row by row: taken for other results and left out. If "
                 f"{'it is a setting' if len(copies.certain) == 1 else 'one is a setting'}: {undo}"
             )
         rest = {n: v for n, v in numbers.items() if n not in (*copies.certain, *copies.possible)}
         levels = {n: v for n, v in levels.items() if n not in (*copies.certain, *copies.possible)}
-        measured = suspected_results(self.target, self.properties, rest, levels)
-        self.suspected = [*copies.possible, *measured]
-        if self.suspected:
+        measured = suspected_results(target, properties, rest, levels)
+        suspected = [n for n in (*copies.possible, *measured) if n not in self.suspected]
+        self.suspected += suspected
+        if suspected:
             self.found.questions.append(
-                f"{listed(self.suspected)} {verb(self.suspected, 'goes', 'go')} with "
-                f"{self.target!r} as another result would, and "
-                f"{verb(self.suspected, 'is', 'are')} designed as "
-                f"{verb(self.suspected, 'a setting', 'settings')}. What is measured with it, and "
-                f"cannot be set: {pasted_list('other_results', self.suspected)}"
+                f"{listed(suspected)} {verb(suspected, 'goes', 'go')} with "
+                f"{target!r} as another result would, and "
+                f"{verb(suspected, 'is', 'are')} designed as "
+                f"{verb(suspected, 'a setting', 'settings')}. What is measured with it, and "
+                f"cannot be set: {pasted_list('other_results', suspected)}"
             )
 
     def find_repeats(self) -> None:
         """Leave out what tells apart the rows of one design, and ask of what may."""
         table = self.table.drop(columns=self.suspected)
-        for name, certain in find_repeats(self.numbers, table, self.properties):
+        first = next(iter(self.targets.values()))
+        for name, certain in find_repeats(self.numbers, table, first):
             if name in self.given:
                 continue
             kind = self.found.kinds[name]

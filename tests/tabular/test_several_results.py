@@ -70,6 +70,14 @@ def test_one_result_may_have_limits_alone() -> None:
     assert torch.equal(data.properties == 0, within)
 
 
+def test_a_copy_of_any_result_is_no_setting() -> None:
+    table = table_of_results()
+    table["price"] = 3 * table["cost"] + 1
+    data = loaded(table, TARGETS)
+    assert "price" not in data.to_user_units(data.designs)
+    assert any("'price' says the same as 'cost'" in remark for remark in data.remarks)
+
+
 @pytest.mark.parametrize(
     ("change", "targets", "message"),
     [
