@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lightning_mbo.advance import Advance
-from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 from lightning_mbo.goals import Goal
 from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.tabular.column_kinds import as_numbers
@@ -30,7 +31,7 @@ class SplitRows(NamedTuple):
     """A table by what is measured of its rows.
 
     Attributes:
-        table: Rows that have all results, with their `ADVANCE`, or none, without it.
+        table: Rows that have all results, with their `ADVANCE`.
         further: Rows that have some.
         values: Their results, NaN where one is missing, ``(p, q)``.
         shown: By result what is wanted, between which values all rows lie, and how many lack it.
@@ -89,10 +90,15 @@ def split_rows(table: pd.DataFrame, goals: Sequence[Goal], source: str) -> Split
             f"{source}: all rows meet data.targets, and nothing is left to be wanted: maximize or "
             "minimize a result"
         )
-    kept = complete | none
+    if none.any():
+        warnings.warn(
+            f"{source}: {none.sum():,} rows have none of data.targets and are left out",
+            category=MBOWarning,
+            stacklevel=3,
+        )
     shown = {goal.name: _shown(goal, column) for goal, column in zip(goals, values.T, strict=True)}
-    whole = table.assign(**{ADVANCE: advance})[kept]
-    return SplitRows(whole, table[~kept], values[~kept], shown)
+    whole, partial = table.assign(**{ADVANCE: advance})[complete], ~(complete | none)
+    return SplitRows(whole, table[partial], values[partial], shown)
 
 
 def _shown(goal: Goal, column: NDArray[np.float64]) -> tuple[str, str]:
