@@ -1,4 +1,4 @@
-"""Tables with several results whose truth is known: trade-offs, with limits and without, and ranges.
+"""Tables of known truth with several results: trade-offs with limits and without, and ranges.
 
 Branin's and Currin's function, DTLZ2, C2-DTLZ2 and the crash of a vehicle are as in BoTorch's
 `test_functions.multi_objective`, after Deb, Thiele, Laumanns and Zitzler, "Scalable test problems",
