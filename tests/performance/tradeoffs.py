@@ -33,7 +33,6 @@ from comparison import (
 from torch import Tensor
 
 from lightning_mbo.advance import Advance
-from lightning_mbo.metrics import HypervolumeGained, ShareBeyondFront, ShareMeetingLimits
 from lightning_mbo.tasks.several_results import SEVERAL_RESULTS, KnownResults
 
 _AUGMENTED, _NOT_MET = 0.05, -100.0
@@ -153,6 +152,8 @@ def likeliest(
 
 def judged(problem: KnownResults, batch: pd.DataFrame, table: pd.DataFrame) -> dict[str, float]:
     """By the truth of the batch and of the rows."""
+    from lightning_mbo.metrics import HypervolumeGained, ShareBeyondFront, ShareMeetingLimits
+
     visible, found = (torch.from_numpy(problem.truth(rows)) for rows in (table, batch))
     advance = Advance.beyond(problem.goals, visible)
     metrics = {"met": ShareMeetingLimits(advance), "beyond": ShareBeyondFront(advance)}
