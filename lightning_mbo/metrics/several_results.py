@@ -121,5 +121,5 @@ class HypervolumeGained(ResultsMetric):
         pareto = optional("botorch.utils.multi_objective.pareto", "tradeoffs", needing)
         heights = self.advance.heights(values[self.advance.shortfall(values) >= 0])
         front = heights[pareto.is_non_dominated(heights)]
-        volume = hypervolume.Hypervolume(self.worst).compute(front)
+        volume: float = hypervolume.Hypervolume(self.worst).compute(front)
         return self.unit * volume

@@ -163,7 +163,7 @@ def _numbered(prefix: str, count: int, lower: float, upper: float) -> dict[str, 
 _AXES = {"f1": "minimize", "f2": "minimize"}
 
 SEVERAL_RESULTS: Mapping[str, KnownResults] = {
-    "branin-currin": KnownResults(
+    "branin-and-currin": KnownResults(
         {"a": KnownColumn(), "b": KnownColumn(0.01)},
         branin_and_currin,
         {"branin": "minimize", "currin": "minimize"},
@@ -194,7 +194,7 @@ SEVERAL_RESULTS: Mapping[str, KnownResults] = {
         {"yield": 0.0, "cost": 45.0},
         2761.7,
     ),
-    "hartmann6": KnownResults(
+    "hartmann6-range": KnownResults(
         FUNCTIONS["hartmann6"].columns,
         lambda table: hartmann(table)[:, None],
         {"height": "1 to 1.5"},

@@ -239,7 +239,7 @@ def gaussian_process(problem: KnownDesigns, table: pd.DataFrame, target: str) ->
     from gpytorch.mlls import ExactMarginalLogLikelihood
 
     x = torch.from_numpy(Encoding(problem, one_hot=False).encode(table))
-    y = torch.from_numpy(table[[target]].to_numpy(np.float64))
+    y = torch.tensor(table[[target]].to_numpy(np.float64))
     scaled, categories = Standardize(1), _categories(problem)
     if categories:
         model = MixedSingleTaskGP(x, y, cat_dims=categories, outcome_transform=scaled)

@@ -40,7 +40,7 @@ _AUGMENTED, _NOT_MET = 0.05, -100.0
 
 def results(problem: KnownResults, table: pd.DataFrame) -> Tensor:
     """What was measured, ``(n, q)``."""
-    return torch.from_numpy(table[list(problem.targets)].to_numpy(np.float64))
+    return torch.tensor(table[list(problem.targets)].to_numpy(np.float64))
 
 
 def trees(problem: KnownResults, path: Path, seed: int) -> pd.DataFrame:
