@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,13 +23,7 @@ class KnownFunction(CSV):
     number its limits and its steps, of the categories that they are some, and of the parts of a
     mixture that they sum to one. Of a function with several results the user says what is wanted of
     each, and the ground truth is the advance that the true results make.
-
-    Attributes:
-        true_results: Of such a function the expected results of designs ``(m, *design_shape)``, in
-            the user's units, shape ``(m, q)``. Only metrics may read it.
     """
-
-    true_results: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
         self,
