@@ -160,7 +160,7 @@ def _numbered(prefix: str, count: int, lower: float, upper: float) -> dict[str, 
     return dict.fromkeys(names_of(prefix, count), KnownColumn(lower, upper))
 
 
-_AXES = {"f1": "minimize", "f2": "minimize"}
+_AXES, _CORNER = dict.fromkeys(["f1", "f2"], "minimize"), dict.fromkeys(["f1", "f2"], 1.1)
 
 SEVERAL_RESULTS: Mapping[str, KnownResults] = {
     "branin-and-currin": KnownResults(
@@ -170,15 +170,9 @@ SEVERAL_RESULTS: Mapping[str, KnownResults] = {
         {"branin": 18.0, "currin": 6.0},
         59.3642,
     ),
-    "dtlz2": KnownResults(
-        _numbered("x", 6, 0, 1), dtlz2, _AXES, {"f1": 1.5, "f2": 1.5}, 2.25 - np.pi / 4
-    ),
+    "dtlz2": KnownResults(_numbered("x", 6, 0, 1), dtlz2, _AXES, _CORNER, 1.21 - np.pi / 4),
     "c2-dtlz2": KnownResults(
-        _numbered("x", 4, 0, 1),
-        c2_dtlz2,
-        {**_AXES, "slack": ">= 0"},
-        {"f1": 1.5, "f2": 1.5},
-        1.43949,
+        _numbered("x", 4, 0, 1), c2_dtlz2, {**_AXES, "slack": ">= 0"}, _CORNER, 0.39974
     ),
     "vehicle": KnownResults(
         _numbered("t", 5, 1, 3),
