@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from peer_models import process
 
 from lightning_mbo.tasks.known_tables import KnownDesigns
 
@@ -233,20 +234,11 @@ def _varied(problem: KnownDesigns, pool: pd.DataFrame, random: Random) -> pd.Dat
 def gaussian_process(problem: KnownDesigns, table: pd.DataFrame, target: str) -> Any:
     """BoTorch's, with its defaults, of one column."""
     import torch
-    from botorch.fit import fit_gpytorch_mll
-    from botorch.models import MixedSingleTaskGP, SingleTaskGP
     from botorch.models.transforms import Standardize
-    from gpytorch.mlls import ExactMarginalLogLikelihood
 
     x = torch.from_numpy(Encoding(problem, one_hot=False).encode(table))
     y = torch.tensor(table[[target]].to_numpy(np.float64))
-    scaled, categories = Standardize(1), _categories(problem)
-    if categories:
-        model = MixedSingleTaskGP(x, y, cat_dims=categories, outcome_transform=scaled)
-    else:
-        model = SingleTaskGP(x, y, outcome_transform=scaled)
-    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
-    return model
+    return process(x, y, _categories(problem), outcome_transform=Standardize(1))
 
 
 def _categories(problem: KnownDesigns) -> list[int]:
