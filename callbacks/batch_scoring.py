@@ -7,13 +7,18 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.metrics.evidence import batch_scores, bound_scores, outlook_scores
+from lightning_mbo.metrics.evidence import (
+    batch_scores,
+    bound_scores,
+    limit_scores,
+    outlook_scores,
+)
 from lightning_mbo.report.page import verdict_of
 
 from .base import DesignCallback, callback_of, design_data
 from .candidate_writer import CandidateWriter
 from .report import Report
-from .scoring import evaluate_once
+from .scoring import evaluate_once, results_once
 
 
 class BatchScoring(DesignCallback):
@@ -43,6 +48,9 @@ class BatchScoring(DesignCallback):
         problem = data.problem
         truth, best_truth = _truth_of(data, writer.designs)
         self.scores = batch_scores(truth, best_truth, problem)
+        if data.true_results is not None and problem.results is not None:
+            results = results_once(data, writer.designs)
+            self.scores |= limit_scores(results, problem.results.advance.to(results.device))
         if writer.outlook is not None:
             self.scores |= outlook_scores(writer.outlook, self.scores["realised_share"])
         for name in ("lower_95", "upper_95"):

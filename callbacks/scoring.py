@@ -15,6 +15,7 @@ from lightning_mbo.distributed import on_rank_zero
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.metrics.scores import score
 from lightning_mbo.oracles import Oracle
+from lightning_mbo.problem import GroundTruth
 from lightning_mbo.report.headings import heading
 from lightning_mbo.samples import DesignIteration, Prediction
 
@@ -113,10 +114,19 @@ class Scoring(DesignCallback):
 
 def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:
     """The ground truth of designs ``(m, *design_shape)``, computed by one process: ``(m,)``."""
-    ground_truth = data.ground_truth
-    assert ground_truth is not None
-    like = torch.empty(len(designs), dtype=torch.float64, device=designs.device)
-    return on_rank_zero(lambda: ground_truth(designs), like)
+    assert data.ground_truth is not None
+    return _once(data.ground_truth, designs, torch.Size([len(designs)]))
+
+
+def results_once(data: DesignDataModule, designs: Tensor) -> Tensor:
+    """The true results of designs ``(m, *design_shape)``, likewise: ``(m, q)``."""
+    assert data.true_results is not None
+    return _once(data.true_results, designs, torch.Size([len(designs), len(data.goals)]))
+
+
+def _once(truth: GroundTruth, designs: Tensor, shape: torch.Size) -> Tensor:
+    like = torch.empty(shape, dtype=torch.float64, device=designs.device)
+    return on_rank_zero(lambda: truth(designs), like)
 
 
 def _rendered(scores: pd.DataFrame, property_name: str) -> Table:

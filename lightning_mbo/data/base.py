@@ -71,6 +71,9 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         sign: 1, or -1 where the property is the negative of what the user measures.
         ground_truth: The expected property of designs ``(m, *design_shape)``, shape ``(m,)``, or
             None where nobody knows it. Only metrics may read it.
+        true_results: Where several results are wanted, the expected ones of designs
+            ``(m, *design_shape)``, in the user's units, shape ``(m, q)``, or None where nobody
+            knows them. Only metrics may read them.
         noise_std: Standard deviation of measurements about the ground truth, in the property's
             units; 0 where they are exact, or nobody knows it. Only metrics may read it.
         property_range: The least and the greatest property, hidden designs included, or None.
@@ -99,6 +102,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     property_name: str = "property"
     sign: int = 1
     ground_truth: GroundTruth | None = None
+    true_results: GroundTruth | None = None
     noise_std: float = 0.0
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)

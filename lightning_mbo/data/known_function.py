@@ -12,7 +12,8 @@ from torch import Tensor
 from lightning_mbo.data.csv import CSV
 from lightning_mbo.errors import ConfigurationError, did_you_mean
 from lightning_mbo.tasks.functions import FUNCTIONS
-from lightning_mbo.tasks.known_tables import TARGET
+from lightning_mbo.tasks.known_tables import TARGET, KnownTable
+from lightning_mbo.tasks.several_results import SEVERAL_RESULTS, KnownResults
 
 
 class KnownFunction(CSV):
@@ -20,7 +21,8 @@ class KnownFunction(CSV):
 
     The run's seed draws the rows. They are read as a table of the user's own is, who says of each
     number its limits and its steps, of the categories that they are some, and of the parts of a
-    mixture that they sum to one.
+    mixture that they sum to one. Of a function with several results the user says what is wanted of
+    each, and the ground truth is the advance that the true results make.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class KnownFunction(CSV):
 
         Args:
             function: hartmann6, branin-currin, ackley10, rosenbrock6 (of numbers), mixture, mixed
-                (with categories) or steps (of integers, and numbers on steps).
+                (with categories) or steps (of integers, and numbers on steps). With several
+                results: branin-and-currin, dtlz2, vehicle, c2-dtlz2, reaction (with limits),
+                hartmann6-range and paint (of nothing but limits).
             num_designs: Rows of the table.
             noise: Standard deviation of the labels' noise, in those of the truth over all designs.
             hidden: Share of the designs, the best by the truth, that are no rows.
@@ -55,9 +59,10 @@ class KnownFunction(CSV):
         """
         import pandas as pd
 
-        if function not in FUNCTIONS:
+        functions: dict[str, KnownTable | KnownResults] = {**FUNCTIONS, **SEVERAL_RESULTS}
+        if function not in functions:
             raise ConfigurationError(
-                f"data.function: there is no {function}{did_you_mean(function, FUNCTIONS)}"
+                f"data.function: there is no {function}{did_you_mean(function, functions)}"
             )
         if num_designs < 1 or num_idle_columns < 0:
             raise ConfigurationError(
@@ -67,17 +72,23 @@ class KnownFunction(CSV):
             raise ConfigurationError(f"data.noise must be finite and not negative: {noise}")
         if not 0 <= hidden < 1:
             raise ConfigurationError(f"data.hidden must lie in [0, 1), not {hidden}")
-        self.known = replace(
-            FUNCTIONS[function].with_idle_columns(num_idle_columns),
-            noise=noise,
-            hidden=hidden,
-            shuffled=shuffled,
-        )
+        known = replace(functions[function], noise=noise, hidden=hidden)
+        self.known = known.with_idle_columns(num_idle_columns)
+        if isinstance(self.known, KnownTable):
+            self.known = replace(self.known, shuffled=shuffled)
+            targets = None
+        elif cliff or shuffled:
+            raise ConfigurationError(
+                f"data.function: {function} has several results; cliff and shuffled are for one"
+            )
+        else:
+            targets = dict(self.known.targets)
         columns = {name: column.options() for name, column in self.known.columns.items()}
         super().__init__(
             pd.DataFrame(),  # the run's seed is not known yet
-            TARGET,
+            TARGET if targets is None else None,
             maximize=True,
+            targets=targets,
             columns=columns,
             constraints=self.known.constraints,
             batch_size=batch_size,
@@ -89,13 +100,24 @@ class KnownFunction(CSV):
     def load(self) -> tuple[Tensor, Tensor]:
         """Draw the table, and read it."""
         table = self.path = self.known.table(self.num_designs, self.stream.seed)
-        best_label = table[TARGET].max()
-        truth = self.known.collapsing(best_label) if self.cliff else self.known.truth
-        designs, properties = super().load()
+        truth = self.known.truth
+        if isinstance(self.known, KnownTable):
+            self.noise_std = self.known.noise_std
+            if self.cliff:
+                truth = self.known.collapsing(table[TARGET].max())
+        found = super().load()
 
-        def ground_truth(designs: Tensor) -> Tensor:
+        def true(designs: Tensor) -> Tensor:
             return torch.from_numpy(truth(self.to_user_units(designs.cpu()))).to(designs.device)
 
-        self.ground_truth = ground_truth
-        self.noise_std = self.known.noise_std
-        return designs, properties
+        self.ground_truth = true
+        if self.results is not None:
+            self.true_results, self.ground_truth = true, self._true_advance
+        return found
+
+    def _true_advance(self, designs: Tensor) -> Tensor:
+        """Beyond the same rows as the property, shape ``(m,)``."""
+        results = self.problem.results
+        assert results is not None
+        assert self.true_results is not None
+        return results.advance.to(designs.device).of(self.true_results(designs))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightning_mbo.advance import Advance
 from lightning_mbo.evidence.outlook import Outlook
+from lightning_mbo.metrics.several_results import ShareMeetingLimits
 from lightning_mbo.problem import DesignProblem
 
 
@@ -50,6 +52,22 @@ def batch_scores(truth: Tensor, best_truth: float, problem: DesignProblem) -> di
         "realised_share": _share(truth > problem.properties.max()),
         "realised_share_by_truth": _share(truth > best_truth),
     }
+
+
+def limit_scores(results: Tensor, advance: Advance) -> dict[str, float]:
+    """Whether a batch meets its limits, where several results are wanted.
+
+    Args:
+        results: True ones of the batch, in the user's units, shape ``(c, q)``.
+        advance: With what is wanted of each.
+
+    Returns:
+        `realised_share_meeting_limits`, of its designs those that meet all limits; absent where no
+        result has any.
+    """
+    if not any(goal.is_limit for goal in advance.goals):
+        return {}
+    return {"realised_share_meeting_limits": ShareMeetingLimits(advance)(results).item()}
 
 
 def bound_scores(

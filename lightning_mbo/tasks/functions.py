@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _numbers(table: pd.DataFrame, names: list[str]) -> list[Array]:
+def numbers_of(table: pd.DataFrame, names: list[str]) -> list[Array]:
+    """Some columns of a table, shape ``(n,)`` each."""
     return [table[name].to_numpy(np.float64) for name in names]
 
 
-def _names(prefix: str, count: int) -> list[str]:
+def names_of(prefix: str, count: int) -> list[str]:
+    """As many numbered names, from 1."""
     return [f"{prefix}{i + 1}" for i in range(count)]
 
 
@@ -44,26 +46,37 @@ def hartmann(table: pd.DataFrame) -> Array:
             [4047, 8828, 8732, 5743, 1091, 381],
         ]
     )
-    x = table[_names("x", 6)].to_numpy(np.float64)
+    x = table[names_of("x", 6)].to_numpy(np.float64)
     squares = (sharpness * (x[:, None] - peaks) ** 2).sum(2)
     heights: Array = np.exp(-squares) @ np.array([1.0, 1.2, 3.0, 3.2])
     return heights
 
 
+def branin(t: Array, p: Array) -> Array:
+    """Branin's function, of which little is wanted."""
+    height: Array = (p - 5.1 / (4 * np.pi**2) * t**2 + 5 / np.pi * t - 6) ** 2
+    height += 10 * (1 - 1 / (8 * np.pi)) * np.cos(t) + 10
+    return height
+
+
+def currin(c: Array, h: Array) -> Array:
+    """Currin's function."""
+    height: Array = (1 - np.exp(-1 / (2 * h))) * (2300 * c**3 + 1900 * c**2 + 2092 * c + 60)
+    height /= 100 * c**3 + 500 * c**2 + 4 * c + 20
+    return height
+
+
 def branin_currin(table: pd.DataFrame) -> Array:
     """A product and a sum of Branin's function and Currin's."""
-    t, p, c, h = _numbers(table, ["t", "p", "c", "h"])
-    branin = (p - 5.1 / (4 * np.pi**2) * t**2 + 5 / np.pi * t - 6) ** 2
-    branin += 10 * (1 - 1 / (8 * np.pi)) * np.cos(t) + 10
-    currin = (1 - np.exp(-1 / (2 * h))) * (2300 * c**3 + 1900 * c**2 + 2092 * c + 60)
-    currin /= 100 * c**3 + 500 * c**2 + 4 * c + 20
-    heights: Array = currin * (1 + np.exp(-branin / 20)) - np.sqrt(branin) / 2
+    t, p, c, h = numbers_of(table, ["t", "p", "c", "h"])
+    low = branin(t, p)
+    heights: Array = currin(c, h) * (1 + np.exp(-low / 20)) - np.sqrt(low) / 2
     return heights
 
 
 def ackley(table: pd.DataFrame) -> Array:
     """Ackley's function of ten numbers, off the centre and with slow waves."""
-    z = table[_names("x", 10)].to_numpy(np.float64) - np.linspace(-0.8, 1.5, 10)
+    z = table[names_of("x", 10)].to_numpy(np.float64) - np.linspace(-0.8, 1.5, 10)
     bowl = 20 * np.exp(-0.2 * np.sqrt((z**2).mean(1)))
     heights: Array = bowl + np.exp(np.cos(np.pi * z).mean(1)) - 20 - np.e
     return heights
@@ -71,7 +84,7 @@ def ackley(table: pd.DataFrame) -> Array:
 
 def rosenbrock(table: pd.DataFrame) -> Array:
     """Rosenbrock's valley in six numbers, upside down."""
-    x = table[_names("x", 6)].to_numpy(np.float64)
+    x = table[names_of("x", 6)].to_numpy(np.float64)
     valley = 100 * (x[:, 1:] - x[:, :-1] ** 2) ** 2 + (1 - x[:, :-1]) ** 2
     heights: Array = -valley.sum(1) / 100
     return heights
@@ -82,7 +95,7 @@ PARTS = ("resin", "filler", "hardener", "solvent", "pigment")
 
 def coating(table: pd.DataFrame) -> Array:
     """A recipe whose parts act in pairs, cured at a temperature that hangs on the solvent."""
-    r, f, h, s, p = _numbers(table, list(PARTS))
+    r, f, h, s, p = numbers_of(table, list(PARTS))
     warmth = (table["temp"].to_numpy(np.float64) - 70) / 50
     linear = 20 * r + 10 * f + 8 * h + 5 * s + 2 * p
     cured = 90 * r * h * np.exp(-12 * (r - 2.2 * h) ** 2)
@@ -97,7 +110,7 @@ SOLVENTS, CATALYSTS = ("water", "ethanol", "toluene", "dmf"), ("A", "B", "C", "D
 
 def reaction(table: pd.DataFrame) -> Array:
     """A yield with an optimum of its own for each solvent and catalyst."""
-    t, c, h = _numbers(table, ["temp", "conc", "hours"])
+    t, c, h = numbers_of(table, ["temp", "conc", "hours"])
     t, c, h = (t - 20) / 100, (c - 0.1) / 1.9, (h - 1) / 47
     solvent = table["solvent"].map(SOLVENTS.index).to_numpy(int)
     catalyst = table["catalyst"].map(CATALYSTS.index).to_numpy(int)
@@ -114,7 +127,7 @@ def reaction(table: pd.DataFrame) -> Array:
 
 def machine(table: pd.DataFrame) -> Array:
     """Settings of a machine: counts, and numbers on steps."""
-    layers, passes, teeth, speed, ph, gap = _numbers(
+    layers, passes, teeth, speed, ph, gap = numbers_of(
         table, ["layers", "passes", "teeth", "speed", "ph", "gap"]
     )
     built = 6 * np.sqrt(layers) - 0.35 * np.maximum(layers - 1.2 * passes, 0) ** 2
@@ -130,7 +143,7 @@ def machine(table: pd.DataFrame) -> Array:
 
 
 FUNCTIONS: Mapping[str, KnownTable] = {
-    "hartmann6": KnownTable(dict.fromkeys(_names("x", 6), KnownColumn()), hartmann, 3.32237),
+    "hartmann6": KnownTable(dict.fromkeys(names_of("x", 6), KnownColumn()), hartmann, 3.32237),
     "branin-currin": KnownTable(
         {
             "t": KnownColumn(-5.0, 10.0),
@@ -141,9 +154,9 @@ FUNCTIONS: Mapping[str, KnownTable] = {
         branin_currin,
         27.01025,
     ),
-    "ackley10": KnownTable(dict.fromkeys(_names("x", 10), KnownColumn(-2.0, 4.0)), ackley, 0.0),
+    "ackley10": KnownTable(dict.fromkeys(names_of("x", 10), KnownColumn(-2.0, 4.0)), ackley, 0.0),
     "rosenbrock6": KnownTable(
-        dict.fromkeys(_names("x", 6), KnownColumn(-2.0, 2.0)), rosenbrock, 0.0
+        dict.fromkeys(names_of("x", 6), KnownColumn(-2.0, 2.0)), rosenbrock, 0.0
     ),
     "mixture": KnownTable(
         {**dict.fromkeys(PARTS, KnownColumn()), "temp": KnownColumn(20.0, 120.0)},

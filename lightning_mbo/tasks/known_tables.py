@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,26 +57,23 @@ class KnownColumn:
 
 
 @dataclass(frozen=True)
-class KnownTable:
-    """Random designs with noisy labels, of which the best are hidden.
+class KnownDesigns(ABC):
+    """Random designs, of which the best are hidden.
 
     Attributes:
         columns: By name.
-        truth: The property of every row of a table with these columns, shape ``(n,)``.
-        best: The greatest there is.
+        truth: What is true of every row of a table with these columns, shape ``(n,)``; of q
+            results ``(n, q)``.
         sums_to_one: Columns that are shares of a whole.
         noise: Of the labels, in standard deviations of the truth over random designs.
         hidden: Which share of the designs, the best by the truth, is no row of the table.
-        shuffled: Whether the labels are those of other rows, so that there is nothing to learn.
     """
 
     columns: Mapping[str, KnownColumn]
     truth: Truth
-    best: float
-    sums_to_one: tuple[str, ...] = ()
-    noise: float = 0.1
-    hidden: float = 0.2
-    shuffled: bool = False
+    sums_to_one: tuple[str, ...] = field(default=(), kw_only=True)
+    noise: float = field(default=0.1, kw_only=True)
+    hidden: float = field(default=0.2, kw_only=True)
 
     @property
     def constraints(self) -> list[str]:
@@ -83,14 +81,10 @@ class KnownTable:
         return [" + ".join(self.sums_to_one) + " == 1"] if self.sums_to_one else []
 
     @cached_property
-    def spread(self) -> float:
-        """Standard deviation of the truth over random designs."""
-        return float(self.truth(self.draw(_NUM_DESIGNS, np.random.default_rng(12345))).std())
-
-    @property
-    def noise_std(self) -> float:
-        """Standard deviation of a label about the truth."""
-        return self.noise * self.spread
+    def spreads(self) -> Array:
+        """Standard deviations of the truth over random designs, shape ``()`` or ``(q,)``."""
+        spreads: Array = self.truth(self.draw(_NUM_DESIGNS, np.random.default_rng(12345))).std(0)
+        return spreads
 
     def draw(self, n: int, random: Random) -> pd.DataFrame:
         """Random designs."""
@@ -103,22 +97,58 @@ class KnownTable:
             table[list(self.sums_to_one)] = parts.clip(0, 1).round(3)
         return table
 
-    def table(self, n: int, seed: int) -> pd.DataFrame:
-        """Designs that are not hidden, with their label in the column `y`; a function of both."""
-        random = np.random.default_rng((seed, n))
+    @abstractmethod
+    def worst_first(self, true: Array) -> NDArray[np.intp]:
+        """Row numbers of what is true of designs, ``(n,)``."""
+
+    def visible(self, n: int, random: Random) -> tuple[pd.DataFrame, Array]:
+        """Designs that are not hidden, and their labels, ``(n,)`` or ``(n, q)``."""
         table = self.draw(round(n / (1 - self.hidden)), random)
         true = self.truth(table)
-        visible = random.permutation(np.argsort(true)[:n])
-        labels = (true[visible] + random.normal(0, self.noise_std, n)).round(6)
-        if self.shuffled:
-            labels = random.permutation(labels)
-        return table.iloc[visible].reset_index(drop=True).assign(**{TARGET: labels})
+        rows = random.permutation(self.worst_first(true)[:n])
+        errors = random.normal(0, self.noise * self.spreads, true[rows].shape)
+        return table.iloc[rows].reset_index(drop=True), (true[rows] + errors).round(6)
 
-    def with_idle_columns(self, number: int) -> KnownTable:
+    def with_idle_columns(self, number: int) -> Self:
         """The same with numbers that have nothing to do with the property."""
         kinds = KnownColumn(), KnownColumn(-5.0, 5.0)
         idle = {f"idle{i + 1}": kinds[i % 2] for i in range(number)}
         return replace(self, columns={**self.columns, **idle})
+
+
+@dataclass(frozen=True)
+class KnownTable(KnownDesigns):
+    """Random designs with a noisy label each.
+
+    Attributes:
+        best: The greatest that is true of any design.
+        shuffled: Whether the labels are those of other rows, so that there is nothing to learn.
+    """
+
+    best: float
+    shuffled: bool = False
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the truth over random designs."""
+        return float(self.spreads)
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of a label about the truth."""
+        return self.noise * self.spread
+
+    def worst_first(self, true: Array) -> NDArray[np.intp]:
+        """Row numbers of what is true of designs, ``(n,)``."""
+        return np.argsort(true)
+
+    def table(self, n: int, seed: int) -> pd.DataFrame:
+        """Designs that are not hidden, with their label in the column `y`; a function of both."""
+        random = np.random.default_rng((seed, n))
+        table, labels = self.visible(n, random)
+        if self.shuffled:
+            labels = random.permutation(labels)
+        return table.assign(**{TARGET: labels})
 
     def collapsing(self, best_label: float) -> Truth:
         """The truth with a cliff, well above the best label: no row shows it.

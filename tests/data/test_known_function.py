@@ -11,12 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_mbo.advance import Advance
 from lightning_mbo.cli import main
 from lightning_mbo.data import CSV, KnownFunction, Toy
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import GaussianProcess
+from lightning_mbo.oracles.result_oracles import for_results
 from lightning_mbo.search_models import Product
 from lightning_mbo.tasks.functions import FUNCTIONS
+from lightning_mbo.tasks.several_results import SEVERAL_RESULTS
 from tests.callbacks.quadratic import callbacks, run
 
 
@@ -83,6 +86,51 @@ def test_options_reach_the_table() -> None:
     assert loaded(num_designs=50, hidden=0.0).properties.max() > data.known.spread
 
 
+def test_several_results_are_those_of_a_users_table(tmp_path: Path) -> None:
+    known, data = SEVERAL_RESULTS["reaction"], loaded(function="reaction", num_designs=60)
+    known.table(60, 0).to_csv(tmp_path / "table.csv", index=False)
+    columns = {name: column.options() for name, column in known.columns.items()}
+    own = CSV(tmp_path / "table.csv", targets=dict(known.targets), columns=columns)
+    own.setup("fit")
+    assert torch.equal(data.designs, own.designs)
+    assert torch.equal(data.properties, own.properties)
+    assert data.results is not None
+    assert data.results.names == ["yield", "cost", "purity"]
+
+
+@pytest.mark.parametrize("held_out_fraction", [0.0, 0.2])
+@pytest.mark.parametrize("function", SEVERAL_RESULTS)
+def test_the_truth_of_several_is_their_advance(function: str, held_out_fraction: float) -> None:
+    known = SEVERAL_RESULTS[function]
+    data = loaded(function=function, num_designs=60, held_out_fraction=held_out_fraction)
+    drawn = known.draw(300, np.random.default_rng(1))
+    expected = known.truth(drawn)
+    assert data.true_results is not None
+    designs = data.encode(drawn)
+    np.testing.assert_allclose(data.true_results(designs), expected, rtol=1e-9, atol=1e-6)
+    visible = torch.tensor(
+        known.table(60, 0)[list(known.targets)].to_numpy()[~data.problem.held_out]
+    )
+    advance = Advance.beyond(known.goals, visible).of(torch.from_numpy(expected))
+    np.testing.assert_allclose(truth_of(data, designs), advance, atol=1e-5)
+    assert truth_of(data, designs).max() > data.properties.max()
+
+
+@pytest.mark.filterwarnings("ignore:design iteration", "ignore:.*covariance of the search model")
+def test_a_batch_is_scored_by_its_true_results(tmp_path: Path) -> None:
+    data = KnownFunction("reaction", num_designs=40)
+    writer, judge = callbacks.CandidateWriter(num_candidates=6), callbacks.BatchScoring()
+    oracle = for_results(GaussianProcess(), True)
+    run(tmp_path, writer, judge, data=data, search_model=Product(), oracle=oracle)
+    true = SEVERAL_RESULTS["reaction"].truth(pd.read_csv(tmp_path / "candidates.csv"))
+    scores = judge.scores
+    assert scores["realised_share_meeting_limits"] == (true[:, 2] >= 90).mean()
+    results = data.problem.results
+    assert results is not None
+    beyond = (results.advance.of(torch.from_numpy(true)) > 0).double().mean().item()
+    assert scores["realised_share"] == beyond
+
+
 def test_behind_the_cliff_the_truth_is_low() -> None:
     plain, data = loaded(num_designs=100), loaded(num_designs=100, cliff=True)
     assert torch.equal(data.properties, plain.properties)
@@ -101,6 +149,8 @@ def test_behind_the_cliff_the_truth_is_low() -> None:
         ({"num_designs": 0}, "data.num_designs must be at least 1"),
         ({"num_idle_columns": -1}, "num_idle_columns at least 0"),
         ({"noise": -0.1}, "data.noise must be finite and not negative: -0.1"),
+        ({"function": "paint", "cliff": True}, "data.function: paint has several results; cliff"),
+        ({"function": "dtlz2", "shuffled": True}, "dtlz2 has several results; cliff and shuffled"),
         ({"hidden": 1.0}, r"data.hidden must lie in \[0, 1\), not 1.0"),
     ],
 )

@@ -7,8 +7,15 @@ import math
 import pytest
 import torch
 
+from lightning_mbo.advance import Advance
 from lightning_mbo.evidence.outlook import Outlook
-from lightning_mbo.metrics.evidence import batch_scores, bound_scores, outlook_scores
+from lightning_mbo.goals import parse_goals
+from lightning_mbo.metrics.evidence import (
+    batch_scores,
+    bound_scores,
+    limit_scores,
+    outlook_scores,
+)
 from lightning_mbo.problem import DesignProblem
 
 
@@ -40,6 +47,15 @@ def test_an_outlook() -> None:
         "greatest_predicted_share": 0.9,
         "brier_score": pytest.approx(0.45**2),
     }
+
+
+def test_limits() -> None:
+    results = torch.tensor([[5.0, 90.0], [9.0, 80.0], [1.0, 95.0]], dtype=torch.float64)
+    limited = Advance.beyond(parse_goals({"gain": "maximize", "ee": ">= 90"}), results)
+    share = limit_scores(results, limited)["realised_share_meeting_limits"]
+    assert share == pytest.approx(2 / 3)
+    free = Advance.beyond(parse_goals({"gain": "maximize", "ee": "maximize"}), results)
+    assert limit_scores(results, free) == {}
 
 
 def test_bounds_of_exact_measurements() -> None:

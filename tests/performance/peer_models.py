@@ -35,20 +35,25 @@ def gaussian_process(problem: DesignProblem, designs: Tensor) -> Array:
 
 def fitted_process(problem: DesignProblem) -> Any:
     """BoTorch's for numbers, or for numbers and the codes of categories."""
-    from botorch.fit import fit_gpytorch_mll
-    from botorch.models import MixedSingleTaskGP, SingleTaskGP
     from botorch.models.transforms import Normalize
-    from gpytorch.mlls import ExactMarginalLogLikelihood
 
     torch.manual_seed(0)
     x, categories = coded(problem.designs, problem.space)
-    d, y = x.shape[1], problem.properties[:, None]
-    numbers = [i for i in range(d) if i not in categories]
-    scaled = Normalize(d, indices=numbers) if numbers else None
+    numbers = [i for i in range(x.shape[1]) if i not in categories]
+    scaled = Normalize(x.shape[1], indices=numbers) if numbers else None
+    return process(x, problem.properties[:, None], categories, input_transform=scaled)
+
+
+def process(x: Tensor, y: Tensor, categories: list[int], **transforms: Any) -> Any:
+    """BoTorch's of labels ``(n, 1)``, fitted, for numbers or for numbers and codes."""
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import MixedSingleTaskGP, SingleTaskGP
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
     if categories:
-        model = MixedSingleTaskGP(x, y, cat_dims=categories, input_transform=scaled)
+        model = MixedSingleTaskGP(x, y, cat_dims=categories, **transforms)
     else:
-        model = SingleTaskGP(x, y, input_transform=scaled)
+        model = SingleTaskGP(x, y, **transforms)
     fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
     return model
 
