@@ -9,7 +9,13 @@ from torch import Tensor
 
 from lightning_mbo.climb import climbed
 from lightning_mbo.designs import Distances, are_among, first_occurrences
-from lightning_mbo.front import even_directions, front_batch, log_expected_gain, log_promised_reach
+from lightning_mbo.front import (
+    even_directions,
+    farthest,
+    front_batch,
+    log_expected_gain,
+    log_promised_reach,
+)
 from lightning_mbo.news import News
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
@@ -94,7 +100,7 @@ def handed_out(
     if number is None or len(pool) == 0:
         return pool
     designs, prediction = samples.designs[pool], samples.prediction[pool]
-    if _has_front(prediction):
+    if has_front(prediction):
         batch = front_batch(designs, prediction, distances, number)
     else:
         batch = diverse_batch(designs, promises(prediction), distances, number)
@@ -126,10 +132,10 @@ def with_climbed(
     pool = _pool(samples, threshold, number, known)
     if len(pool) == 0:
         return samples
-    climbers = samples.designs[pool[:: -(-len(pool) // (_CLIMBERS * number))]]
-    prediction = samples.prediction
-    if _has_front(prediction):
-        directions = even_directions(len(climbers), generator, prediction.advance)
+    prediction = samples.prediction[pool]
+    if has_front(prediction):
+        directions = even_directions(_CLIMBERS * number, prediction.advance)
+        climbers = samples.designs[pool[farthest(prediction, directions)]]
 
         def worth(designs: Tensor) -> Tensor:
             judged = oracle.predict(designs)
@@ -137,6 +143,7 @@ def with_climbed(
             return log_promised_reach(judged, directions)
 
     else:
+        climbers = samples.designs[pool[:: -(-len(pool) // (_CLIMBERS * number))]]
 
         def worth(designs: Tensor) -> Tensor:
             return promises(oracle.predict(designs))
@@ -148,24 +155,36 @@ def with_climbed(
 def _pool(
     samples: JudgedDesigns, threshold: float, number: int | None, known: Tensor | None
 ) -> Tensor:
+    """The designs that a batch is chosen from, best first."""
     designs, means = samples.designs, samples.prediction.mean
     order = means.argsort(descending=True, stable=True)
     order = order[~means[order].isnan()]
     order = order[first_occurrences(designs[order])]
+    if number is not None and has_front(samples.prediction):
+        return _along_front(samples, _unknown(designs, order, known), number)
     pool = _unknown(designs, order[means[order] >= threshold], known)
     if len(pool) < (number or 1):
         pool = _unknown(designs, order, known)
-    if number is None:
-        return pool
-    shortlist = _SHORTLISTED * number
-    prediction = samples.prediction[pool]
-    if _has_front(prediction):
-        gains = log_expected_gain(prediction, prediction.advance)
-        pool = pool[gains.argsort(descending=True, stable=True)[:shortlist].sort().values]
-    return pool[:shortlist]
+    return pool if number is None else pool[: _SHORTLISTED * number]
 
 
-def _has_front(prediction: Prediction) -> TypeGuard[PredictionOfResults]:
+def _along_front(samples: JudgedDesigns, rows: Tensor, number: int) -> Tensor:
+    """Of some rows those that reach farthest, each in a direction of its own, in their order."""
+    prediction = samples.prediction[rows]
+    assert isinstance(prediction, PredictionOfResults)
+    if len(rows) <= _SHORTLISTED * number:
+        return rows
+    directions = even_directions(_SHORTLISTED * number, prediction.advance)
+    chosen = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+    chosen[farthest(prediction, directions)] = True
+    # Many directions may have the same design: then the greatest gains are chosen from too.
+    gains = log_expected_gain(prediction, prediction.advance).nan_to_num(nan=-torch.inf)
+    chosen[gains.argsort(descending=True, stable=True)[: _SHORTLISTED * number]] = True
+    return rows[chosen]
+
+
+def has_front(prediction: Prediction) -> TypeGuard[PredictionOfResults]:
+    """Whether it is of results that are at odds, so that a batch is to lie along their front."""
     return isinstance(prediction, PredictionOfResults) and prediction.advance.has_front
 
 

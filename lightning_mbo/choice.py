@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_mbo.batch import handed_out, with_climbed
+from lightning_mbo.batch import handed_out, has_front, with_climbed
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import MBOWarning
 from lightning_mbo.evidence.held_out import held_out_figures
@@ -25,6 +25,9 @@ _FEWEST_JUDGED = 30
 
 _DRAWN_FOR_EACH = 10
 """Designs of a batch that nothing has chosen: some are known, or the same."""
+
+_DRAWN_FOR_FRONT = 2000
+"""Of the training distribution, beside the samples of a search."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Choice:
         """
         assert self.number is not None
         device = samples.designs.device
+        if has_front(samples.prediction):
+            samples = self._with_training(samples, oracle)
         generator = self.problem.stream.generator("climb", index, device=device)
         return with_climbed(
             samples, threshold, self.number, self.known, oracle, self.problem, generator
@@ -109,6 +114,15 @@ class Choice:
         rows = rows[: self.number]
         designs = draws.designs[rows]
         return JudgedDesigns(designs, oracle.predict(designs), draws.drawn[rows])
+
+    def _with_training(self, samples: JudgedDesigns, oracle: Oracle) -> JudgedDesigns:
+        """With samples of the training distribution too: a search ends at one end of a front."""
+        draws = self.search.draws_of_training(_DRAWN_FOR_FRONT)
+        if draws is None:
+            return samples
+        return samples.with_further(
+            JudgedDesigns(draws.designs, oracle.predict(draws.designs), draws.drawn)
+        )
 
     def of(self, samples: JudgedDesigns, threshold: float) -> Tensor:
         """Row numbers of the samples that are handed out, best first.

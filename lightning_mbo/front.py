@@ -57,25 +57,48 @@ def log_promised_reach(prediction: PredictionOfResults, directions: Tensor) -> T
         prediction: Of the designs.
         directions: Positive, shape ``(m, o)``.
     """
+    heights, limits = _promised(prediction)
+    return _log_reach(heights, directions) + limits
+
+
+def _promised(prediction: PredictionOfResults) -> tuple[Tensor, Tensor]:
+    """What designs may turn out to be, ``(m, o)``, and that they meet all limits, ``(m,)``.
+
+    The former above the worst of the front, in ranges of it; the latter in logarithms.
+    """
     advance, results = prediction.advance, prediction.results
     promised = advance.heights(results.mean) + _DEVIATIONS * advance.spreads(results.epistemic_std)
     ranges = advance.front.amax(0) - advance.worst
-    reach = ((promised - advance.worst) / ranges / directions).amin(1)
+    return (promised - advance.worst) / ranges, prediction.limits_met().log()
+
+
+def _log_reach(heights: Tensor, directions: Tensor) -> Tensor:
+    reach = (heights / directions).amin(1)
     log_reach: Tensor = torch.nn.functional.softplus(_STEEPNESS * reach).log()
-    return log_reach + prediction.limits_met().log()
+    return log_reach
 
 
-def even_directions(number: int, generator: torch.Generator, advance: Advance) -> Tensor:
-    """Random directions ``(n, o)`` between the results without limits, of length one."""
-    drawn = torch.randn(
-        number,
-        advance.front.shape[1],
-        generator=generator,
-        dtype=advance.front.dtype,
-        device=advance.front.device,
-    ).abs()
+def even_directions(number: int, advance: Advance) -> Tensor:
+    """Directions ``(n, o)`` between the results without limits, spread evenly, of length one."""
+    engine = torch.quasirandom.SobolEngine(advance.front.shape[1], scramble=True, seed=0)
+    shares = engine.draw(number, dtype=torch.float64).to(advance.front)
+    drawn = torch.special.ndtri(shares / 2 + 0.5)
     directions: Tensor = drawn.clamp(min=0.01) / drawn.norm(dim=1, keepdim=True)
     return directions
+
+
+def farthest(prediction: PredictionOfResults, directions: Tensor) -> Tensor:
+    """In each direction the design that may turn out to reach farthest.
+
+    Args:
+        prediction: Of m designs.
+        directions: Positive, shape ``(k, o)``.
+
+    Returns:
+        Row numbers, ``(k,)``; several directions may have the same.
+    """
+    heights, limits = (part.nan_to_num(nan=-torch.inf) for part in _promised(prediction))
+    return torch.stack([(_log_reach(heights, d[None]) + limits).argmax() for d in directions])
 
 
 def front_batch(

@@ -11,6 +11,7 @@ from lightning_mbo.batch import handed_out
 from lightning_mbo.designs import euclidean
 from lightning_mbo.front import (
     even_directions,
+    farthest,
     front_batch,
     log_expected_gain,
     log_promised_reach,
@@ -101,9 +102,22 @@ def test_each_reach_is_along_a_direction_of_its_own() -> None:
     assert other > one
 
 
+def test_in_each_direction_the_farthest_is_found() -> None:
+    pytest.importorskip("botorch")
+    prediction = said(
+        torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).double(), 0.1, staircase()
+    )
+    directions = even_directions(20, prediction.advance)
+    rows = farthest(prediction, directions)
+    for row, direction in zip(rows, directions, strict=True):
+        reach = log_promised_reach(prediction, direction.expand(200, 2))
+        assert reach[row] == reach.max()
+    assert len(rows.unique()) > 2
+
+
 def test_directions_are_of_length_one_and_positive() -> None:
     pytest.importorskip("botorch")
-    directions = even_directions(500, torch.Generator().manual_seed(0), staircase())
+    directions = even_directions(500, staircase())
     assert directions.shape == (500, 2)
     assert (directions > 0).all()
     assert directions.norm(dim=1).sub(1).abs().max() < 0.03
