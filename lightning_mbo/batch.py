@@ -10,11 +10,11 @@ from torch import Tensor
 from lightning_mbo.climb import climbed
 from lightning_mbo.designs import Distances, are_among, first_occurrences
 from lightning_mbo.front import (
-    even_directions,
+    even_aims,
     farthest,
     front_batch,
     log_expected_gain,
-    log_promised_reach,
+    log_reach,
 )
 from lightning_mbo.news import News
 from lightning_mbo.oracles import Oracle
@@ -134,13 +134,13 @@ def with_climbed(
         return samples
     prediction = samples.prediction[pool]
     if has_front(prediction):
-        directions = even_directions(_CLIMBERS * number, prediction.advance)
-        climbers = samples.designs[pool[farthest(prediction, directions)]]
+        aims = even_aims(_CLIMBERS * number, prediction.advance)
+        climbers = samples.designs[pool[farthest(prediction, aims)]]
 
         def worth(designs: Tensor) -> Tensor:
             judged = oracle.predict(designs)
             assert isinstance(judged, PredictionOfResults)
-            return log_promised_reach(judged, directions)
+            return log_reach(judged, aims)
 
     else:
         climbers = samples.designs[pool[:: -(-len(pool) // (_CLIMBERS * number))]]
@@ -169,15 +169,15 @@ def _pool(
 
 
 def _along_front(samples: JudgedDesigns, rows: Tensor, number: int) -> Tensor:
-    """Of some rows those that reach farthest, each in a direction of its own, in their order."""
+    """Of some rows those that reach farthest, each where it aims, in their order."""
     prediction = samples.prediction[rows]
     assert isinstance(prediction, PredictionOfResults)
     if len(rows) <= _SHORTLISTED * number:
         return rows
-    directions = even_directions(_SHORTLISTED * number, prediction.advance)
+    aims = even_aims(_SHORTLISTED * number, prediction.advance)
     chosen = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-    chosen[farthest(prediction, directions)] = True
-    # Many directions may have the same design: then the greatest gains are chosen from too.
+    chosen[farthest(prediction, aims)] = True
+    # Many aims may have the same design: the greatest gains are chosen from too.
     gains = log_expected_gain(prediction, prediction.advance).nan_to_num(nan=-torch.inf)
     chosen[gains.argsort(descending=True, stable=True)[: _SHORTLISTED * number]] = True
     return rows[chosen]

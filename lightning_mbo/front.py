@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,13 +14,16 @@ from lightning_mbo.designs import Distances
 from lightning_mbo.news import News
 from lightning_mbo.results import PredictionOfResults
 
-_DEVIATIONS = 2.0
-"""Of what more data would tell, in how far a design may turn out to reach."""
+_MOST_DEVIATIONS = 2.0
+"""Of what more data would tell, that an aim adds to what is expected."""
 
 _STEEPNESS = 10.0
 """By which reaches below and above that of the worst are told apart in logarithms."""
 
 _LEAST_STD = 1e-9
+
+_NONE = -1e6
+"""In place of the logarithm of no gain at all, which a batch may be filled up with."""
 
 
 def log_expected_gain(prediction: PredictionOfResults, advance: Advance) -> Tensor:
@@ -43,62 +48,80 @@ def log_expected_gain(prediction: PredictionOfResults, advance: Advance) -> Tens
     return gain
 
 
-def log_promised_reach(prediction: PredictionOfResults, directions: Tensor) -> Tensor:
-    """How far designs may turn out to reach in directions of their own, ``(m,)``, in logarithms.
+class Aims(NamedTuple):
+    """What each of several designs is to come to.
+
+    Attributes:
+        directions: Between the results without limits, positive, of length one, ``(k, o)``.
+        deviations: Of what more data would tell, added to what is expected, ``(k,)``.
+    """
+
+    directions: Tensor
+    deviations: Tensor
+
+
+def even_aims(number: int, advance: Advance) -> Aims:
+    """Some in all directions, from what is expected to what may be with luck."""
+    engine = torch.quasirandom.SobolEngine(advance.front.shape[1] + 1, scramble=True, seed=0)
+    shares = engine.draw(number, dtype=torch.float64).to(advance.front)
+    drawn = torch.special.ndtri(shares[:, 1:] / 2 + 0.5)
+    directions = drawn.clamp(min=0.01) / drawn.norm(dim=1, keepdim=True)
+    return Aims(directions, _MOST_DEVIATIONS * shares[:, 0])
+
+
+def log_reach(prediction: PredictionOfResults, aims: Aims) -> Tensor:
+    """How far each design reaches where it aims, ``(m,)``, in logarithms.
 
     The reach in a direction is the length along it from the worst of the front, in ranges of the
-    front, up to where a result is the first to end. Two standard deviations of what more data would
-    tell are added to each result; the limits count by the probability that all are met.
+    front, up to where a result is the first to end. The limits count by the probability that all
+    are met.
 
     Reference: Knowles, "ParEGO", IEEE TEC 2006; Zhang and Golovin, "Random hypervolume
     scalarizations for provable multi-objective black box optimization", ICML 2020.
 
     Args:
         prediction: Of the designs.
-        directions: Positive, shape ``(m, o)``.
+        aims: Theirs, m.
     """
-    heights, limits = _promised(prediction)
-    return _log_reach(heights, directions) + limits
+    heights, spreads, limits = _aimed(prediction)
+    return _along(heights + aims.deviations[:, None] * spreads, aims.directions) + limits
 
 
-def _promised(prediction: PredictionOfResults) -> tuple[Tensor, Tensor]:
-    """What designs may turn out to be, ``(m, o)``, and that they meet all limits, ``(m,)``.
-
-    The former above the worst of the front, in ranges of it; the latter in logarithms.
-    """
-    advance, results = prediction.advance, prediction.results
-    promised = advance.heights(results.mean) + _DEVIATIONS * advance.spreads(results.epistemic_std)
-    ranges = advance.front.amax(0) - advance.worst
-    return (promised - advance.worst) / ranges, prediction.limits_met().log()
-
-
-def _log_reach(heights: Tensor, directions: Tensor) -> Tensor:
-    reach = (heights / directions).amin(1)
-    log_reach: Tensor = torch.nn.functional.softplus(_STEEPNESS * reach).log()
-    return log_reach
-
-
-def even_directions(number: int, advance: Advance) -> Tensor:
-    """Directions ``(n, o)`` between the results without limits, spread evenly, of length one."""
-    engine = torch.quasirandom.SobolEngine(advance.front.shape[1], scramble=True, seed=0)
-    shares = engine.draw(number, dtype=torch.float64).to(advance.front)
-    drawn = torch.special.ndtri(shares / 2 + 0.5)
-    directions: Tensor = drawn.clamp(min=0.01) / drawn.norm(dim=1, keepdim=True)
-    return directions
-
-
-def farthest(prediction: PredictionOfResults, directions: Tensor) -> Tensor:
-    """In each direction the design that may turn out to reach farthest.
+def farthest(prediction: PredictionOfResults, aims: Aims) -> Tensor:
+    """For each aim the design that reaches farthest.
 
     Args:
         prediction: Of m designs.
-        directions: Positive, shape ``(k, o)``.
+        aims: Some, k.
 
     Returns:
-        Row numbers, ``(k,)``; several directions may have the same.
+        Row numbers, ``(k,)``; several aims may have the same.
     """
-    heights, limits = (part.nan_to_num(nan=-torch.inf) for part in _promised(prediction))
-    return torch.stack([(_log_reach(heights, d[None]) + limits).argmax() for d in directions])
+    heights, spreads, limits = (part.nan_to_num(nan=-torch.inf) for part in _aimed(prediction))
+    rows = [
+        (_along(heights + deviation * spreads, direction) + limits).argmax()
+        for direction, deviation in zip(*aims, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def _aimed(prediction: PredictionOfResults) -> tuple[Tensor, Tensor, Tensor]:
+    """What is expected of designs, and the deviations of what more data would tell, ``(m, o)``.
+
+    Above the worst of the front, in ranges of it; with it the logarithm of the probability that all
+    limits are met, ``(m,)``.
+    """
+    advance, results = prediction.advance, prediction.results
+    ranges = advance.front.amax(0) - advance.worst
+    heights = (advance.heights(results.mean) - advance.worst) / ranges
+    spreads = advance.spreads(results.epistemic_std) / ranges
+    return heights, spreads, prediction.limits_met().log()
+
+
+def _along(heights: Tensor, directions: Tensor) -> Tensor:
+    reach = (heights / directions).amin(1)
+    log_reach: Tensor = torch.nn.functional.softplus(_STEEPNESS * reach).log()
+    return log_reach
 
 
 def front_batch(
@@ -107,7 +130,8 @@ def front_batch(
     """Choose designs that together are expected to push out the front, one by one.
 
     Each place goes to the design that is expected to add most hypervolume, when those chosen before
-    come out as expected; times its news of `diverse_batch`, as what lies together errs together.
+    come out as expected. Of what more data would tell of it as much is left as is `News` then: the
+    variance of a smooth function falls with the square of that of the rough one that `News` is of.
 
     Args:
         designs: All distinct, shape ``(m, *design_shape)``.
@@ -119,15 +143,16 @@ def front_batch(
         Row numbers in the order of choice, shape ``(min(b, m),)``.
     """
     size = min(size, len(designs))
-    advance = prediction.advance
+    advance, results = prediction.advance, prediction.results
     news = News(designs, distances, size)
     while len(news.rows) < size:
-        gain = log_expected_gain(prediction, advance).nan_to_num(nan=-math.inf)
-        value = gain.clamp(min=-1e6) + news.left.log()
-        value[news.rows] = -torch.inf
-        row = int(value.argmax())
+        left = results.epistemic_std * news.left[:, None]
+        unknown = replace(prediction, results=replace(results, epistemic_std=left))
+        gain = log_expected_gain(unknown, advance).nan_to_num(nan=-math.inf).clamp(min=_NONE)
+        gain[news.rows] = -torch.inf
+        row = int(gain.argmax())
         news.choose(row)
-        advance = advance.with_rows(advance.heights(prediction.results.mean[row])[None])
+        advance = advance.with_rows(advance.heights(results.mean[row])[None])
     return torch.tensor(news.rows, device=designs.device)
 
 

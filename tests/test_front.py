@@ -10,11 +10,12 @@ from lightning_mbo.advance import Advance
 from lightning_mbo.batch import handed_out
 from lightning_mbo.designs import euclidean
 from lightning_mbo.front import (
-    even_directions,
+    Aims,
+    even_aims,
     farthest,
     front_batch,
     log_expected_gain,
-    log_promised_reach,
+    log_reach,
 )
 from lightning_mbo.goals import parse_goals
 from lightning_mbo.results import PredictionOfResults
@@ -95,11 +96,26 @@ def test_each_reach_is_along_a_direction_of_its_own() -> None:
     advance = Advance.beyond(parse_goals({"a": "maximize", "b": "maximize"}), values)
     means = torch.tensor([[3.0, 0.5], [0.5, 3.0]]).double()
     prediction = said(means, 1e-6, advance)
+    none = torch.zeros(2).double()
     along_a = torch.tensor([[0.99, 0.14]]).double().expand(2, 2)
-    one, other = log_promised_reach(prediction, along_a)
+    one, other = log_reach(prediction, Aims(along_a, none))
     assert one > other
-    one, other = log_promised_reach(prediction, along_a.flip(1))
+    one, other = log_reach(prediction, Aims(along_a.flip(1), none))
     assert other > one
+
+
+def test_an_aim_adds_what_more_data_may_tell() -> None:
+    pytest.importorskip("botorch")
+    advance = staircase()
+    means = torch.tensor([[1.0, 1.0, 0.0]] * 2).double()
+    stds = torch.tensor([[0.1] * 3, [0.5] * 3]).double()
+    prediction = PredictionOfResults.of(Prediction(means, stds, stds), advance)
+    directions = torch.full((2, 2), 0.5**0.5).double()
+    expected = log_reach(prediction, Aims(directions, torch.zeros(2).double()))
+    lucky = log_reach(prediction, Aims(directions, torch.full((2,), 2.0).double()))
+    assert abs(expected[0] - expected[1]) < 0.05  # by the limit alone
+    assert (lucky > expected).all()
+    assert lucky[1] > lucky[0]
 
 
 def test_in_each_direction_the_farthest_is_found() -> None:
@@ -107,18 +123,20 @@ def test_in_each_direction_the_farthest_is_found() -> None:
     prediction = said(
         torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).double(), 0.1, staircase()
     )
-    directions = even_directions(20, prediction.advance)
-    rows = farthest(prediction, directions)
-    for row, direction in zip(rows, directions, strict=True):
-        reach = log_promised_reach(prediction, direction.expand(200, 2))
+    aims = even_aims(20, prediction.advance)
+    rows = farthest(prediction, aims)
+    for row, direction, deviation in zip(rows, *aims, strict=True):
+        reach = log_reach(prediction, Aims(direction.expand(200, 2), deviation.expand(200)))
         assert reach[row] == reach.max()
     assert len(rows.unique()) > 2
 
 
 def test_directions_are_of_length_one_and_positive() -> None:
     pytest.importorskip("botorch")
-    directions = even_directions(500, staircase())
+    directions, deviations = even_aims(500, staircase())
     assert directions.shape == (500, 2)
     assert (directions > 0).all()
     assert directions.norm(dim=1).sub(1).abs().max() < 0.03
     assert directions.mean(0).sub(2 / torch.pi).abs().max() < 0.05
+    assert (deviations >= 0).all()
+    assert deviations.mean() == pytest.approx(1, abs=0.05)
