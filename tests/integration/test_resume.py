@@ -43,6 +43,19 @@ def outcome(folder: Path) -> tuple[bytes, bytes]:
     return (folder / "candidates.csv").read_bytes(), (folder / "trajectory.csv").read_bytes()
 
 
+def straight_and_resumed(
+    config: str, options: list[str], owner: str, hook: str, count: int
+) -> tuple[Path, Path]:
+    """The folders of two runs, of which something has interrupted the second."""
+    main(["fit", "--trainer.default_root_dir=straight", *options])
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(patch, hook, count, getattr(callbacks, owner))
+        with pytest.raises(Crash):
+            main(["fit", *options])
+    main(["fit", *options, "--ckpt_path=last"])
+    return Path("straight", config, "version_0"), Path("runs", config, "version_0")
+
+
 @pytest.fixture(scope="module")
 def straight(
     small_run: list[str], tmp_path_factory: pytest.TempPathFactory
@@ -104,13 +117,7 @@ def test_a_resumed_ascent_equals_a_straight_one(
         "--search.num_steps=3",
         "--model.adversary.num_particles=20",
     ]
-    main(["fit", "--trainer.default_root_dir=straight", *options])
-    with pytest.MonkeyPatch.context() as patch:
-        crash_at(patch, hook, count, getattr(callbacks, owner))
-        with pytest.raises(Crash):
-            main(["fit", *options])
-    main(["fit", *options, "--ckpt_path=last"])
-    whole, resumed = (Path(root) / config / "version_0" for root in ("straight", "runs"))
+    whole, resumed = straight_and_resumed(config, options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
     assert (resumed / "ascent.csv").read_bytes() == (whole / "ascent.csv").read_bytes()
     assert (resumed / "ascent.png").read_bytes() == (whole / "ascent.png").read_bytes()
@@ -145,13 +152,7 @@ def test_a_resumed_run_with_a_gaussian_process(
     options = ["--config=cbas_gp.yaml", "--data.path=table.csv", "--data.target=y"]
     options += ["--search.num_samples=300", "--search.num_iterations=4", "--autofocus.alpha=auto"]
     options += ["--trainer.enable_progress_bar=false", f"--model.num_inducing={num_inducing}"]
-    main(["fit", "--trainer.default_root_dir=straight", *options])
-    with pytest.MonkeyPatch.context() as patch:
-        crash_at(patch, hook, count, getattr(callbacks, owner))
-        with pytest.raises(Crash):
-            main(["fit", *options])
-    main(["fit", *options, "--ckpt_path=last"])
-    whole, resumed = (Path(root) / "cbas_gp" / "version_0" for root in ("straight", "runs"))
+    whole, resumed = straight_and_resumed("cbas_gp", options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
     states = [
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
@@ -178,13 +179,7 @@ def test_a_resumed_run_for_several_results(owner: str, hook: str, count: int) ->
     options += ["--search.num_samples=200", "--search.num_iterations=3", "--autofocus.alpha=0.2"]
     options += ["--model=GaussianProcess", "--num_candidates=8"]
     options += ["--trainer.enable_progress_bar=false"]
-    main(["fit", "--trainer.default_root_dir=straight", *options])
-    with pytest.MonkeyPatch.context() as patch:
-        crash_at(patch, hook, count, getattr(callbacks, owner))
-        with pytest.raises(Crash):
-            main(["fit", *options])
-    main(["fit", *options, "--ckpt_path=last"])
-    whole, resumed = (Path(root) / "my_data" / "version_0" for root in ("straight", "runs"))
+    whole, resumed = straight_and_resumed("my_data", options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
 
 
