@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lightning_mbo.data import CSV, Quadratic
-from lightning_mbo.errors import ConfigurationError, DataError
+from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 
 
 def table(num_rows: int = 40) -> pd.DataFrame:
@@ -128,7 +128,6 @@ def test_what_is_no_list(tmp_path: Path) -> None:
         data.read_pool(tmp_path / "x.csv")
 
 
-@pytest.mark.filterwarnings("ignore:.*rows are left out for missing entries")
 def test_of_several_results_rows_without_any_are_left_to_rank() -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"heat": rng.uniform(0, 1, 40), "load": rng.uniform(0, 1, 40)})
@@ -136,7 +135,8 @@ def test_of_several_results_rows_without_any_are_left_to_rank() -> None:
     table.loc[:4, ["rate", "cost"]] = np.nan
     table.loc[5:7, "cost"] = np.nan
     data = CSV(table, targets={"rate": "maximize", "cost": "minimize"})
-    data.setup("fit")
+    with pytest.warns(MBOWarning, match=r"5 rows have none of data\.targets"):
+        data.setup("fit")
     assert len(data.read_pool(None).designs) == 5
     ranked = data.read_pool(table[["heat", "load", "rate"]].head(3))
     assert list(ranked.rows_of(ranked.designs)) == ["heat", "load"]

@@ -12,6 +12,7 @@ import torch
 
 from lightning_mbo import oracles
 from lightning_mbo.algorithms import CbAS, DbAS
+from lightning_mbo.data import CSV
 from lightning_mbo.importance import Autofocus
 from lightning_mbo.oracles import (
     AdditiveRegression,
@@ -25,6 +26,7 @@ from lightning_mbo.oracles import (
     Oracle,
     PersistentParticles,
     RegressionEnsemble,
+    ResultOracles,
     SmoothedLogits,
     Stack,
     TreeEnsemble,
@@ -32,6 +34,7 @@ from lightning_mbo.oracles import (
 )
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.searches import AscentSearch, SamplingSearch, Search, design
+from tests.tables_of_results import TARGETS, table_of_results
 
 ORACLES: dict[str, Callable[[], Oracle]] = {
     "AdditiveRegression": AdditiveRegression,
@@ -72,7 +75,7 @@ def test_there_is_one_of_every_kind() -> None:
         and issubclass(kind, Oracle)
         and not inspect.isabstract(kind)
     }
-    assert kinds == set(ORACLES)
+    assert kinds == {*ORACLES, "ResultOracles"}  # of several results: below
 
 
 @pytest.mark.usefixtures("_double")
@@ -117,3 +120,15 @@ def test_the_default_dtype_changes_nothing(kind: str, climbs: bool) -> None:
         found.append([each for each in figures if isinstance(each, torch.Tensor)])
     assert len(found[0]) == len(found[1]) > 20
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+@pytest.mark.usefixtures("_double")
+def test_several_results() -> None:
+    pytest.importorskip("botorch")
+    data = CSV(path=table_of_results(), targets=TARGETS)
+    data.setup("fit")
+    oracle = ResultOracles(GaussianProcess())
+    oracle.prepare(data.problem.training)
+    oracle.fit(data.fits)
+    *_, last = design(data.problem, oracle, SamplingSearch(CbAS(), num_samples=100), 2)
+    assert last.samples.prediction.mean.isfinite().all()

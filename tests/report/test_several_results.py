@@ -65,8 +65,8 @@ def data() -> CSV:
     table = pd.DataFrame({"heat": rng.uniform(0, 1, NUM_ROWS), "load": rng.uniform(0, 1, NUM_ROWS)})
     table["rate"] = table["heat"] + rng.normal(0, 0.1, NUM_ROWS)
     table["cost"] = table["heat"] * table["load"] + rng.normal(0, 0.1, NUM_ROWS)
-    table["purity"] = 70 + 20 * table["load"]
-    table["acid"] = 5 + table["heat"]
+    table["purity"] = 70 + 20 * table["load"] + rng.normal(0, 0.5, NUM_ROWS)
+    table["acid"] = 5 + table["heat"] + rng.normal(0, 0.02, NUM_ROWS)
     goals = {"rate": "maximize", "cost": "minimize", "purity": ">= 80", "acid": "5.2 to 5.9"}
     found = CSV(table, targets=goals)
     found.setup("fit")
