@@ -256,7 +256,7 @@ class CandidateWriter(DesignCallback):
 
         Networks that are trained together promise most where they are wrong together.
         """
-        return bool(self._halves(oracle, problem)) and bool(prediction.epistemic_std.any())
+        return bool(self._halves(oracle, problem)) and prediction.tells_what_it_lacks
 
     def _choice(
         self, data: DesignDataModule, number: int | None, pool: Pool | None = None

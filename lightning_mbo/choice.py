@@ -133,7 +133,7 @@ class Choice:
         """
         rows = torch.arange(len(samples.designs), device=samples.designs.device)
         if self.false_share is not None:
-            best = self.problem.properties.max().item()
+            best = self.problem.beaten
             rows = rows[samples.prediction.better_than(best) >= 1 - self.false_share]
         chosen = handed_out(
             samples.of_rows(rows), threshold, self.number, self.known, self.problem.distances

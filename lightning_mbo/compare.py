@@ -231,7 +231,7 @@ class _FinishedRun:
             made["oracle_std"].to_numpy(np.float64),
             means.to_numpy(np.float64),
             {name: made[name].to_numpy(np.float64) for name in names},
-            sought.measured(self.data.problem.properties.max().item()),
+            sought.measured(self.data.problem.beaten),
             sought.sign,
         )
 

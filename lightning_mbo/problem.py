@@ -157,6 +157,20 @@ class DesignProblem:
         """
         return self.evidence if self.held_out.any() else self.training
 
+    @cached_property
+    def beaten(self) -> float:
+        """What the property of a design is to exceed for it to be better than all rows.
+
+        The best label; of several results not less than 0, which no row may come to.
+        """
+        best = self.properties.max().item()
+        return best if self.results is None else max(best, 0.0)
+
+    def beats(self, properties: Tensor, beaten: float) -> Tensor:
+        """Which properties ``(m,)`` are better, bool, ``(m,)``; limits alone are only to be met."""
+        limits_alone = self.results is not None and not self.results.advance.has_objectives
+        return properties >= beaten if limits_alone else properties > beaten
+
     def is_feasible(self, designs: Tensor) -> Tensor:
         """Which of designs ``(m, *design_shape)`` meet all constraints, bool, ``(m,)``."""
         if self.feasible is None:

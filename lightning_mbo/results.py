@@ -141,6 +141,11 @@ class PredictionOfResults(Prediction):
         stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
         return self.advance.log_probability(self.results.mean, stds, value).exp()
 
+    @property
+    def tells_what_it_lacks(self) -> bool:
+        """Whether it says of any result that more data would tell more."""
+        return self.results.tells_what_it_lacks
+
     def limits_met(self) -> Tensor:
         """How likely it is that each design's expected results meet all limits, ``(m,)``."""
         stds = self.results.epistemic_std.clamp(min=_LEAST_STD)

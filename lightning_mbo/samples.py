@@ -54,6 +54,11 @@ class Prediction:
         better: Tensor = 1 - believed.cdf(torch.full_like(self.mean, value))
         return better
 
+    @property
+    def tells_what_it_lacks(self) -> bool:
+        """Whether it says of any design that more data would tell more."""
+        return bool(self.epistemic_std.any())
+
     def result_figures(self, bounds: Tensor | None = None) -> dict[str, Tensor]:
         """Named figures of each of several results, ``(m,)``; none of a single property.
 

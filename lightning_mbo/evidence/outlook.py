@@ -27,7 +27,7 @@ class Outlook(NamedTuple):
     happens one time in ten each.
 
     Attributes:
-        beaten: The best label of all rows.
+        beaten: The best label of all rows; see `DesignProblem.beaten`.
         share: Of designs whose expected property is greater, in the mean.
         least_share: Likewise, were all predictions too good.
         greatest_share: Likewise, were all too modest.
@@ -65,7 +65,7 @@ class Outlook(NamedTuple):
             expected: The best of what the oracle says of the rows.
             bounds: Of the batch's properties, from below, ``(c,)``; None where there are none.
         """
-        beaten = problem.properties.max().item()
+        beaten = problem.beaten
         likely = prediction.better_than(beaten)
         return cls(
             beaten=beaten,
@@ -118,6 +118,8 @@ class Outlook(NamedTuple):
         advance = problem.results.advance
         limits = ["meet all limits"] * any(goal.is_limit for goal in advance.goals)
         better = ["lie beyond the front of the rows" if advance.has_front else "beat the best row"]
-        if limits and not advance.has_front:
+        if not (problem.properties >= 0).any():
+            limits, better = ["meet all limits, which no row does"], []
+        elif limits and not advance.has_front:
             better = ["beat the best row that does"]
         return " and ".join([*limits, *better * advance.has_objectives])

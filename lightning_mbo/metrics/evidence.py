@@ -49,8 +49,8 @@ def batch_scores(truth: Tensor, best_truth: float, problem: DesignProblem) -> di
     return {
         "batch_median": truth.quantile(0.5).item(),
         "batch_best": truth.max().item(),
-        "realised_share": _share(truth > problem.properties.max()),
-        "realised_share_by_truth": _share(truth > best_truth),
+        "realised_share": _share(problem.beats(truth, problem.beaten)),
+        "realised_share_by_truth": _share(problem.beats(truth, best_truth)),
     }
 
 
