@@ -138,10 +138,9 @@ class CandidateWriter(DesignCallback):
             return
         data, search = design_data(trainer), self._search
         choice, threshold = self._choice(data, self.num_candidates), iteration.candidate_threshold
-        samples = self._blind(choice, oracle, iteration.held_out)
-        if samples is None:
-            samples = choice.enough(iteration.samples, oracle)
-            samples = self._climbed(choice, oracle, samples, threshold, iteration.number)
+        samples = self._blind(choice, oracle, iteration.held_out) or self._climbed(
+            choice, oracle, choice.enough(iteration.samples, oracle), threshold, iteration.number
+        )
         order = choice.of(samples, threshold)
         if self.num_candidates is None:
             order = order[: search.num_wanted]
@@ -215,11 +214,9 @@ class CandidateWriter(DesignCallback):
             number = number or _NUM_PREDICTED
         choice = self._choice(data, number, pool)
         held_out = oracle.predict_unseen(data.problem)
-        blind = self._blind(choice, oracle, held_out)
-        if blind is None:
-            samples = self._climbed(choice, oracle, samples, threshold, search.num_done)
-        else:
-            samples = blind
+        samples = self._blind(choice, oracle, held_out) or self._climbed(
+            choice, oracle, samples, threshold, search.num_done
+        )
         order = choice.of(samples, threshold)
         self._warn(self._choice(data, self.num_candidates, pool), len(order))
         designs, prediction = samples.designs[order], samples.prediction[order]

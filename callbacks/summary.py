@@ -18,7 +18,7 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evidence.verdict import rating_of
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.report.shares import in_one_line, shares_in
+from lightning_mbo.report.shares import in_one_line, shares_in, shares_of_results
 from lightning_mbo.results import PROBABILITY
 from lightning_mbo.samples import DesignIteration
 
@@ -63,9 +63,9 @@ class Summary(DesignCallback):
         if iteration.number == 0 and number is not None:
             say(f"search model: {number:.0f} component{'s' * (number != 1)} to begin with")
         if iteration.number == 0:
-            for name in [goal.name for goal in design_data(trainer).goals] or [""]:
-                if shares := shares_in(iteration.metrics, name):
-                    say(f"oracle{name and f' of {name}'}: {in_one_line(shares)}")
+            goals = design_data(trainer).goals
+            for name, shares in shares_of_results(iteration.metrics, goals).items():
+                say(f"oracle{name and f' of {name}'}: {in_one_line(shares)}")
 
     def on_fit_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Sum the run up."""
@@ -124,7 +124,7 @@ class Summary(DesignCallback):
         own, known = _texts(own), _texts(known)
         room = self._console.width - 1 - sum(_widths(shown)) - sum(_widths(known))
         number = _num_fitting(_widths(own), room)
-        wanted = ", ".join(goal.name for goal in data.goals) or data.measured_name
+        wanted = ", ".join(data.measured_names)
         table = Table(title=f"The best of {total:,} candidates: {wanted}")
         for part in (shown, own.iloc[:, :number], known):
             for name in part:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_mbo.errors import optional
 from lightning_mbo.goals import Goal
+from lightning_mbo.random import even_shares
 
 _NUM_DRAWS = 64
 """Of results, by which the moments of an advance are known: they are spread evenly."""
@@ -87,7 +88,7 @@ class Advance:
         if heights.shape[1] == 0:
             return found
         meets = found.shortfall(values) >= 0
-        front = _best_of(heights[meets]) if meets.any() else heights.amin(0)[None]
+        front = best_of(heights[meets]) if meets.any() else heights.amin(0)[None]
         least, greatest = front.aminmax(dim=0)
         worst = least - _MARGIN * (greatest - least).clamp(min=1.0)
         return replace(found, front=front, worst=worst, cells=_cells(front))
@@ -122,7 +123,7 @@ class Advance:
         Args:
             heights: Of results without limits, shape ``(k, o)``.
         """
-        front = _best_of(torch.cat([self.front, heights]))
+        front = best_of(torch.cat([self.front, heights]))
         return replace(self, front=front, cells=_cells(front))
 
     def heights(self, values: Tensor) -> Tensor:
@@ -237,16 +238,14 @@ def log_between(lower: Tensor, upper: Tensor) -> Tensor:
 @lru_cache
 def _even_draws(num_results: int) -> Tensor:
     """Standard normal draws ``(s, q)``, and as many mirrored."""
-    engine = torch.quasirandom.SobolEngine(num_results, scramble=True, seed=0)
-    shares = engine.draw(_NUM_DRAWS // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
-    draws = torch.special.ndtri(shares)
+    draws = torch.special.ndtri(even_shares(_NUM_DRAWS // 2, num_results))
     return torch.cat([draws, -draws])
 
 
-def _best_of(heights: Tensor) -> Tensor:
+def best_of(heights: Tensor) -> Tensor:
     """Of rows ``(n, o)`` those that no other dominates, each once."""
     if heights.shape[1] == 1:
-        return heights.amax(0)[None]
+        return heights.amax(0)[None] if len(heights) else heights
     best: Tensor = _botorch("pareto").is_non_dominated(heights)
     return heights[best]
 

@@ -112,17 +112,14 @@ class Choice:
         if self.known is not None:
             rows = rows[~are_among(draws.designs[rows], self.known)]
         rows = rows[: self.number]
-        designs = draws.designs[rows]
-        return JudgedDesigns(designs, oracle.predict(designs), draws.drawn[rows])
+        return _judged(draws.designs[rows], draws.drawn[rows], oracle)
 
     def _with_training(self, samples: JudgedDesigns, oracle: Oracle) -> JudgedDesigns:
         """With samples of the training distribution too: a search ends at one end of a front."""
         draws = self.search.draws_of_training(_DRAWN_FOR_FRONT)
         if draws is None:
             return samples
-        return samples.with_further(
-            JudgedDesigns(draws.designs, oracle.predict(draws.designs), draws.drawn)
-        )
+        return samples.with_further(_judged(draws.designs, draws.drawn, oracle))
 
     def of(self, samples: JudgedDesigns, threshold: float) -> Tensor:
         """Row numbers of the samples that are handed out, best first.
@@ -156,9 +153,7 @@ class Choice:
                     category=MBOWarning,
                 )
                 break
-            samples = samples.with_further(
-                JudgedDesigns(draws.designs, oracle.predict(draws.designs), draws.drawn)
-            )
+            samples = samples.with_further(_judged(draws.designs, draws.drawn, oracle))
         return samples
 
     def _count(self, samples: JudgedDesigns) -> int:
@@ -191,3 +186,7 @@ class Choice:
             f"{found} candidates are handed out where {self.number} are wanted: there are no more "
             f"different designs to choose from that are not in the table{fix}"
         )
+
+
+def _judged(designs: Tensor, drawn: Tensor, oracle: Oracle) -> JudgedDesigns:
+    return JudgedDesigns(designs, oracle.predict(designs), drawn)

@@ -22,7 +22,6 @@ from lightning_mbo.data.measurements import (
     Measurements,
     candidate_means,
     longer_table,
-    measured_names,
     measurements_of,
 )
 from lightning_mbo.designs import are_among
@@ -100,7 +99,7 @@ def compare(words: Sequence[str]) -> None:
     for line in _lines_of_rows(measurements, run, len(made)):
         say(line)
     means = {
-        name: candidate_means(data, measurements, source, name) for name in measured_names(data)
+        name: candidate_means(data, measurements, source, name) for name in data.measured_names
     }
     if data.results is None:
         _compare_property(run, means[data.measured_name])
@@ -284,7 +283,7 @@ def _lines_of_rows(measurements: Measurements, run: _FinishedRun, num_made: int)
     if len(others) > _MOST_NAMED:
         yield f"No candidates: {len(others) - _MOST_NAMED:,} more"
     if measurements.num_empty:
-        wanted = " or ".join(measured_names(run.data))
+        wanted = " or ".join(run.data.measured_names)
         yield f"{measurements.num_empty:,} rows have no {wanted} and are left out"
     if measurements.num_known:
         yield f"{measurements.num_known:,} rows stand in {run.data.source} and are left out"

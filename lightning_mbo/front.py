@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_mbo.advance import Advance
 from lightning_mbo.designs import Distances
 from lightning_mbo.news import News
+from lightning_mbo.random import even_shares
 from lightning_mbo.results import PredictionOfResults
 
 _MOST_DEVIATIONS = 2.0
@@ -62,8 +63,7 @@ class Aims(NamedTuple):
 
 def even_aims(number: int, advance: Advance) -> Aims:
     """Some in all directions, from what is expected to what may be with luck."""
-    engine = torch.quasirandom.SobolEngine(advance.front.shape[1] + 1, scramble=True, seed=0)
-    shares = engine.draw(number, dtype=torch.float64).to(advance.front)
+    shares = even_shares(number, advance.front.shape[1] + 1).to(advance.front)
     drawn = torch.special.ndtri(shares[:, 1:] / 2 + 0.5)
     directions = drawn.clamp(min=0.01) / drawn.norm(dim=1, keepdim=True)
     return Aims(directions, _MOST_DEVIATIONS * shares[:, 0])

@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from lightning_mbo.errors import ConfigurationError
 
@@ -99,6 +100,15 @@ class Goal:
         """Which values, of any shape, lie within the limits; of what has none, all that are."""
         met: NDArray[np.bool_] = (values >= self.lower) & (values <= self.upper)
         return met
+
+    def probability(
+        self, means: NDArray[np.float64], stds: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """How likely normal values lie within the limits, of the means' shape."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # of those that are certain
+            below, above = (ndtr((end - means) / stds) for end in (self.lower, self.upper))
+        within: NDArray[np.float64] = above - below
+        return within
 
     def __str__(self) -> str:
         """In words; what is near as limits, once it is settled."""

@@ -9,6 +9,10 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
+_RAREST = 1e-6
+"""Of shares: no quantile is infinite."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +44,15 @@ class Stream:
     def _key(self, purpose: str, *indices: int) -> int:
         key = repr((self.seed, purpose, indices)).encode()
         return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1
+
+
+def standard_normal(number: int, width: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Standard normal numbers ``(number, width)``, of the type and on the device of a tensor."""
+    return torch.randn(number, width, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def even_shares(number: int, width: int) -> Tensor:
+    """Points ``(number, width)`` that lie evenly in the unit cube, float64; always the same."""
+    engine = torch.quasirandom.SobolEngine(width, scramble=True, seed=0)
+    shares: Tensor = engine.draw(number, dtype=torch.float64)
+    return shares.clamp(_RAREST, 1 - _RAREST)

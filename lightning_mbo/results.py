@@ -181,7 +181,7 @@ class PredictionOfResults(Prediction):
                 metrics[f"results/{goal.name}_p{share}"] = means.nanquantile(share / 100).item()
         if self.advance.has_limits:
             metrics["limits_met"] = self.limits_met().nanmean().item()
-        if self.advance.front.shape[1]:
+        if self.advance.has_objectives:
             some = self[:: max(1, len(self) // _ENOUGH)]
             metrics["beyond_front"] = some.better_than(0.0).nanmean().item()
         return metrics

@@ -204,6 +204,11 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         """What the user measures, which the property is `sign` times."""
         return self.property_name
 
+    @property
+    def measured_names(self) -> list[str]:
+        """What the user measures: each of several results, or the one of `measured_name`."""
+        return [goal.name for goal in self.goals] or [self.measured_name]
+
     def nearest_known(self, designs: Tensor) -> DataFrame:
         """What the user may recognise each design ``(m, *design_shape)`` by; or no columns.
 

@@ -189,10 +189,6 @@ class CSV(DesignDataModule):
         self._chooses_batch_size = batch_size is None
 
     @property
-    def _first_target(self) -> str:
-        return self.goals[0].name if self.goals else self.roles.target
-
-    @property
     def measured_name(self) -> str:
         """The target's name."""
         return self.roles.target
@@ -332,7 +328,7 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.whole_numbers import floating
 
         source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
-        wanted = [goal.name for goal in self.goals] or [self.roles.target]
+        wanted = self.measured_names
         roles = [*vars(self.roles).values(), *wanted]
         if path is None:
             path, source = self.path, self.source
@@ -441,7 +437,7 @@ class CSV(DesignDataModule):
         return read_table(
             path,
             TextColumns(self.options, list(vars(self.roles).values()), known),
-            self._first_target if is_table else None,
+            self.measured_names[0] if is_table else None,
             self.file if is_table else FileOptions(missing_values=self.file.missing_values),
             option,
         )

@@ -62,7 +62,7 @@ def measurements_of(
     Raises:
         DataError: If a column is missing, an entry of the target is no number, or no row is left.
     """
-    wanted = measured_names(data)
+    wanted = data.measured_names
     others = [data.roles.error_column, data.roles.weight_column]
     for name in (*wanted, *(name for name in others if name is not None)):
         if name not in measured:
@@ -92,11 +92,6 @@ def measurements_of(
     )
 
 
-def measured_names(data: CSV) -> list[str]:
-    """The columns of what is measured: of the target, or of each of several results."""
-    return [goal.name for goal in data.goals] or [data.roles.target]
-
-
 def candidate_means(data: CSV, measurements: Measurements, source: str, name: str) -> pd.Series:
     """What was measured of each candidate, of several rows the mean, as in the run's own table.
 
@@ -104,7 +99,7 @@ def candidate_means(data: CSV, measurements: Measurements, source: str, name: st
         data: The run's table.
         measurements: Of candidates, and of others, which are left out.
         source: What to call their file in messages.
-        name: One of `measured_names`. Rows that lack it are left out.
+        name: One of the data's `measured_names`. Rows that lack it are left out.
 
     Returns:
         Labelled by candidates, from 0, ascending.

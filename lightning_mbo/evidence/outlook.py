@@ -116,7 +116,7 @@ class Outlook(NamedTuple):
             beaten = problem.property.measured(self.beaten)
             return f"beat the best row, measured at {beaten:.4g}"
         advance = problem.results.advance
-        limits = ["meet all limits"] * any(goal.is_limit for goal in advance.goals)
+        limits = ["meet all limits"] * advance.has_limits
         better = ["lie beyond the front of the rows" if advance.has_front else "beat the best row"]
         if not (problem.properties >= 0).any():
             limits, better = ["meet all limits, which no row does"], []

@@ -65,7 +65,7 @@ def limit_scores(results: Tensor, advance: Advance) -> dict[str, float]:
         `realised_share_meeting_limits`, of its designs those that meet all limits; absent where no
         result has any.
     """
-    if not any(goal.is_limit for goal in advance.goals):
+    if not advance.has_limits:
         return {}
     return {"realised_share_meeting_limits": ShareMeetingLimits(advance)(results).item()}
 

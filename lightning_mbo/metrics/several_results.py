@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_mbo.advance import Advance
+from lightning_mbo.advance import Advance, best_of
 from lightning_mbo.errors import optional
 
 
@@ -116,10 +116,9 @@ class HypervolumeGained(ResultsMetric):
 
     def volume(self, values: Tensor) -> Tensor:
         """The hypervolume of results ``(m, q)`` that meet all limits, in the user's units."""
-        needing = "metrics.HypervolumeGained"
-        hypervolume = optional("botorch.utils.multi_objective.hypervolume", "tradeoffs", needing)
-        pareto = optional("botorch.utils.multi_objective.pareto", "tradeoffs", needing)
+        hypervolume = optional(
+            "botorch.utils.multi_objective.hypervolume", "tradeoffs", "metrics.HypervolumeGained"
+        )
         heights = self.advance.heights(values[self.advance.shortfall(values) >= 0])
-        front = heights[pareto.is_non_dominated(heights)]
-        volume: float = hypervolume.Hypervolume(self.worst).compute(front)
+        volume: float = hypervolume.Hypervolume(self.worst).compute(best_of(heights))
         return self.unit * volume

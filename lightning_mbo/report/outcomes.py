@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-from scipy import stats
-
 from lightning_mbo.console import shown_number
 from lightning_mbo.evidence.outcomes import Outcomes, promise_of
 from lightning_mbo.evidence.verdict import Verdict
@@ -49,8 +46,7 @@ def result_lines(outcomes: Outcomes, goal: Goal) -> Iterator[str]:
     yield _error_line(outcomes, goal.name)
     if goal.is_limit:
         met = int(goal.is_met(outcomes.measured).sum())
-        ends = [[goal.lower], [goal.upper]]
-        expected = np.diff(stats.norm.cdf(ends, outcomes.mean, outcomes.std), axis=0).sum()
+        expected = goal.probability(outcomes.mean, outcomes.std).sum()
         yield (
             f"{met} of {len(outcomes.measured)} have {goal.name} within its limits ({goal}), where "
             f"{expected:.1f} were predicted to"

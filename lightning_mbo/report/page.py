@@ -31,7 +31,7 @@ from lightning_mbo.report.oracle_gap import gap_sentence
 from lightning_mbo.report.places import draw_map, draw_marginals
 from lightning_mbo.report.run_evidence import Evidence, spread
 from lightning_mbo.report.several_results import held_out_results, result_columns, results_of
-from lightning_mbo.report.shares import Share, shares_in
+from lightning_mbo.report.shares import shares_of_results
 from lightning_mbo.report.trends import choices, draw_trends
 
 NUM_LISTED = 25
@@ -63,7 +63,7 @@ def render(evidence: Evidence) -> str:
     judgements = _judgements(evidence)
     marginals = draw_marginals(evidence)
     return template.render(
-        property_name=", ".join(goal.name for goal in data.goals) or data.measured_name,
+        property_name=", ".join(data.measured_names),
         goals=() if data.results is None else data.results.advance.goals,
         beaten="all rows that meet the limits" if data.goals else "the best row",
         num_designs=len(data.designs),
@@ -83,7 +83,7 @@ def render(evidence: Evidence) -> str:
         map=draw_map(evidence),
         marginals=[svg for _, svg in marginals],
         unseen=evidence.unseen,
-        shares=_shares(evidence),
+        shares=shares_of_results(evidence.of_chosen, data.goals),
         results=results_of(evidence),
         dependences=_dependences(evidence),
         trends=draw_trends(evidence),
@@ -93,13 +93,6 @@ def render(evidence: Evidence) -> str:
         remarks=data.remarks,
         configs=evidence.configs,
     )
-
-
-def _shares(evidence: Evidence) -> dict[str, list[Share]]:
-    """Of several oracles, by the result that they are of, which has no name if it is one."""
-    names = [goal.name for goal in evidence.data.goals] or [""]
-    shares = {name: shares_in(evidence.of_chosen, name) for name in names}
-    return {name: of_result for name, of_result in shares.items() if of_result}
 
 
 def _columns(data: DesignDataModule) -> dict[str, Any] | None:

@@ -41,7 +41,6 @@ def results_of(evidence: Evidence) -> dict[str, Any] | None:
         combinations(range(len(goals)), 2), key=lambda pair: sum(goals[i].is_limit for i in pair)
     )
     return {
-        "goals": [{"name": goal.name, "words": str(goal)} for goal in goals],
         "num_meeting": int(meets.sum()),
         "num_rows": len(values),
         "has_front": len(shown.front) > 0,
@@ -167,8 +166,7 @@ def _failures(
     all_met = np.ones(len(evidence.candidates))
     for number, goal in enumerate(goals):
         if goal.is_limit:
-            mean, std = _figure(evidence, goal, "mean"), _figure(evidence, goal, "std")
-            met = np.diff(stats.norm.cdf([[goal.lower], [goal.upper]], mean, std), axis=0)[0]
+            met = goal.probability(_figure(evidence, goal, "mean"), _figure(evidence, goal, "std"))
             all_met *= met
             rows = 1 - goal.is_met(values[:, number]).mean()
             found.append(

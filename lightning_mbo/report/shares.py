@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from lightning_mbo.goals import Goal
 
 _SHARE, _SCORE = "share_", "score_"
 
@@ -54,6 +56,20 @@ def shares_in(figures: Mapping[str, float], result: str = "") -> list[Share]:
         if name.startswith(share) and score + name.removeprefix(share) in figures
     ]
     return sorted(found, key=lambda one: (-one.share, -one.score))
+
+
+def shares_of_results(
+    figures: Mapping[str, float], goals: Sequence[Goal]
+) -> dict[str, list[Share]]:
+    """The same by the result that the oracles are of, without those that have one oracle.
+
+    Args:
+        figures: Of the iteration.
+        goals: Of several results; none of one property, which has no name here.
+    """
+    names = [goal.name for goal in goals] or [""]
+    shares = {name: shares_in(figures, name) for name in names}
+    return {name: of_result for name, of_result in shares.items() if of_result}
 
 
 def in_one_line(shares: list[Share]) -> str:

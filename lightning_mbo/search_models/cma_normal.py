@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError, MBOWarning
+from lightning_mbo.random import standard_normal
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.multivariate_normal import number_count, weighted_moments
 from lightning_mbo.space import DesignSpace
@@ -92,13 +93,7 @@ class CMANormal(SearchModel):
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, d)`` designs."""
-        noise = torch.randn(
-            num_samples,
-            len(self.mean),
-            generator=generator,
-            dtype=self.mean.dtype,
-            device=self.mean.device,
-        )
+        noise = standard_normal(num_samples, len(self.mean), generator, self.mean)
         return self.mean + self.step_size * (noise * self.scales) @ self.basis.mT
 
     def log_prob(self, designs: Tensor) -> Tensor:

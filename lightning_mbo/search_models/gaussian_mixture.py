@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.random import standard_normal
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.factor_components import FactorComponents
 from lightning_mbo.search_models.full_components import FullComponents
@@ -133,13 +134,7 @@ class GaussianMixture(SearchModel):
         components = self.components
         shares = components.log_shares.exp()
         chosen = shares.multinomial(num_samples, replacement=True, generator=generator)
-        noise = torch.randn(
-            num_samples,
-            components.num_noises,
-            generator=generator,
-            dtype=shares.dtype,
-            device=shares.device,
-        )
+        noise = standard_normal(num_samples, components.num_noises, generator, shares)
         designs = components.means[chosen]
         for number in range(len(shares)):
             drawn = chosen == number

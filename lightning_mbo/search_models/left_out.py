@@ -74,6 +74,13 @@ def decimals(scaled: Tensor, directions: Tensor) -> Tensor:
     return (scaled @ directions * _SPREAD).remainder(1.0)
 
 
+def mean_and_error(table: Table, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The weighted mean of values ``(m,)`` over all processes, and its standard error."""
+    mean = table.mean_of(values)
+    spread = table.weights * (values - mean)
+    return mean, table.reduce(spread.square().sum()).sqrt()
+
+
 class LeftOut(Generic[Mixture, Designs]):
     """Mixtures without each fold, which say whether more components explain it better."""
 
@@ -117,11 +124,8 @@ class LeftOut(Generic[Mixture, Designs]):
             for mixture, rest in zip(self.mixtures, self.rests, strict=True)
         ]
         self.likelihoods = self._likelihoods()
-        gains = self.likelihoods - before
-        gain = self.table.mean_of(gains)
-        spread = self.table.weights * (gains - gain)
-        error = float(self.table.reduce(spread.square().sum()).sqrt())
-        return float(gain) > max(_LEAST_GAIN, error)
+        gain, error = mean_and_error(self.table, self.likelihoods - before)
+        return float(gain) > max(_LEAST_GAIN, float(error))
 
     def _likelihoods(self) -> Tensor:
         """The log-likelihood of each design where it is left out, ``(m,)``, nats."""

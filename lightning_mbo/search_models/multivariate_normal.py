@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError, MBOWarning
+from lightning_mbo.random import standard_normal
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.space import DesignSpace
 
@@ -43,13 +44,7 @@ class MultivariateNormal(SearchModel):
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, d)`` designs."""
-        noise = torch.randn(
-            num_samples,
-            len(self.mean),
-            generator=generator,
-            dtype=self.mean.dtype,
-            device=self.mean.device,
-        )
+        noise = standard_normal(num_samples, len(self.mean), generator, self.mean)
         return torch.addmm(self.mean, noise, self.cholesky.mT)
 
     def log_prob(self, designs: Tensor) -> Tensor:

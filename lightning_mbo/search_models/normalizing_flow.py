@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.errors import ConfigurationError, optional
-from lightning_mbo.random import Stream
+from lightning_mbo.random import Stream, standard_normal
 from lightning_mbo.search_models.base import Reduce, SearchModel
-from lightning_mbo.search_models.left_out import decimals, folds_of
+from lightning_mbo.search_models.left_out import decimals, folds_of, mean_and_error
 from lightning_mbo.search_models.multivariate_normal import number_count, weighted_moments
 from lightning_mbo.search_models.normal_components import WeightedDesigns
 from lightning_mbo.search_models.splines import Splines, standard_log_density
@@ -104,13 +104,7 @@ class NormalizingFlow(SearchModel):
 
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, d)`` designs."""
-        noise = torch.randn(
-            num_samples,
-            len(self.mean),
-            generator=generator,
-            dtype=self.mean.dtype,
-            device=self.mean.device,
-        )
+        noise = standard_normal(num_samples, len(self.mean), generator, self.mean)
         return torch.addmm(self.mean, self.splines.points(noise), self.cholesky.mT)
 
     def log_prob(self, designs: Tensor) -> Tensor:
@@ -158,11 +152,8 @@ class NormalizingFlow(SearchModel):
                 likelihoods, idle = found, 0
             if idle == _PATIENCE:
                 break
-        gains = likelihoods - first
-        gain = left_out.mean_of(gains)
-        spread = left_out.weights * (gains - gain)
-        is_worth_it = gain > left_out.reduce(spread.square().sum()).sqrt()
-        for parameter, value in zip(parameters, best if is_worth_it else start, strict=True):
+        gain, error = mean_and_error(left_out, likelihoods - first)
+        for parameter, value in zip(parameters, best if gain > error else start, strict=True):
             parameter.copy_(value)
 
 

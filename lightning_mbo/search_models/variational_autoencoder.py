@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector
-from torch.quasirandom import SobolEngine
 
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.random import even_shares
 from lightning_mbo.search_models.autoencoder import Autoencoder
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.latent_entries import Entries, EntryLayout
@@ -32,9 +32,6 @@ _NUM_DRAWS = 32
 
 _MOST_DECODED = 2**15
 """Latent variables of designs at once."""
-
-_RAREST = 1e-6
-"""Of quantiles: none is infinite."""
 
 
 class VariationalAutoencoder(SearchModel):
@@ -101,9 +98,8 @@ class VariationalAutoencoder(SearchModel):
         num_latent = self.latent_size or min(self.layout.num_free, _MOST_LATENT)
         self.network = Autoencoder(self.layout.width, space.num_numbers, num_latent, _NUM_HIDDEN)
         self.network.start(self.stream.generator("autoencoder"))
-        sobol = SobolEngine(num_latent, scramble=True, seed=0)
-        uniform = sobol.draw(_NUM_DRAWS, dtype=torch.float64).clamp(_RAREST, 1 - _RAREST)
-        self.register_buffer("base_draws", torch.special.ndtri(uniform), persistent=False)
+        draws = torch.special.ndtri(even_shares(_NUM_DRAWS, num_latent))
+        self.register_buffer("base_draws", draws, persistent=False)
         self.register_buffer("log_prob_error", torch.zeros((), dtype=torch.float64))
         self.register_buffer("num_fits", torch.tensor(0))
 

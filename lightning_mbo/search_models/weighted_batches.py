@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.search_models.base import Reduce
+from lightning_mbo.search_models.left_out import decimals
 
 _NUM_CELLS = 2**14
-_SPREAD = 1e3
-"""Of the numbers whose decimals put designs into cells, in standard deviations of the designs."""
 
 
 class Batch(NamedTuple):
@@ -54,8 +53,7 @@ class WeightedBatches:
             reduce: Sums a tensor over processes.
         """
         direction = features.new_empty(features.shape[1]).normal_(generator=generator)
-        laid_out = (features * direction).sum(1) * _SPREAD
-        cells = (laid_out.remainder(1.0) * _NUM_CELLS).long().clamp(max=_NUM_CELLS - 1)
+        cells = (decimals(features, direction) * _NUM_CELLS).long().clamp(max=_NUM_CELLS - 1)
         mass = reduce(weights.new_zeros(_NUM_CELLS).index_add(0, cells, weights))
         self._cells, self._mass, self._shares = cells, mass, weights / mass[cells]
         self._batch_size, self._generator = batch_size, generator
