@@ -460,6 +460,7 @@ class CSV(DesignDataModule):
         return Results(self.goals, values, scatters, advance, further)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
+        from lightning_mbo.tabular.column_roles import in_short
         from lightning_mbo.tabular.wording import amounts_note
 
         self.columns_read = prepared.shown
@@ -470,7 +471,7 @@ class CSV(DesignDataModule):
             *([amounts_note(named)] if named else []),
             *(f"question: {line}" for line in prepared.questions),
         )
-        show(self.columns_read)
+        show(in_short(self.columns_read))
         if self.results is not None:
             from lightning_mbo.tabular.several_results import ADVANCE, ADVANCE_IS, goal_lines
 

@@ -45,12 +45,13 @@ def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: s
         return _sequence(values, options, source)
     if kind in ("number", "integer"):
         values = as_numbers(values, source)
-    levels = tuple(sorted(values.unique().tolist(), key=str))
-    if len(levels) == 1:
-        value = int(levels[0]) if kind == "integer" else levels[0]
+    [first] = values.iloc[:1].tolist()
+    if (values == first).all():
+        value = int(first) if kind == "integer" else first
         _check_constant(name, value, options.fixed)
         return ConstantColumn(name, value)
     if kind == "category":
+        levels = tuple(sorted(values.unique().tolist(), key=str))
         column = CategoryColumn(name, levels)
         if options.descriptors is not None:
             column = described_column(values, options)

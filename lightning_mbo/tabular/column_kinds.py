@@ -65,7 +65,7 @@ def inferred_kind(column: pd.Series, source: str) -> str:
         texts = values.astype(str).str.strip()
         if pd.to_numeric(texts, errors="coerce").isna().any():
             return _kind_of_texts(texts, source)
-    numbers = as_numbers(column, source)[values.index]
+    numbers = as_numbers(values, source)
     if _counts_rows(str(column.name), numbers, len(column)):
         return "count"
     if are_dates_in_digits(numbers):
@@ -77,7 +77,8 @@ def _is_whole(values: pd.Series, numbers: pd.Series) -> bool:
     if pd.api.types.is_integer_dtype(values):
         return True
     # The first few tell of most columns.
-    if all(part.isin((0, 1)).all() for part in (numbers.iloc[:100], numbers)):
+    entries = numbers.to_numpy()
+    if all(((part == 0) | (part == 1)).all() for part in (entries[:100], entries)):
         return True
     if pd.api.types.is_float_dtype(values) or (numbers % 1 != 0).any():
         return False
@@ -102,6 +103,10 @@ def as_numbers(column: pd.Series, source: str) -> pd.Series:
             that is too large or has too many digits.
     """
     numbers = as_floats(column)
+    # Most columns are of nothing else, and there may be thousands.
+    sizes = np.abs(numbers.to_numpy())
+    if pd.api.types.is_numeric_dtype(column.dtype) and np.fmax.reduce(sizes) < _LARGEST_WHOLE:
+        return numbers
     bad = (numbers.isna() & column.notna()) | np.isinf(numbers)
     if bad.any():
         raise DataError(_no_number(column, bad, source))
@@ -115,6 +120,8 @@ def as_numbers(column: pd.Series, source: str) -> pd.Series:
 
 def as_floats(column: pd.Series) -> pd.Series:
     """A column as float64, NaN where an entry is no number or missing."""
+    if column.dtype == np.float64:
+        return column
     try:
         return pd.to_numeric(column, errors="coerce").astype(np.float64)
     except OverflowError:  # of whole numbers of hundreds of digits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ _FIGURES = (
 
 _OF_RESULTS = ("mean", "std", "lower_95", "upper_95")
 """Behind the name of each of several results."""
+_MOST_SHOWN, _SHOWN_OF_EACH = 60, 20
+"""Columns that are told one by one, and of each kind where there are more."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,7 @@ def shown_columns(
     for header in ("column", "kind", "values"):
         shown.add_column(header, overflow="fold")
     shown.add_column("missing", justify="right")
+    absences = table.isna().sum()
     for name in table.columns:
         if name in results:
             shown.add_row(name, "target", *results[name])
@@ -241,9 +245,34 @@ def shown_columns(
             entry = named[name], f"{numbers.min():g} to {numbers.max():g}"
         else:
             entry = described.get(name) or (_role(kinds[name]), LEFT_OUT[kinds[name]])
-        absent = int(table[name].isna().sum())
+        absent = absences[name]
         shown.add_row(name, *entry, f"{absent:,}" if absent else "")
     return shown
+
+
+def in_short(shown: Table) -> Table:
+    """What is said of the columns, of each kind and role only the first few of many.
+
+    Args:
+        shown: As of `shown_columns`.
+    """
+    if shown.row_count <= _MOST_SHOWN:
+        return shown
+    short = Table(title=shown.title)
+    for column in shown.columns:
+        short.add_column(column.header, justify=column.justify, overflow=column.overflow)
+    rows = list(zip(*(column.cells for column in shown.columns), strict=True))
+    numbers = Counter(kind for _, kind, *_ in rows)
+    told = Counter[str]()
+    for row in rows:
+        told[row[1]] += 1
+        if told[row[1]] <= _SHOWN_OF_EACH:
+            short.add_row(*row)
+    for kind, number in numbers.items():
+        if number > _SHOWN_OF_EACH:
+            more = f"{number - _SHOWN_OF_EACH:,} more"
+            short.add_row(more, kind, "all of them are in report.html", "")
+    return short
 
 
 def _role(kind: str) -> str:

@@ -363,4 +363,4 @@ class _Reader:
 
 
 def _varies(column: pd.Series) -> bool:
-    return column.iloc[:100].nunique() > 1 or column.nunique() > 1
+    return bool((column != column.iloc[0]).any())
