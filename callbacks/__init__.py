@@ -18,6 +18,7 @@ from .gradient_ascent import GradientAscent
 from .held_out import HeldOut
 from .importance_weighting import ImportanceWeighting
 from .initial_oracle import InitialOracle
+from .model_inversion import ModelInversion
 from .oracle_convergence import OracleConvergence
 from .oracle_gap import OracleGap
 from .pool_search import PoolSearch
@@ -43,6 +44,7 @@ __all__ = [
     "HeldOut",
     "ImportanceWeighting",
     "InitialOracle",
+    "ModelInversion",
     "OracleConvergence",
     "OracleGap",
     "PoolSearch",

@@ -25,6 +25,7 @@ _MODULES = {
         "DesignProgress",
         "GradientAscent",
         "ImportanceWeighting",
+        "ModelInversion",
         "OracleConvergence",
         "PoolSearch",
         "SearchModelUpdate",
@@ -49,7 +50,13 @@ _MODULES = {
     "lightning_mbo.problem": ("DesignProblem",),
     "lightning_mbo.random": ("Stream",),
     "lightning_mbo.samples": ("Prediction", "Samples"),
-    "lightning_mbo.searches": ("AscentSearch", "SamplingSearch", "Search", "design"),
+    "lightning_mbo.searches": (
+        "AscentSearch",
+        "InversionSearch",
+        "SamplingSearch",
+        "Search",
+        "design",
+    ),
     "lightning_mbo.space": ("DesignSpace",),
     "lightning_mbo.search_models": (
         "CMANormal",

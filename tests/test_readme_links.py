@@ -95,6 +95,7 @@ def test_callbacks_are_listed_in_the_order_in_which_they_act() -> None:
     assert set(named) - set(acting) == {
         "SearchModelUpdate",
         "GradientAscent",
+        "ModelInversion",
         "DesignCheckpoint",
         "DesignProgress",
     }

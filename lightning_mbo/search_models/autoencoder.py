@@ -7,6 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+MOST_LATENT = 64
+"""Variables, where nobody says how many."""
+
+_NUM_HIDDEN = 64
+
 _LEAST_START = 0.1
 """Standard deviation of what hidden layers write at first."""
 
@@ -63,24 +68,27 @@ class Perceptron(nn.Module):
 class Autoencoder(nn.Module):
     """An encoder, q(z | x) = N(z; m(x), diag s(x)²), a decoder, and the numbers' deviations.
 
-    The prior of the latent variables z is the standard normal.
+    The prior of the latent variables z is the standard normal. Both may be told of something else,
+    c: the autoencoder is then of x given c.
 
     Attributes:
+        num_latent: How many latent variables there are.
         log_deviations: Of the numbers given z, ``(d,)``.
     """
 
-    def __init__(self, width: int, num_numbers: int, num_latent: int, num_hidden: int) -> None:
+    def __init__(self, width: int, num_numbers: int, num_latent: int, num_given: int = 0) -> None:
         """Start with zeros.
 
         Args:
             width: Of the features of a design, and of the decoder's outputs.
             num_numbers: d, how many of them are numbers.
             num_latent: How many latent variables there are.
-            num_hidden: Of each network.
+            num_given: Of the entries of c.
         """
         super().__init__()
-        self.encoder = Perceptron(width, num_hidden, 2 * num_latent)
-        self.decoder = Perceptron(num_latent, num_hidden, width)
+        self.num_latent = num_latent
+        self.encoder = Perceptron(width + num_given, _NUM_HIDDEN, 2 * num_latent)
+        self.decoder = Perceptron(num_latent + num_given, _NUM_HIDDEN, width)
         start = torch.full((num_numbers,), _FIRST_LOG_DEVIATION, dtype=torch.float64)
         self.log_deviations = nn.Parameter(start, requires_grad=False)
 
@@ -89,22 +97,34 @@ class Autoencoder(nn.Module):
         self.encoder.start(generator)
         self.decoder.start(generator)
 
-    def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, features: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Means and logarithms of the deviations of z, ``(m, z)`` each, given ``(m, width)``."""
-        means, scores = self.encoder(features).chunk(2, dim=-1)
+        means, scores = self.encoder(_beside(features, given)).chunk(2, dim=-1)
         return means, _NARROWEST * torch.sigmoid(scores - 2.0)
 
-    def forward(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def decode(self, latent: Tensor, given: Tensor | None = None) -> Tensor:
+        """Outputs ``(..., width)`` of z ``(..., z)``."""
+        outputs: Tensor = self.decoder(_beside(latent, given))
+        return outputs
+
+    def forward(
+        self, features: Tensor, noise: Tensor, given: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Draw z and decode it.
 
         Args:
             features: Shape ``(m, width)``.
             noise: Standard normal, ``(m, z)``.
+            given: c, ``(m, given)``; None where there is nothing.
 
         Returns:
             The decoder's outputs ``(m, width)``, the divergence of q(z | x) from the prior,
             ``(m,)``, nats, and the numbers' `log_deviations`.
         """
-        means, logs = self.encode(features)
+        means, logs = self.encode(features, given)
         divergence = ((means.square() + (2 * logs).exp() - 1) / 2 - logs).sum(-1)
-        return self.decoder(means + logs.exp() * noise), divergence, self.log_deviations
+        return self.decode(means + logs.exp() * noise, given), divergence, self.log_deviations
+
+
+def _beside(inputs: Tensor, given: Tensor | None) -> Tensor:
+    return inputs if given is None else torch.cat([inputs, given], dim=-1)

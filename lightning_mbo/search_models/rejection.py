@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_mbo.search_models.base import SearchModel
-
 DRAWS_PER_SAMPLE = 100
 """Draws are given up when there have been this many times the samples that are wanted."""
 
@@ -29,7 +27,7 @@ class Draws(NamedTuple):
 
 
 def sample_allowed(
-    model: SearchModel,
+    sample: Callable[[int, torch.Generator], Tensor],
     num_samples: int,
     generator: torch.Generator,
     nearest_allowed: Callable[[Tensor], Tensor],
@@ -42,9 +40,9 @@ def sample_allowed(
     has no effect on weights that are normalised. Without constraints the draws are the model's own.
 
     Args:
-        model: p_θ.
+        sample: Draws so many from p_θ by a generator.
         num_samples: How many are wanted, m.
-        generator: The source of randomness, on the model's device.
+        generator: The source of randomness, on the device of what is drawn.
         nearest_allowed: Makes of draws ``(m, *design_shape)`` the nearest designs that can be made.
         feasible: Which of those meet the constraints, bool, ``(m,)``; None if all do.
 
@@ -52,12 +50,12 @@ def sample_allowed(
         Fewer than are wanted where `DRAWS_PER_SAMPLE` do not suffice.
     """
     if feasible is None:
-        drawn = model.sample(num_samples, generator)
+        drawn = sample(num_samples, generator)
         return Draws(drawn, nearest_allowed(drawn), 1.0)
     kept: list[tuple[Tensor, Tensor]] = []
     num_kept = num_drawn = 0
     while num_kept < num_samples and num_drawn < DRAWS_PER_SAMPLE * num_samples:
-        drawn = model.sample(num_samples, generator)
+        drawn = sample(num_samples, generator)
         designs = nearest_allowed(drawn)
         held = feasible(designs)
         kept.append((drawn[held], designs[held]))

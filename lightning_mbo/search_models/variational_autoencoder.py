@@ -7,25 +7,22 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
-from torch.nn.utils import parameters_to_vector
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.random import even_shares
-from lightning_mbo.search_models.autoencoder import Autoencoder
+from lightning_mbo.search_models.autoencoder import MOST_LATENT, Autoencoder
 from lightning_mbo.search_models.base import Reduce, SearchModel
+from lightning_mbo.search_models.evidence_bound import (
+    BATCH_SIZE,
+    FIRST_STEPS,
+    PENALTY,
+    maximise_bound,
+)
 from lightning_mbo.search_models.latent_entries import Entries, EntryLayout
 from lightning_mbo.search_models.weighted_batches import WeightedBatches, distinct
 from lightning_mbo.space import Cells, DesignSpace
 
-_MOST_LATENT = 64
-_NUM_HIDDEN = 64
-
-_FIRST_STEPS = 2000
 _FURTHER_STEPS = 500
-_BATCH_SIZE = 256
-_LEARNING_RATE = 0.01
-_PENALTY = 3.0
 
 _NUM_DRAWS = 32
 """Of the latent variables, over which a density is a mean."""
@@ -95,8 +92,8 @@ class VariationalAutoencoder(SearchModel):
     def build(self, space: DesignSpace) -> None:
         """Start with random networks, in units of 1 and with levels that are equally frequent."""
         self.layout = EntryLayout(space)
-        num_latent = self.latent_size or min(self.layout.num_free, _MOST_LATENT)
-        self.network = Autoencoder(self.layout.width, space.num_numbers, num_latent, _NUM_HIDDEN)
+        num_latent = self.latent_size or min(self.layout.num_free, MOST_LATENT)
+        self.network = Autoencoder(self.layout.width, space.num_numbers, num_latent)
         self.network.start(self.stream.generator("autoencoder"))
         draws = torch.special.ndtri(even_shares(_NUM_DRAWS, num_latent))
         self.register_buffer("base_draws", draws, persistent=False)
@@ -114,7 +111,7 @@ class VariationalAutoencoder(SearchModel):
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
         """Draw ``(m, *design_shape)`` designs."""
         latent = self.base_draws.new_empty(num_samples, self.base_draws.shape[1])
-        outputs = self.network.decoder(latent.normal_(generator=generator))
+        outputs = self.network.decode(latent.normal_(generator=generator))
         return self.layout.sample(outputs, self.network.log_deviations, generator)
 
     def log_prob(self, designs: Tensor) -> Tensor:
@@ -128,66 +125,28 @@ class VariationalAutoencoder(SearchModel):
         some = weights > 0
         weights = weights[some] / reduce(weights.sum())
         entries = self.layout.fit(designs[some], weights, reduce)
-        penalty = _PENALTY * reduce(weights.square().sum())
+        penalty = PENALTY * reduce(weights.square().sum())
         rows, weights = distinct(entries.features, weights)
         entries = entries.at(rows)
         generator = self.stream.generator(
             "autoencoder fit", int(self.num_fits), device=weights.device
         )
-        batches = WeightedBatches(entries.features, weights, _BATCH_SIZE, generator, reduce)
-        with torch.inference_mode(False):
-            trained = self._trained(entries, batches, penalty, generator, reduce)
-        parameters = list(self.network.parameters())
-        for place, part in zip(
-            parameters, trained.split([place.numel() for place in parameters]), strict=True
-        ):
-            place.copy_(part.view_as(place))
+        batches = WeightedBatches(entries.features, weights, BATCH_SIZE, generator, reduce)
+        maximise_bound(
+            self.network,
+            self.layout,
+            entries,
+            batches,
+            generator,
+            _FURTHER_STEPS if self.num_fits else FIRST_STEPS,
+            penalty,
+            self.beta,
+            reduce=reduce,
+        )
         rows, shares, _ = batches.draw()
         _, errors = self._estimated(entries.at(rows))
         self.log_prob_error.copy_(reduce(shares @ errors))
         self.num_fits += 1
-
-    def _trained(
-        self,
-        entries: Entries,
-        batches: WeightedBatches,
-        penalty: Tensor,
-        generator: torch.Generator,
-        reduce: Reduce,
-    ) -> Tensor:
-        """All parameters of the network, one after another, after the steps of a fit."""
-        vector = parameters_to_vector(self.network.parameters()).detach().clone()
-        optimizer = torch.optim.Adam([vector])
-        num_steps = _FURTHER_STEPS if self.num_fits else _FIRST_STEPS
-        for step in range(num_steps):
-            share = (1 + math.cos(math.pi * step / num_steps)) / 2
-            optimizer.param_groups[0]["lr"] = _LEARNING_RATE * share
-            rows, weights, draws = batches.draw()
-            noise = vector.new_empty(_BATCH_SIZE, self.base_draws.shape[1])
-            noise = noise.normal_(generator=generator)[draws]
-            with torch.enable_grad():
-                vector.requires_grad_(True)
-                loss = weights @ self._losses(vector, entries.at(rows), noise)
-                slope = torch.autograd.grad(loss, vector)[0]
-            vector.requires_grad_(False)
-            vector.grad = reduce(slope) + penalty * vector
-            optimizer.step()
-        return vector
-
-    def _losses(self, vector: Tensor, entries: Entries, noise: Tensor) -> Tensor:
-        """The negative evidence bound of m designs, ``(m,)``, nats."""
-        shapes = {name: value.shape for name, value in self.network.named_parameters()}
-        parts = vector.split([shape.numel() for shape in shapes.values()])
-        named = {
-            name: part.view(shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        }
-        outputs, divergences, log_deviations = functional_call(
-            self.network, named, (entries.features, noise)
-        )
-        likelihoods = self.layout.log_likelihood(entries, outputs, log_deviations)
-        losses: Tensor = self.beta * divergences - likelihoods
-        return losses
 
     def _estimated(self, entries: Entries) -> tuple[Tensor, Tensor]:
         """Log-densities of designs and their standard errors, ``(m,)`` each."""
@@ -196,7 +155,7 @@ class VariationalAutoencoder(SearchModel):
         latent = means + logs.exp() * noise
         log_weights = ((noise.square() - latent.square()) / 2 + logs).sum(-1)
         log_weights = log_weights + self.layout.log_likelihood(
-            entries, self.network.decoder(latent), self.network.log_deviations
+            entries, self.network.decode(latent), self.network.log_deviations
         )
         total = log_weights.logsumexp(0)
         squares = (2 * (log_weights - total)).exp().sum(0)

@@ -33,6 +33,9 @@ class WeightedBatches:
     What is drawn are cells, into which designs come by what they are: equal ones into the same, and
     others as good as at random. So it does not matter which process has which, nor how often one is
     there, and no process needs to know of another's designs more than the cells' weights.
+
+    Attributes:
+        batch_size: Draws in a batch.
     """
 
     def __init__(
@@ -56,11 +59,11 @@ class WeightedBatches:
         cells = (decimals(features, direction) * _NUM_CELLS).long().clamp(max=_NUM_CELLS - 1)
         mass = reduce(weights.new_zeros(_NUM_CELLS).index_add(0, cells, weights))
         self._cells, self._mass, self._shares = cells, mass, weights / mass[cells]
-        self._batch_size, self._generator = batch_size, generator
+        self.batch_size, self._generator = batch_size, generator
 
     def draw(self) -> Batch:
         """The next batch."""
-        size, generator = self._batch_size, self._generator
+        size, generator = self.batch_size, self._generator
         drawn = self._mass.multinomial(size, replacement=True, generator=generator)
         drawn, counts = drawn.unique(return_counts=True)
         draws = torch.full_like(self._mass, -1, dtype=torch.long)

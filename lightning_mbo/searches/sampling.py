@@ -189,7 +189,7 @@ class SamplingSearch(Search):
         problem = self._problem
         generator = problem.stream.generator(purpose, index, device=next(model.buffers()).device)
         return sample_allowed(
-            model, num_samples, generator, problem.nearest_allowed, problem.feasible
+            model.sample, num_samples, generator, problem.nearest_allowed, problem.feasible
         )
 
     def _some(self, model: SearchModel, num_samples: int, purpose: str, index: int) -> Draws:

@@ -89,6 +89,7 @@ def test_command_line(args: list[str], parts: list[str]) -> None:
         ("--autofocus.alpha=much", ["autofocus.alpha", "float", "'much'"]),
         ("--autofocus.min_effective_sample_size=50", ["share", "[0, 1]", "50"]),
         ("--autofocus.ratio=best", ["autofocus.ratio", "'exact', 'classifier'", "'best'"]),
+        ("--search=ModelInversion", ["ModelInversion", "give --autofocus.ratio classifier"]),
         ("--convergence.patience=0", ["convergence.patience", "at least 1"]),
         ("--num_candidates=0", ["num_candidates", "at least 1"]),
         ("--model.learning_rate=0", ["model.learning_rate", "positive", "0.0"]),

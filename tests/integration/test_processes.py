@@ -95,6 +95,7 @@ def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
         ("my_data", []),
         ("cbas_gp", ["--autofocus.ratio=classifier"]),
         ("cbas_gp", ["--search.search_model=GaussianMixture"]),
+        ("cbas_gp", ["--search=ModelInversion", "--autofocus.ratio=classifier"]),
     ],
 )
 def test_an_oracle_in_closed_form_is_found_by_one_process_for_all(

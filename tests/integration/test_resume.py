@@ -131,6 +131,19 @@ def test_a_resumed_ascent_equals_a_straight_one(
 
 
 @pytest.mark.parametrize(
+    ("owner", "hook", "count"),
+    [("OracleConvergence", "on_train_epoch_start", 2), ("ModelInversion", "on_oracle_fit_end", 1)],
+)
+def test_a_resumed_inversion_equals_a_straight_one(
+    owner: str, hook: str, count: int, small_run: list[str]
+) -> None:
+    options = ["--config=mins.yaml", *small_run, "--autofocus.ratio=classifier"]
+    options += ["--autofocus.alpha=auto"]
+    whole, resumed = straight_and_resumed("mins", options, owner, hook, count)
+    assert outcome(resumed) == outcome(whole)
+
+
+@pytest.mark.parametrize(
     ("owner", "hook", "count", "num_inducing"),
     [
         ("OracleConvergence", "on_train_epoch_start", 1, 1000),

@@ -34,7 +34,7 @@ def above(limit: float) -> object:
 def drawn(limit: float, num_samples: int = M, seed: int = 0) -> tuple[Tensor, float]:
     generator = torch.Generator().manual_seed(seed)
     model = standard_normal()
-    draws = sample_allowed(model, num_samples, generator, unchanged, above(limit))
+    draws = sample_allowed(model.sample, num_samples, generator, unchanged, above(limit))
     assert torch.equal(draws.drawn, draws.designs)
     return draws.designs, draws.acceptance_rate
 
@@ -42,7 +42,7 @@ def drawn(limit: float, num_samples: int = M, seed: int = 0) -> tuple[Tensor, fl
 @pytest.mark.parametrize("feasible", [None, above(-math.inf)])
 def test_without_constraints_they_are_the_models_own(feasible: Any) -> None:
     used, generator = (torch.Generator().manual_seed(0) for _ in range(2))
-    draws = sample_allowed(standard_normal(), M, used, torch.round, feasible)
+    draws = sample_allowed(standard_normal().sample, M, used, torch.round, feasible)
     assert torch.equal(draws.drawn, standard_normal().sample(M, generator))
     assert torch.equal(draws.designs, draws.drawn.round())
     assert draws.acceptance_rate == 1.0
@@ -69,7 +69,7 @@ def test_the_same_seed_draws_the_same() -> None:
 def test_designs_that_can_be_made_are_what_is_constrained() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn, designs, rate = sample_allowed(
-        standard_normal(2), M, generator, torch.round, lambda designs: designs[:, 0] == 1
+        standard_normal(2).sample, M, generator, torch.round, lambda designs: designs[:, 0] == 1
     )
     assert (designs[:, 0] == 1).all()
     assert torch.equal(designs, drawn.round())

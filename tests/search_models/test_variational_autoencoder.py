@@ -72,7 +72,7 @@ def mixed_density(designs: Tensor, shares: tuple[float, ...]) -> Tensor:
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it does not matter how good a fit is."""
-    monkeypatch.setattr(variational_autoencoder, "_FIRST_STEPS", 50)
+    monkeypatch.setattr(variational_autoencoder, "FIRST_STEPS", 50)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,14 @@ from lightning_mbo.oracles import DeepEnsemble
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.search_models import Quadrature
-from lightning_mbo.searches import AscentSearch, ListSearch, SamplingSearch, Search
+from lightning_mbo.searches import (
+    AscentSearch,
+    InversionSearch,
+    ListSearch,
+    SamplingSearch,
+    Search,
+    inverse_map,
+)
 from lightning_mbo.tabular.pool import Pool
 
 NUM_ROWS, NUM_HELD_OUT, NUM_SAMPLES = 40, 8, 30
@@ -78,6 +85,10 @@ CASES: dict[str, Callable[[], Search]] = {
     "ascent": lambda: AscentSearch(num_steps=3, num_starts=NUM_SAMPLES),
     "ascent with densities": ascent_with_densities,
     "ascent with a classifier": lambda: by_a_classifier(ascent_with_densities()),
+    "inversion": lambda: InversionSearch(num_samples=NUM_SAMPLES),
+    "inversion with a classifier": lambda: by_a_classifier(
+        InversionSearch(num_samples=NUM_SAMPLES)
+    ),
     "list": lambda: ListSearch(listed),
 }
 MAKING = [name for name in CASES if name != "list"]
@@ -98,6 +109,11 @@ class Case:
         search = CASES[self.name]()
         search.start(self.problem)
         return search
+
+
+@pytest.fixture(autouse=True)
+def _short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inverse_map, "FIRST_STEPS", 50)
 
 
 def case_of(name: str) -> Case:

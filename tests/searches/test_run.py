@@ -33,7 +33,14 @@ from lightning_mbo.oracles import (
 from lightning_mbo.random import Stream
 from lightning_mbo.samples import DesignIteration
 from lightning_mbo.search_models import CategoricalMixture, Product
-from lightning_mbo.searches import AscentSearch, SamplingSearch, Search, design
+from lightning_mbo.searches import (
+    AscentSearch,
+    InversionSearch,
+    SamplingSearch,
+    Search,
+    design,
+    inverse_map,
+)
 
 callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 
@@ -113,6 +120,8 @@ def with_trainer(
 ) -> list[Any]:
     if isinstance(search, SamplingSearch):
         driver = callbacks.SearchModelUpdate(search.algorithm, num_samples=60, num_iterations=3)
+    elif isinstance(search, InversionSearch):
+        driver = callbacks.ModelInversion(num_samples=60, num_iterations=3)
     else:
         driver = callbacks.GradientAscent(3, num_starts=search.num_starts, num_iterations=3)
     keeper = Keeper()
@@ -162,13 +171,16 @@ def test_a_trainer_makes_no_difference(oracle: str, search: str, kind: str, tmp_
 
 @pytest.mark.filterwarnings("ignore:.*count for")
 @pytest.mark.parametrize("kind", TABLES)
-@pytest.mark.parametrize("search", ["CbAS", "ascent"])
+@pytest.mark.parametrize("search", ["CbAS", "ascent", "inversion"])
 def test_a_trainer_makes_no_difference_to_a_classifier(
-    search: str, kind: str, tmp_path: Path
+    search: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inverse_map, "FIRST_STEPS", 50)
     data = table(kind)
     data.setup("fit")
     searches: list[Any] = [SamplingSearch(CbAS(), num_samples=60) for _ in range(2)]
+    if search == "inversion":
+        searches = [InversionSearch(num_samples=60) for _ in range(2)]
     if search == "ascent":
         searches = [AscentSearch(num_steps=3, num_starts=20) for _ in range(2)]
         searches[0].with_densities = True
