@@ -18,9 +18,8 @@ from lightning_mbo.search_models.weighted_batches import WeightedBatches
 from lightning_mbo.space import DesignSpace
 
 _NUM_BINS = 20
-_TEMPERATURE = 0.3
-"""Of the range of the labels. With the paper's 0.1 next to nothing but the best rows is heard, and
-a map that hardly knows what makes the others worse goes on beyond the table less well."""
+_TEMPERATURE = 0.1
+"""Of the range of the labels."""
 
 
 class InverseMap(nn.Module):
@@ -105,7 +104,7 @@ def score_weights(properties: Tensor) -> Tensor:
     """How much each row teaches an inverse map, ``(n,)``.
 
     The range of the labels is divided into bins. A bin of N rows counts for N / (N + n / bins), so
-    that rare labels are heard, times exp(-(1 - r) / 0.3), r being where in the range it lies, so
+    that rare labels are heard, times exp(-(1 - r) / 0.1), r being where in the range it lies, so
     that good ones are; its rows share it.
 
     Reference: Kumar and Levine, "Model inversion networks for model-based optimization", NeurIPS
