@@ -51,6 +51,10 @@ def _execute(args: list[str]) -> None:
             from lightning_mbo.compare import compare
 
             compare(args[1:])
+        elif args[:1] == ["inspect"]:
+            from lightning_mbo.inspection import inspect
+
+            inspect(args[1:])
         else:
             MBOCommandLine(args=config_beside(args))
     except Exception as error:

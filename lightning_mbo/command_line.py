@@ -130,7 +130,7 @@ class MBOCommandLine(LightningCLI):
         for action in parser._actions:
             if hasattr(action, "add_subcommand"):
                 # Only to be named in the help: `main` calls them.
-                for name in ("compare", "benchmark"):
+                for name in ("inspect", "compare", "benchmark"):
                     action.add_subcommand(name, ArgumentParser())
             for choice in getattr(action, "_choices_actions", []):
                 choice.help = COMMANDS[choice.dest]

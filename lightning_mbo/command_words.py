@@ -10,6 +10,7 @@ COMMANDS = {
     "validate": "Each ensemble member's weighted validation loss.",
     "test": "Score a run's samples by the ground truth, where there is one.",
     "predict": "Draw further candidates from a run, finished or not.",
+    "inspect": "Say what a table tells, before anything is designed; has a --help of its own.",
     "compare": "Compare a run's candidates with what was measured; has a --help of its own.",
     "benchmark": "Compare methods over trials; has a --help of its own.",
 }

@@ -59,7 +59,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "error: give a command, one of fit, validate, test, predict, compare,"),
+        ([], "error: give a command, one of fit, validate, test, predict, inspect,"),
         (["fitt"], "error: there is no command fitt. Did you mean fit?"),
         (["Benchmark"], "error: there is no command Benchmark. Did you mean benchmark?"),
         (["nothing"], "error: there is no command nothing: there are fit, validate"),

@@ -1,0 +1,122 @@
+"""What a table tells, on laws of which that is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_mbo.evidence.suitability import Suitability, fitted, some_rows
+from lightning_mbo.label_noise import LabelNoise
+from lightning_mbo.oracles import Stack
+from lightning_mbo.problem import DesignProblem
+
+NUM_ROWS = 150
+
+
+def designs(number: int = NUM_ROWS) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return 2 * torch.rand(number, 3, generator=generator, dtype=torch.float64) - 1
+
+
+def noise(number: int = NUM_ROWS) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(number, generator=generator, dtype=torch.float64)
+
+
+@cache
+def table(law: str) -> DesignProblem:
+    x = designs()
+    property_ = {
+        "sum": x[:, 0] + 2 * x[:, 1],
+        "product": x[:, 0] * x[:, 1],
+        "peak": -(x - 0.5).square().sum(1).sqrt(),
+        "nothing": noise(),
+    }[law]
+    return DesignProblem.of_table(x, property_ + 0.02 * noise())
+
+
+@cache
+def found(law: str) -> Suitability:
+    problem = table(law)
+    return Suitability.of(problem, fitted(Stack(), problem))
+
+
+def test_columns_that_add_up() -> None:
+    said = found("sum")
+    assert said.predicted > 0.98
+    assert said.by_sums == pytest.approx(said.predicted, abs=0.01)
+    assert said.noise < 0.02
+    assert said.tells
+    assert said.adds_up
+    # Of what can be had, 3, the best of so many rows has most.
+    best = table("sum").properties.max().item()
+    assert said.combined == pytest.approx(best / 3, abs=0.05)
+    text = " ".join(said.lines("yield"))
+    assert "of the variance of yield" in text
+    assert "columns mostly add up" in text
+
+
+def test_columns_that_act_together() -> None:
+    said = found("product")
+    assert said.predicted > 0.9
+    assert said.by_sums < 0.1
+    assert not said.adds_up
+    lines = said.lines("yield")
+    assert "columns act together" in lines[-1]
+    # The best rows lie in two opposite corners.
+    assert said.nearness > 1.0
+    assert "in several places" in lines[-1]
+    assert not any(line.startswith("Combination") for line in lines)
+
+
+def test_best_rows_that_lie_together() -> None:
+    said = found("peak")
+    assert said.nearness < 0.6
+
+
+def test_a_table_that_tells_nothing() -> None:
+    said = found("nothing")
+    assert said.predicted < 0.1
+    assert not said.tells
+    assert said.noise > 0.8
+    assert "no better than designs drawn at random" in said.lines("yield")[-1]
+
+
+def test_noise_is_that_of_repeated_measurements() -> None:
+    """Two measurements of each design: their mean, and how far they scatter around it."""
+    problem = table("sum")
+    half_range = 1.2 * noise().abs()
+    repeated = replace(
+        problem,
+        base_weights=torch.full_like(problem.properties, 2.0),
+        noise=LabelNoise(torch.zeros_like(half_range), half_range),
+    )
+    said = Suitability.of(repeated, fitted(Stack(), repeated))
+    variance = 2 * half_range.square().mean() / problem.properties.var(correction=0)
+    assert said.is_measured
+    assert said.noise == pytest.approx(min(1.0, variance.item()))
+    assert any("by repeated measurements" in line for line in said.lines("yield"))
+
+
+def test_of_a_range_nothing_is_best() -> None:
+    problem = table("sum")
+    said = Suitability.of(problem, fitted(Stack(), problem), has_best=False)
+    assert math.isnan(said.nearness)
+    assert math.isnan(said.combined)
+    assert len(said.lines("ee")) == 2
+
+
+def test_of_many_rows_some() -> None:
+    x = designs(5000)
+    many = DesignProblem.of_table(x, x.sum(1))
+    held_out = torch.arange(5000) < 1000
+    some = some_rows(many.holding_out(held_out))
+    assert len(some.designs) == 2000
+    assert len(some.designs.unique(dim=0)) == 2000
+    assert not torch.isin(some.properties, many.properties[held_out]).any()
+    assert len(some_rows(table("sum")).designs) == NUM_ROWS
