@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.advance import Advance
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.goals import Goal
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.samples import Prediction
@@ -23,7 +24,7 @@ PROBABILITY = "probability_of_limits"
 _ENOUGH = 2000
 """Designs of which a share is known to a few per cent, where each takes long."""
 
-_LEAST_STD = 1e-300
+LEAST_STD = 1e-300
 """Of a result, where an oracle says that it has none."""
 
 
@@ -109,37 +110,43 @@ class Results:
 class PredictionOfResults(Prediction):
     """What is said of several results, and of the advance that they make.
 
-    Mean and deviations are those of the advance. Errors of different results are taken to be
-    independent.
+    Mean and deviations are those of the advance.
 
     Attributes:
         results: What is said of each, in the user's units, all of shape ``(m, q)``.
         advance: Which results make which advance.
+        common: What the errors of the results have in common.
     """
 
     results: Prediction
     advance: Advance
+    common: CommonError
 
     @classmethod
-    def of(cls, results: Prediction, advance: Advance) -> PredictionOfResults:
+    def of(
+        cls, results: Prediction, advance: Advance, common: CommonError | None = None
+    ) -> PredictionOfResults:
         """From what is said of each result, ``(m, q)``.
 
         The mean is of the designs' expected results, of which more data would tell.
         """
-        advance = advance.to(results.mean.device)
-        mean, epistemic_std = advance.moments(results.mean, results.epistemic_std)
-        _, std = advance.moments(results.mean, results.std)
-        return cls(mean, torch.maximum(std, epistemic_std), epistemic_std, results, advance)
+        means, device = results.mean, results.mean.device
+        common = CommonError.none(means, means.shape[1]) if common is None else common.to(device)
+        advance = advance.to(device)
+        mean, epistemic_std = advance.moments(means, results.epistemic_std, common)
+        _, std = advance.moments(means, results.std, common)
+        std = torch.maximum(std, epistemic_std)
+        return cls(mean, std, epistemic_std, results, advance, common)
 
     def log_survival(self, threshold: Tensor | float) -> Tensor:
         """The logarithm of P(advance ≥ threshold), shape ``(m,)``, accurate far into the tail."""
-        stds = self.results.std.clamp(min=_LEAST_STD)
-        return self.advance.log_probability(self.results.mean, stds, threshold)
+        stds = self.results.std.clamp(min=LEAST_STD)
+        return self.advance.log_probability(self.results.mean, stds, threshold, self.common)
 
     def better_than(self, value: float) -> Tensor:
         """How likely it is that each design's expected results make a greater advance, ``(m,)``."""
-        stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
-        return self.advance.log_probability(self.results.mean, stds, value).exp()
+        stds = self.results.epistemic_std.clamp(min=LEAST_STD)
+        return self.advance.log_probability(self.results.mean, stds, value, self.common).exp()
 
     @property
     def tells_what_it_lacks(self) -> bool:
@@ -148,8 +155,9 @@ class PredictionOfResults(Prediction):
 
     def limits_met(self) -> Tensor:
         """How likely it is that each design's expected results meet all limits, ``(m,)``."""
-        stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
-        return self.advance.log_probability_of_limits(self.results.mean, stds).exp()
+        stds = self.results.epistemic_std.clamp(min=LEAST_STD)
+        means, advance = self.results.mean, self.advance
+        return advance.log_probability_of_limits(means, stds, self.common).exp()
 
     def result_figures(self, bounds: Tensor | None = None) -> dict[str, Tensor]:
         """Of each its mean and deviation, and bounds on the sides that matter, in the user's units.
@@ -195,5 +203,5 @@ class PredictionOfResults(Prediction):
         """That of other designs, whose `columns` these are."""
         results = self.results.of_columns(columns[3:])
         mean, std, epistemic_std = columns[:3]
-        advance = self.advance.to(mean.device)
-        return PredictionOfResults(mean, std, epistemic_std, results, advance)
+        advance, common = self.advance.to(mean.device), self.common.to(mean.device)
+        return PredictionOfResults(mean, std, epistemic_std, results, advance, common)

@@ -130,6 +130,11 @@ def test_what_is_printed(finished: tuple[Path, str]) -> None:
         assert re.search(line, printed)
     for name in GOALS:
         assert f"\noracle of {name}: " in printed
+        assert f"\nOracle of {name}: " in printed
+    rows = f"{ROWS - GAPS} to {ROWS} rows"
+    line = rf"rrors of .*(estimated from|in) {rows}"
+    assert re.search(rf"\ne{line}", printed)
+    assert re.search(rf"\nE{line}", printed)
 
 
 def test_every_iteration_has_its_results() -> None:
@@ -171,6 +176,7 @@ def test_the_report_shows_each_result(candidates: pd.DataFrame) -> None:
         assert f"oracle of {name} share in iteration" in read
         assert re.search(rf"<h3[^>]*>{name}</h3>", page)
     table = pd.read_csv("table.csv").dropna()
+    assert re.search(rf"Errors of .* {ROWS - GAPS} to {ROWS} rows", read)
     missed = {
         "ee: at least 80": table["ee"] < 80,
         "pH: 5.5 to 6.5": ~table["pH"].between(5.5, 6.5),
