@@ -20,6 +20,7 @@ from lightning_mbo.console import shown_number
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.main import main
+from lightning_mbo.report.figures import read_image
 
 FOLDER = Path("runs/my_data/version_0")
 GOALS = {"yield": "maximize", "ee": ">= 80", "cost": "minimize", "pH": "near 6 +- 0.5"}
@@ -246,6 +247,8 @@ def test_new_measurements_are_compared_result_by_result(
     expected = whole["probability_of_limits"].sum()
     assert f"{met} of 5 meet all limits, where {expected:.1f} were expected to" in printed
     assert re.search(r"\d of 5 beat the best row of the table", printed)
+    # A picture of each result, three in a row, and of the advance.
+    assert read_image(FOLDER / "comparison.png").shape == (1500, 2700, 3)
     longer = pd.read_csv(FOLDER / "longer_table.csv")
     assert list(longer) == list(pd.read_csv("table.csv"))
     assert len(longer) == ROWS + 6
