@@ -22,7 +22,7 @@ from lightning_mbo.tabular.following import (
     is_function,
     is_monotone,
 )
-from lightning_mbo.tabular.other_results import copies_of, suspected_results
+from lightning_mbo.tabular.other_results import copies_of, is_measured, suspected_results
 from lightning_mbo.tabular.repeats import (
     counting,
     find_repeats,
@@ -188,7 +188,18 @@ class _Reader:
         copies = copies_of(properties, numbers, levels)
         if len(copies.certain) + len(copies.possible) == len(self.table.columns):
             return
-        if copies.certain:
+        others = {n: v for n, v in numbers.items() if n not in copies.certain}
+        of_others = {n: v for n, v in levels.items() if n not in copies.certain}
+        is_copied = len(self.targets) == 1 or is_measured(properties, others, of_others)
+        if copies.certain and not is_copied:
+            self.found.questions.append(
+                f"{listed(copies.certain)} {verb(copies.certain, 'says', 'say')} the same as "
+                f"{target!r}, row by row, which other columns do not tell: "
+                f"{verb(copies.certain, 'it is', 'they are')} designed, and {target!r} is what "
+                f"comes of it. What is measured, and cannot be set: "
+                f"{pasted_list('other_results', copies.certain)}"
+            )
+        elif copies.certain:
             undo = pasted(copies.certain[0], kinds[copies.certain[0]])
             self._leave_out(copies.certain, "result")
             self.found.notes.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +79,45 @@ def test_a_copy_of_any_result_is_no_setting() -> None:
     data = loaded(table, TARGETS)
     assert "price" not in data.to_user_units(data.designs)
     assert any("'price' says the same as 'cost'" in remark for remark in data.remarks)
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda table: 12.5 * table["load"] + 3,
+        lambda table: 40 * table["load"] ** 2,
+        lambda table: -np.log(table["load"] + 0.1).round(3),
+    ],
+)
+def test_a_setting_that_a_result_is_worked_out_from_is_designed(cost: Any) -> None:
+    table = table_of_results()
+    table["cost"] = cost(table)
+    data = loaded(table, TARGETS)
+    assert data.to_user_units(data.designs).columns.tolist() == ["heat", "load", "solvent"]
+    (question,) = (line for line in data.remarks if "'load'" in line)
+    assert question.startswith("question: 'load' says the same as 'cost', row by row, which")
+    assert question.endswith('--data.other_results "load"')
+    # As it says.
+    other = loaded(table, TARGETS, other_results="load")
+    assert "load" not in other.to_user_units(other.designs)
+    assert not [line for line in other.remarks if "'load'" in line]
+
+
+def test_an_amount_of_a_mixture_that_a_result_is_worked_out_from_is_designed() -> None:
+    draw, table = np.random.default_rng(0), table_of_results()
+    shares = draw.dirichlet([2, 2, 2], len(table)).round(3)
+    table[["salt", "acid", "water"]] = np.column_stack([shares[:, :2], 1 - shares[:, :2].sum(1)])
+    table["cost"] = 30 * table["salt"]
+    data = loaded(table, TARGETS)
+    assert "salt" in data.to_user_units(data.designs)
+
+
+def test_a_setting_of_the_only_target_is_taken_for_a_copy_as_ever() -> None:
+    table = table_of_results().drop(columns=["ee", "yield"])
+    table["cost"] = 12.5 * table["load"] + 3
+    data = CSV(path=table, target="cost", maximize=False)
+    data.setup("fit")
+    assert "load" not in data.to_user_units(data.designs)
 
 
 @pytest.mark.parametrize(
