@@ -35,11 +35,13 @@ class FurtherRows:
     Attributes:
         designs: Shape ``(p, *design_shape)``, float64.
         values: In the user's units, NaN where a result is missing, ``(p, q)``.
+        errors: Standard deviations of the values' errors, ``(p, q)``; zero where none is known.
         base_weights: Shape ``(p,)``.
     """
 
     designs: Tensor
     values: Tensor
+    errors: Tensor
     base_weights: Tensor
 
 
@@ -52,6 +54,7 @@ class Results:
         values: In the user's units, shape ``(n, q)``, none missing.
         scatters: Standard deviations of measurements around the values that are their means,
             ``(n, q)``.
+        errors: Standard deviations of the values' errors, ``(n, q)``; zero where none is known.
         advance: How far results lie beyond the best rows: the problem's property.
         further: Rows that lack some of the results.
     """
@@ -59,6 +62,7 @@ class Results:
     goals: tuple[Goal, ...]
     values: Tensor
     scatters: Tensor
+    errors: Tensor
     advance: Advance
     further: FurtherRows
 
@@ -69,7 +73,8 @@ class Results:
 
     def of_rows(self, rows: Tensor) -> Results:
         """Those of some rows, a mask ``(n,)`` or row numbers."""
-        return replace(self, values=self.values[rows], scatters=self.scatters[rows])
+        names = "values", "scatters", "errors"
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def judged_by(self, rows: Tensor) -> Results:
         """The same, the best rows being some of these, a mask ``(n,)``."""
@@ -80,14 +85,25 @@ class Results:
         """The rows' advance, ``(n,)``."""
         return self.advance.of(self.values)
 
+    def label_prediction(self, prediction: PredictionOfResults) -> PredictionOfResults:
+        """What a prediction of all rows says of what was measured, whose own errors add to it."""
+        said = prediction.results
+        if not self.errors.any():
+            return prediction
+        said = replace(said, std=torch.hypot(said.std, self.errors.to(said.std)))
+        return PredictionOfResults.of(said, prediction.advance, prediction.common)
+
     def problem_of(self, problem: DesignProblem, number: int) -> DesignProblem:
         """The problem of one result; see `DesignProblem.of_result`."""
         from lightning_mbo.problem import Property
 
-        values, scatters = self.values[:, number], self.scatters[:, number]
+        values = self.values[:, number]
         known = self.further.values[:, number].isfinite()
         more, zeros = self.further.values[known, number], values.new_zeros(int(known.sum()))
-        scatters = torch.cat([scatters, zeros])
+        noise = LabelNoise(
+            torch.cat([self.errors[:, number], self.further.errors[known, number]]),
+            torch.cat([self.scatters[:, number], zeros]),
+        )
         groups = problem.groups
         if groups is not None:
             alone = torch.arange(len(more), device=groups.device) + 1 + groups.max()
@@ -99,7 +115,7 @@ class Results:
             properties=torch.cat([values, more]),
             base_weights=torch.cat([problem.base_weights, self.further.base_weights[known]]),
             held_out=torch.cat([problem.held_out, zeros.bool()]),
-            noise=LabelNoise(torch.zeros_like(scatters), scatters) if scatters.any() else None,
+            noise=noise if noise.errors.any() or noise.scatters.any() else None,
             groups=groups,
             results=None,
             property=Property(name, name),
