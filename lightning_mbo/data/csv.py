@@ -87,9 +87,9 @@ class CSV(DesignDataModule):
                 also a data frame.
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
-            targets: In place of these, what is wanted of each of several columns: maximize,
-                minimize, or limits, such as ">= 90", "<= 3", "40 to 60", "near 5.5" or "near 5.5 +-
-                0.2". Rows that lack some of them teach of the others.
+            targets: In place of these, or beside them, what is wanted of each of several columns:
+                maximize, minimize, or limits, such as ">= 90", "<= 3", "40 to 60", "near 5.5" or
+                "near 5.5 +- 0.2". Rows that lack some of them teach of the others.
             columns: For columns that are not what their values suggest, by name or, as with `*` or
                 `dose_*`, for all of a pattern that are not named, a kind (number, integer,
                 category, sequence, formula, mutations; not designed: ignore, result, replicate,
@@ -144,12 +144,7 @@ class CSV(DesignDataModule):
         super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, **kwargs)
         if path is None:
             raise ConfigurationError("give --data.path, the file of your table")
-        self.goals = () if targets is None else parse_goals(targets)
-        if self.goals and (target is not None or not maximize):
-            raise ConfigurationError(
-                "data.targets: data.target and data.maximize are for a single target, leave them "
-                "out"
-            )
+        self.goals = () if targets is None else parse_goals(_with_target(targets, target, maximize))
         self.error_columns = _error_columns(error_column, target, self.goals)
         if len(self.goals) == 1 and not self.goals[0].is_limit:  # as if said so
             target, maximize = self.goals[0].name, self.goals[0].sign > 0
@@ -544,6 +539,27 @@ class CSV(DesignDataModule):
                 "constraints that a search is held to, and ranked all the same; the first is data "
                 f"row {pool.row_numbers[int(unmade.int().argmax())]}"
             )
+
+
+def _with_target(
+    targets: Mapping[str, str], target: str | None, maximize: bool
+) -> Mapping[str, str]:
+    """What is wanted of each of several results, of which one may be given by itself.
+
+    Raises:
+        ConfigurationError: If two things are wanted of it, or one of nothing.
+    """
+    if target is None and not maximize:
+        raise ConfigurationError(
+            "data.maximize is of data.target: in data.targets give minimize to what is to be small"
+        )
+    if target is None or (target in targets and maximize):
+        return targets
+    if target in targets:
+        raise ConfigurationError(
+            f"data.targets says what is wanted of {target!r}: leave data.maximize out"
+        )
+    return {target: "maximize" if maximize else "minimize", **targets}
 
 
 def _error_columns(

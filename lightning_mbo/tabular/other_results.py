@@ -191,7 +191,9 @@ def is_measured(
     labels = _standard(properties[rows])[:, None]
     shown = {name: values[rows] for name, values in numbers.items()}
     others = _features(shown, {name: values[rows] for name, values in levels.items()})
-    if len(rows) < _FEWEST_ROWS or _explained(others, labels)[0] < _EXPLAINED_BY_OTHERS:
+    if len(rows) < _FEWEST_ROWS or not others.shape[1]:
+        return False
+    if _explained(others, labels)[0] < _EXPLAINED_BY_OTHERS:
         return False
     alone = np.stack([*(_standard(values) for values in shown.values()), labels[:, 0]], axis=1)
     left = labels - alone[:, :-1] @ np.linalg.lstsq(alone[:, :-1], labels)[0]

@@ -276,3 +276,41 @@ def test_an_oracle_that_tells_of_no_single_result_is_refused_in_one_line(
     message = str(ending.value.code)
     assert "its oracle predicts what all results come to and none of them" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "tells_of_each"),
+    [
+        ("rwr.yaml", ["--model=GaussianProcess", "--search.num_iterations=1"], True),
+        ("fb.yaml", ["--model=GaussianProcess", "--search.num_iterations=1"], True),
+        ("grad_mean.yaml", ["--search.num_steps=3"], False),
+        ("coms.yaml", ["--search.num_steps=3"], False),
+    ],
+)
+def test_other_searches_go_by_the_advance(
+    config: str, options: list[str], tells_of_each: bool
+) -> None:
+    data = ["--data=CSV", "--data.path=table.csv", f"--data.targets={json.dumps(GOALS)}"]
+    if not tells_of_each:
+        options = [*options, "--convergence.max_epochs=2"]
+    main(["fit", f"--config={config}", *data, *options, "--num_candidates=4"])
+    found = pd.read_csv(Path("runs") / Path(config).stem / "version_0/candidates.csv")
+    assert len(found) == 4
+    assert found["oracle_mean"].is_monotonic_decreasing or tells_of_each
+    assert ("yield_mean" in found) == ("probability_of_limits" in found) == tells_of_each
+
+
+def test_one_target_may_have_a_range(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the command line, of the one-dimensional example and of a table."""
+    options = ["--search.num_iterations=1", "--search.num_samples=100", "--num_candidates=4"]
+    known = ["--data=KnownFunction", "--data.function=toy-range", "--data.num_designs=40"]
+    main(["fit", "--config=my_data.yaml", "--model=GaussianProcess", *known, *options])
+    printed = capsys.readouterr().out
+    assert "y: 0.5 to 0.7; measured" in printed
+    assert re.search(r"\d+ % of the 4 candidates should meet all limits", printed)
+    columns = ["--data.other_results=ee, pH", "--data.target=yield", "--data.maximize=false"]
+    limits = ["--data.path=table.csv", '--data.targets={cost: "10 to 30"}']
+    main(["fit", "--config=my_data.yaml", "--model=GaussianProcess", *columns, *limits, *options])
+    printed = capsys.readouterr().out
+    assert "yield: minimize; measured" in printed
+    assert "cost: 10 to 30; measured" in printed

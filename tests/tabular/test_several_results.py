@@ -208,9 +208,31 @@ def test_the_error_of_a_single_target_may_be_named_with_it() -> None:
         assert torch.equal(data.properties, plain.properties)
 
 
-@pytest.mark.parametrize("options", [{"target": "yield"}, {"maximize": False}])
-def test_options_of_a_single_target_are_refused(options: dict) -> None:
-    with pytest.raises(ConfigurationError, match="are for a single target"):
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_target_may_have_limits_of_others_beside_it(maximize: bool) -> None:
+    limits = {"ee": ">= 70", "cost": "<= 25"}
+    data = loaded(table_of_results(), limits, target="yield", maximize=maximize)
+    wanted = {"yield": "maximize" if maximize else "minimize", **limits}
+    assert data.goals == parse_goals(wanted)
+    assert torch.equal(data.properties, loaded(table_of_results(), wanted).properties)
+
+
+def test_a_target_may_have_a_range() -> None:
+    table = table_of_results().drop(columns=["ee", "yield"])
+    data = loaded(table, {"cost": "18 to 22"}, target="cost")
+    within = data.problem.results.values[:, 0].sub(20).abs() <= 2
+    assert torch.equal(data.properties == 0, within)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"maximize": False}, "data.maximize is of data.target: in data.targets give minimize"),
+        ({"target": "yield", "maximize": False}, "wanted of 'yield': leave data.maximize out"),
+    ],
+)
+def test_what_is_wanted_is_said_once(options: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         CSV(path=table_of_results(), targets=TARGETS, **options)
 
 
