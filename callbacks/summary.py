@@ -18,7 +18,8 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.evidence.verdict import rating_of
 from lightning_mbo.files import run_folder, writes_files
 from lightning_mbo.oracles import Oracle
-from lightning_mbo.report.shares import in_one_line, shares_in, shares_of_results
+from lightning_mbo.report.common_errors import common_error_line
+from lightning_mbo.report.shares import in_one_line, shares_of_results
 from lightning_mbo.results import PROBABILITY
 from lightning_mbo.samples import DesignIteration
 
@@ -42,7 +43,8 @@ class Summary(DesignCallback):
     """Prints the best candidates and where the files are, on the first process.
 
     Acts at the end of `fit`, when all files have been written; and after the first fit, where
-    several oracles were compared, with one line on them, and with one on a mixture of normals.
+    several oracles were compared, with a line on them, with one on a mixture of normals, and of
+    several results with one on whether their errors go together.
     Saves nothing.
     """
 
@@ -66,6 +68,9 @@ class Summary(DesignCallback):
             goals = design_data(trainer).goals
             for name, shares in shares_of_results(iteration.metrics, goals).items():
                 say(f"oracle{name and f' of {name}'}: {in_one_line(shares)}")
+            line = common_error_line(iteration.metrics, goals)
+            if line is not None:
+                say(line)
 
     def on_fit_end(self, trainer: pl.Trainer, oracle: pl.LightningModule) -> None:
         """Sum the run up."""
@@ -88,7 +93,7 @@ class Summary(DesignCallback):
             place = "candidates.csv" if writes_files(trainer) else "candidates_of(trainer)"
             self._print(f"{left:,} more {'column is' if left == 1 else 'columns are'} in {place}.")
         best = "" if data.goals else f" Best training label: {best_label(data):.4g}."
-        self._print_shares(trainer, writer.iteration)
+        self._print_shares(trainer, writer.iteration, data)
         if search.search.pool is None:
             chosen = f"Chosen: design iteration {writer.iteration}, by {search.selector.label}."
             self._print(f"{chosen}{best}")
@@ -136,12 +141,16 @@ class Summary(DesignCallback):
         self._console.print(table)
         return len(own.columns) - number
 
-    def _print_shares(self, trainer: pl.Trainer, chosen: int) -> None:
+    def _print_shares(self, trainer: pl.Trainer, chosen: int, data: DesignDataModule) -> None:
         trajectory = callback_of(trainer, Trajectory)
         rows = [] if trajectory is None else trajectory.rows
         for row in rows:
-            if row["design_iteration"] == chosen and (shares := shares_in(row)):
-                self._print(f"Oracle: {in_one_line(shares)}.")
+            if row["design_iteration"] == chosen:
+                for name, shares in shares_of_results(row, data.goals).items():
+                    self._print(f"Oracle{name and f' of {name}'}: {in_one_line(shares)}.")
+                line = common_error_line(row, data.goals)
+                if line is not None:
+                    self._print(f"{line[0].upper()}{line[1:]}.")
 
     def _print_files(self, trainer: pl.Trainer, folder: Path) -> None:
         self._print(f"Run:        {folder}")

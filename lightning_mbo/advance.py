@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.errors import optional
 from lightning_mbo.goals import Goal
 from lightning_mbo.random import even_shares
@@ -23,6 +24,9 @@ _NUMBERS_AT_ONCE = 4_000_000
 _MARGIN = 0.1
 """Of the front's range, or of a standard deviation if that is more: how much worse a result may be
 than anywhere on the front."""
+
+_FAR = -600.0
+"""A logarithm of a probability of which double precision would soon have nothing left."""
 
 _OPEN = 1e9
 """Standard deviations: what is farther below a front is as good as endless."""
@@ -164,18 +168,33 @@ class Advance:
         beyond = torch.cat([self._beyond_front(chunk) for chunk in chunks]).view(short.shape)
         return torch.where(short < 0, torch.minimum(beyond, short), beyond)
 
-    def log_probability(self, means: Tensor, stds: Tensor, threshold: Tensor | float) -> Tensor:
+    def log_probability(
+        self,
+        means: Tensor,
+        stds: Tensor,
+        threshold: Tensor | float,
+        common: CommonError | None = None,
+    ) -> Tensor:
         """The logarithm of P(advance ≥ threshold), ``(m,)``, accurate far into the tails.
 
+        Where errors have something in common, to a few per cent down to probabilities of 1e-9.
+
         Args:
-            means: Of independent normal results in the user's units, shape ``(m, q)``.
+            means: Of normal results in the user's units, shape ``(m, q)``.
             stds: Their standard deviations, ``(m, q)``.
             threshold: A scalar; minus infinity is exceeded for certain.
+            common: What their errors have in common; None: nothing.
         """
         threshold = float(threshold)
         total = torch.zeros_like(means[:, 0])
         if threshold == -math.inf:
             return total
+        if common is not None and common.exists:
+            values, log_weights = common.nodes()
+            given = [common.given(value, means, stds) for value in values]
+            means, stds = (torch.cat(parts) for parts in zip(*given, strict=True))
+            found = self.log_probability(means, stds, threshold).view(len(values), -1)
+            return (found + log_weights[:, None]).logsumexp(0).clamp(max=0.0)
         below = min(threshold, 0.0)
         for i, goal in enumerate(self.goals):
             if goal.is_limit:
@@ -192,31 +211,39 @@ class Advance:
         heights, spread = self.heights(means), self.spreads(stds)
         chunks = max(1, _NUMBERS_AT_ONCE // lower.numel())
         parts = [
-            log_between((lower - h[:, None]) / s[:, None], (upper - h[:, None]) / s[:, None])
-            .sum(2)
-            .logsumexp(1)
+            _log_sum_of_boxes(lower, upper, h, s)
             for h, s in zip(heights.split(chunks), spread.split(chunks), strict=True)
         ]
         return total + torch.cat(parts)
 
-    def log_probability_of_limits(self, means: Tensor, stds: Tensor) -> Tensor:
+    def log_probability_of_limits(
+        self, means: Tensor, stds: Tensor, common: CommonError | None = None
+    ) -> Tensor:
         """The logarithm of the probability that all limits are met, ``(m,)``; as before."""
         limits = replace(self, front=self.front[:, :0])
-        return limits.log_probability(means, stds, 0.0)
+        return limits.log_probability(means, stds, 0.0, common)
 
-    def moments(self, means: Tensor, stds: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(
+        self, means: Tensor, stds: Tensor, common: CommonError | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the advance of normal results, ``(m,)`` each.
 
         Args:
             means: In the user's units, shape ``(m, q)``.
             stds: Their standard deviations, ``(m, q)``.
+            common: What their errors have in common; None: nothing.
         """
         draws = _even_draws(len(self.goals)).to(means)
+        if common is not None:
+            draws = common.draws(draws)
         advances = self.of(means + stds * draws[:, None])
         return advances.mean(0), advances.std(0, correction=0)
 
     def _beyond_front(self, heights: Tensor) -> Tensor:
-        return (heights[:, None] - self.front).amax(-1).amin(-1)
+        # Results first: reductions over the last of a few entries are several times as slow.
+        columns = zip(heights.unbind(1), self.front.unbind(1), strict=True)
+        beyond = [height.contiguous() - row[:, None] for height, row in columns]
+        return reduce(torch.maximum, beyond).amin(0)
 
 
 def log_between(lower: Tensor, upper: Tensor) -> Tensor:
@@ -233,6 +260,29 @@ def log_between(lower: Tensor, upper: Tensor) -> Tensor:
     share = (torch.special.log_ndtr(low) - of_high).exp()
     between: Tensor = of_high + torch.log1p(-share.nan_to_num(1.0).clamp(max=1.0))
     return between
+
+
+def _between(lower: Tensor, upper: Tensor) -> Tensor:
+    """The same without the logarithm, several times as fast."""
+    mirrored = lower > 0
+    low, high = torch.where(mirrored, -upper, lower), torch.where(mirrored, -lower, upper)
+    between: Tensor = torch.special.ndtr(high) - torch.special.ndtr(low)
+    return between.clamp(min=0.0)
+
+
+def _log_sum_of_boxes(lower: Tensor, upper: Tensor, heights: Tensor, spreads: Tensor) -> Tensor:
+    """The logarithm of the probability that heights ``(m, o)`` lie in one of c boxes, ``(m,)``."""
+    columns = zip(*(part.T for part in (lower, upper, heights, spreads)), strict=True)
+    inside = [
+        _between((a - h[:, None]) / s[:, None], (b - h[:, None]) / s[:, None])
+        for a, b, h, s in columns
+    ]
+    found = reduce(torch.mul, inside).sum(1).log()
+    far = found < _FAR
+    if far.any():
+        h, s = heights[far, None], spreads[far, None]
+        found[far] = log_between((lower - h) / s, (upper - h) / s).sum(2).logsumexp(1)
+    return found
 
 
 @lru_cache

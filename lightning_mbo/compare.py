@@ -102,38 +102,49 @@ def compare(words: Sequence[str]) -> None:
         name: candidate_means(data, measurements, source, name) for name in data.measured_names
     }
     if data.results is None:
-        _compare_property(run, means[data.measured_name])
+        outcomes = {data.measured_name: _compare_property(run, means[data.measured_name])}
+        goals = {}
     else:
-        _compare_results(run, means, data.results)
+        outcomes = _compare_results(run, means, data.results)
+        goals = {goal.name: goal for goal in data.results.advance.goals}
+    figure = unused_path(run.folder / "comparison.png")
+    draw_comparison(outcomes, figure, goals)
+    say(f"Figure:       {figure}")
     _write_what_remains(run, made)
     _write_longer_table(run, measurements, source)
 
 
-def _compare_property(run: _FinishedRun, means: pd.Series) -> None:
-    """Say what became of the property, and draw it."""
-    outcomes, name = run.outcomes(means), run.data.measured_name
+def _compare_property(run: _FinishedRun, means: pd.Series) -> Outcomes:
+    """Say what became of the property."""
+    outcomes = run.outcomes(means)
     for line in (
-        *outcome_lines(outcomes, name),
+        *outcome_lines(outcomes, run.data.measured_name),
         verdict_line(Verdict.of_run(run.folder), outcomes),
     ):
         say(line)
-    figure = unused_path(run.folder / "comparison.png")
-    draw_comparison(outcomes, name, figure)
-    say(f"Figure:       {figure}")
+    return outcomes
 
 
-def _compare_results(run: _FinishedRun, of_each: Mapping[str, pd.Series], results: Results) -> None:
-    """Say what became of each result, and of what they come to where all were measured."""
+def _compare_results(
+    run: _FinishedRun, of_each: Mapping[str, pd.Series], results: Results
+) -> dict[str, Outcomes]:
+    """Say what became of each result, and of what they come to where all were measured.
+
+    Returns:
+        By name, of those that were measured.
+    """
     import pandas as pd
 
+    found = {}
     for goal in results.advance.goals:
         if len(of_each[goal.name]):
-            for line in result_lines(run.outcomes_of(goal, of_each[goal.name]), goal):
+            found[goal.name] = run.outcomes_of(goal, of_each[goal.name])
+            for line in result_lines(found[goal.name], goal):
                 say(line)
     whole = pd.DataFrame(of_each).dropna()
     if whole.empty:
         say("No candidate has all results: whether they meet the limits together is not known")
-        return
+        return found
     values = torch.tensor(whole.to_numpy(np.float64))
     made = run.candidates.iloc[whole.index]
     if PROBABILITY in made:
@@ -142,7 +153,8 @@ def _compare_results(run: _FinishedRun, of_each: Mapping[str, pd.Series], result
             f"{num_met} of {len(whole)} meet all limits, where {made[PROBABILITY].sum():.1f} were "
             "expected to"
         )
-    _compare_property(run, pd.Series(results.advance.of(values).numpy(), index=whole.index))
+    advances = pd.Series(results.advance.of(values).numpy(), index=whole.index)
+    return found | {run.data.measured_name: _compare_property(run, advances)}
 
 
 @dataclass(frozen=True)

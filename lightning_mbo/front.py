@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from lightning_mbo.advance import Advance
 from lightning_mbo.designs import Distances
 from lightning_mbo.news import News
 from lightning_mbo.random import even_shares
-from lightning_mbo.results import PredictionOfResults
+from lightning_mbo.results import LEAST_STD, PredictionOfResults
 
 _MOST_DEVIATIONS = 2.0
 """Of what more data would tell, that an aim adds to what is expected."""
@@ -31,7 +32,8 @@ def log_expected_gain(prediction: PredictionOfResults, advance: Advance) -> Tens
     """The logarithm of the hypervolume that designs are expected to add to a front, ``(m,)``.
 
     It is that of the designs' expected results above the worst of the front, in standard deviations
-    of the results, times the probability that all limits are met.
+    of the results, times the probability that all limits are met; both given what their errors
+    have in common, and then the mean over that.
 
     Reference: Emmerich, Deutz and Klinkenberg, "Hypervolume-based expected improvement", CEC 2011.
 
@@ -39,14 +41,19 @@ def log_expected_gain(prediction: PredictionOfResults, advance: Advance) -> Tens
         prediction: Of the designs.
         advance: Beyond the front.
     """
-    results = prediction.results
-    means = advance.heights(results.mean)[:, None]
-    stds = advance.spreads(results.epistemic_std).clamp(min=_LEAST_STD)[:, None]
+    results, common = prediction.results, prediction.common
     lower, upper = advance.cells
     lower = torch.maximum(lower, advance.worst)
-    gains = _expected_excess(lower, means, stds) - _expected_excess(upper, means, stds)
-    gain: Tensor = gains.clamp(min=0).prod(2).sum(1).log() + prediction.limits_met().log()
-    return gain
+    found = []
+    for value, log_weight in zip(*common.nodes(), strict=True):
+        means, stds = common.given(value, results.mean, results.epistemic_std)
+        heights, spreads = advance.heights(means), advance.spreads(stds).clamp(min=_LEAST_STD)
+        sides = zip(*(part.T for part in (lower, upper, heights, spreads)), strict=True)
+        lengths = (_expected_lengths(*side) for side in sides)
+        gain = reduce(torch.mul, lengths).sum(1).log()
+        limits = advance.log_probability_of_limits(means, stds.clamp(min=LEAST_STD))
+        found.append(gain + limits + log_weight)
+    return torch.stack(found).logsumexp(0)
 
 
 class Aims(NamedTuple):
@@ -156,11 +163,18 @@ def front_batch(
     return torch.tensor(news.rows, device=designs.device)
 
 
-def _expected_excess(over: Tensor, means: Tensor, stds: Tensor) -> Tensor:
-    """E[max(y - over, 0)] of normal y; 0 where nothing is left over."""
-    distance = (means - over) / stds
-    excess = stds * (
+def _expected_lengths(lower: Tensor, upper: Tensor, means: Tensor, stds: Tensor) -> Tensor:
+    """E[length of the part of each of c intervals that is below y] of normal y, ``(m, c)``.
+
+    That is E[max(y - lower, 0)] - E[max(y - upper, 0)].
+    """
+    # Boxes side by side share their sides.
+    over, which = torch.cat([lower, upper]).unique(return_inverse=True)
+    distance = (means[:, None] - over) / stds[:, None]
+    excess = stds[:, None] * (
         distance * torch.special.ndtr(distance)
         + (-distance.square() / 2).exp() / math.sqrt(2 * math.pi)
     )
-    return torch.where(over == torch.inf, 0.0, excess)
+    excess = torch.where(over == torch.inf, 0.0, excess)
+    of_lower, of_upper = excess[:, which].chunk(2, dim=1)
+    return (of_lower - of_upper).clamp(min=0)

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_mbo.designs import Distances, euclidean, same_things
 from lightning_mbo.label_noise import LabelNoise, of_labels
 from lightning_mbo.random import Stream
-from lightning_mbo.results import Results
+from lightning_mbo.results import PredictionOfResults, Results
 from lightning_mbo.samples import Prediction
 from lightning_mbo.space import Cells, DesignSpace
 
@@ -186,6 +186,8 @@ class DesignProblem:
 
         An error is no part of what more data would remove.
         """
+        if self.results is not None and isinstance(prediction, PredictionOfResults):
+            return self.results.label_prediction(prediction)
         if self.noise is None:
             return prediction
         with_errors = of_labels(prediction.normal, self.noise.errors.to(prediction.mean))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.advance import Advance
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.goals import Goal
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.samples import Prediction
@@ -23,7 +24,7 @@ PROBABILITY = "probability_of_limits"
 _ENOUGH = 2000
 """Designs of which a share is known to a few per cent, where each takes long."""
 
-_LEAST_STD = 1e-300
+LEAST_STD = 1e-300
 """Of a result, where an oracle says that it has none."""
 
 
@@ -34,11 +35,13 @@ class FurtherRows:
     Attributes:
         designs: Shape ``(p, *design_shape)``, float64.
         values: In the user's units, NaN where a result is missing, ``(p, q)``.
+        errors: Standard deviations of the values' errors, ``(p, q)``; zero where none is known.
         base_weights: Shape ``(p,)``.
     """
 
     designs: Tensor
     values: Tensor
+    errors: Tensor
     base_weights: Tensor
 
 
@@ -51,6 +54,7 @@ class Results:
         values: In the user's units, shape ``(n, q)``, none missing.
         scatters: Standard deviations of measurements around the values that are their means,
             ``(n, q)``.
+        errors: Standard deviations of the values' errors, ``(n, q)``; zero where none is known.
         advance: How far results lie beyond the best rows: the problem's property.
         further: Rows that lack some of the results.
     """
@@ -58,6 +62,7 @@ class Results:
     goals: tuple[Goal, ...]
     values: Tensor
     scatters: Tensor
+    errors: Tensor
     advance: Advance
     further: FurtherRows
 
@@ -68,7 +73,8 @@ class Results:
 
     def of_rows(self, rows: Tensor) -> Results:
         """Those of some rows, a mask ``(n,)`` or row numbers."""
-        return replace(self, values=self.values[rows], scatters=self.scatters[rows])
+        names = "values", "scatters", "errors"
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def judged_by(self, rows: Tensor) -> Results:
         """The same, the best rows being some of these, a mask ``(n,)``."""
@@ -79,14 +85,25 @@ class Results:
         """The rows' advance, ``(n,)``."""
         return self.advance.of(self.values)
 
+    def label_prediction(self, prediction: PredictionOfResults) -> PredictionOfResults:
+        """What a prediction of all rows says of what was measured, whose own errors add to it."""
+        said = prediction.results
+        if not self.errors.any():
+            return prediction
+        said = replace(said, std=torch.hypot(said.std, self.errors.to(said.std)))
+        return PredictionOfResults.of(said, prediction.advance, prediction.common)
+
     def problem_of(self, problem: DesignProblem, number: int) -> DesignProblem:
         """The problem of one result; see `DesignProblem.of_result`."""
         from lightning_mbo.problem import Property
 
-        values, scatters = self.values[:, number], self.scatters[:, number]
+        values = self.values[:, number]
         known = self.further.values[:, number].isfinite()
         more, zeros = self.further.values[known, number], values.new_zeros(int(known.sum()))
-        scatters = torch.cat([scatters, zeros])
+        noise = LabelNoise(
+            torch.cat([self.errors[:, number], self.further.errors[known, number]]),
+            torch.cat([self.scatters[:, number], zeros]),
+        )
         groups = problem.groups
         if groups is not None:
             alone = torch.arange(len(more), device=groups.device) + 1 + groups.max()
@@ -98,7 +115,7 @@ class Results:
             properties=torch.cat([values, more]),
             base_weights=torch.cat([problem.base_weights, self.further.base_weights[known]]),
             held_out=torch.cat([problem.held_out, zeros.bool()]),
-            noise=LabelNoise(torch.zeros_like(scatters), scatters) if scatters.any() else None,
+            noise=noise if noise.errors.any() or noise.scatters.any() else None,
             groups=groups,
             results=None,
             property=Property(name, name),
@@ -109,37 +126,43 @@ class Results:
 class PredictionOfResults(Prediction):
     """What is said of several results, and of the advance that they make.
 
-    Mean and deviations are those of the advance. Errors of different results are taken to be
-    independent.
+    Mean and deviations are those of the advance.
 
     Attributes:
         results: What is said of each, in the user's units, all of shape ``(m, q)``.
         advance: Which results make which advance.
+        common: What the errors of the results have in common.
     """
 
     results: Prediction
     advance: Advance
+    common: CommonError
 
     @classmethod
-    def of(cls, results: Prediction, advance: Advance) -> PredictionOfResults:
+    def of(
+        cls, results: Prediction, advance: Advance, common: CommonError | None = None
+    ) -> PredictionOfResults:
         """From what is said of each result, ``(m, q)``.
 
         The mean is of the designs' expected results, of which more data would tell.
         """
-        advance = advance.to(results.mean.device)
-        mean, epistemic_std = advance.moments(results.mean, results.epistemic_std)
-        _, std = advance.moments(results.mean, results.std)
-        return cls(mean, torch.maximum(std, epistemic_std), epistemic_std, results, advance)
+        means, device = results.mean, results.mean.device
+        common = CommonError.none(means, means.shape[1]) if common is None else common.to(device)
+        advance = advance.to(device)
+        mean, epistemic_std = advance.moments(means, results.epistemic_std, common)
+        _, std = advance.moments(means, results.std, common)
+        std = torch.maximum(std, epistemic_std)
+        return cls(mean, std, epistemic_std, results, advance, common)
 
     def log_survival(self, threshold: Tensor | float) -> Tensor:
         """The logarithm of P(advance ≥ threshold), shape ``(m,)``, accurate far into the tail."""
-        stds = self.results.std.clamp(min=_LEAST_STD)
-        return self.advance.log_probability(self.results.mean, stds, threshold)
+        stds = self.results.std.clamp(min=LEAST_STD)
+        return self.advance.log_probability(self.results.mean, stds, threshold, self.common)
 
     def better_than(self, value: float) -> Tensor:
         """How likely it is that each design's expected results make a greater advance, ``(m,)``."""
-        stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
-        return self.advance.log_probability(self.results.mean, stds, value).exp()
+        stds = self.results.epistemic_std.clamp(min=LEAST_STD)
+        return self.advance.log_probability(self.results.mean, stds, value, self.common).exp()
 
     @property
     def tells_what_it_lacks(self) -> bool:
@@ -148,8 +171,9 @@ class PredictionOfResults(Prediction):
 
     def limits_met(self) -> Tensor:
         """How likely it is that each design's expected results meet all limits, ``(m,)``."""
-        stds = self.results.epistemic_std.clamp(min=_LEAST_STD)
-        return self.advance.log_probability_of_limits(self.results.mean, stds).exp()
+        stds = self.results.epistemic_std.clamp(min=LEAST_STD)
+        means, advance = self.results.mean, self.advance
+        return advance.log_probability_of_limits(means, stds, self.common).exp()
 
     def result_figures(self, bounds: Tensor | None = None) -> dict[str, Tensor]:
         """Of each its mean and deviation, and bounds on the sides that matter, in the user's units.
@@ -195,5 +219,5 @@ class PredictionOfResults(Prediction):
         """That of other designs, whose `columns` these are."""
         results = self.results.of_columns(columns[3:])
         mean, std, epistemic_std = columns[:3]
-        advance = self.advance.to(mean.device)
-        return PredictionOfResults(mean, std, epistemic_std, results, advance)
+        advance, common = self.advance.to(mean.device), self.common.to(mean.device)
+        return PredictionOfResults(mean, std, epistemic_std, results, advance, common)

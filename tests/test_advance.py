@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from scipy.stats import multivariate_normal
 from torch import Tensor
 
 from lightning_mbo.advance import Advance, log_between
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.goals import parse_goals
 
 GOALS = {
@@ -112,8 +114,76 @@ def test_moments_are_those_of_draws(advance: Advance) -> None:
     assert (std / drawn.std(0)).sub(1).abs().max() < 0.3
 
 
+LOADINGS = [0.9, -0.7, 0.5, 0.8]
+
+
+def common(advance: Advance, *loadings: float) -> CommonError:
+    """With these, or those of as many results."""
+    some = torch.tensor(loadings or LOADINGS[: len(advance.goals)]).double()
+    return CommonError(some, torch.zeros(len(some), len(some), dtype=torch.long))
+
+
+def drawn_together(advance: Advance) -> Tensor:
+    """The advance of results whose errors have something in common, by draws, ``(s, m)``."""
+    means, stds = predicted(advance)
+    loadings = torch.tensor(LOADINGS[: len(advance.goals)]).double()
+    generator = torch.Generator().manual_seed(2)
+    own = torch.randn(40_000, *means.shape, generator=generator, dtype=torch.float64)
+    shared = torch.randn(40_000, len(means), 1, generator=generator, dtype=torch.float64)
+    noise = loadings * shared + (1 - loadings.square()).sqrt() * own
+    return advance.of(means + stds * noise)
+
+
+@pytest.mark.parametrize("threshold", [-0.3, 0.0, 0.4])
+def test_probabilities_where_errors_go_together(advance: Advance, threshold: float) -> None:
+    expected = (drawn_together(advance) >= threshold).double().mean(0)
+    said = predicted(advance)
+    found = advance.log_probability(*said, threshold, common(advance)).exp()
+    assert (found - expected).abs().max() < 4 * math.sqrt(0.25 / 40_000)
+    if expected.any():
+        independent = advance.log_probability(*said, threshold).exp()
+        assert (independent - expected).abs().mean() > 2 * (found - expected).abs().mean()
+
+
+def test_moments_where_errors_go_together(advance: Advance) -> None:
+    drawn = drawn_together(advance)
+    mean, std = advance.moments(*predicted(advance), common(advance))
+    assert ((mean - drawn.mean(0)).abs() < 0.15 * drawn.std(0)).all()
+    assert (std - drawn.std(0)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("correlation", [-0.9, -0.6, 0.3, 0.8])
+def test_two_results_within_limits_are_as_scipy_has_them(correlation: float) -> None:
+    advance = Advance.beyond(parse_goals({"a": "<= 0", "b": "<= 0"}), rows(2))
+    generator = torch.Generator().manual_seed(0)
+    means = 4 * torch.rand(60, 2, generator=generator, dtype=torch.float64) - 1.5
+    together = common(advance, abs(correlation) ** 0.5, correlation / abs(correlation) ** 0.5)
+    found = advance.log_probability_of_limits(means, torch.ones_like(means), together)
+    both = multivariate_normal([0, 0], [[1, correlation], [correlation, 1]])
+    expected = torch.from_numpy(both.cdf(-means.numpy()))
+    assert (found.exp() - expected).abs().max() < 1e-3
+    some = expected > 1e-5
+    assert (found[some] - expected[some].log()).abs().max() < 0.1
+
+
+def test_without_anything_in_common_nothing_changes(advance: Advance) -> None:
+    none = CommonError.none(advance.scales, len(advance.goals))
+    for threshold in (-1.0, 0.0, 0.3):
+        one, other = (
+            advance.log_probability(*predicted(advance), threshold, of) for of in (None, none)
+        )
+        assert torch.equal(one, other)
+    for one, other in zip(
+        advance.moments(*predicted(advance)),
+        advance.moments(*predicted(advance), none),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
 def test_anything_exceeds_minus_infinity(advance: Advance) -> None:
     assert not advance.log_probability(*predicted(advance), -math.inf).any()
+    assert not advance.log_probability(*predicted(advance), -math.inf, common(advance)).any()
 
 
 def test_probabilities_are_told_apart_far_below_the_front() -> None:
@@ -121,6 +191,19 @@ def test_probabilities_are_told_apart_far_below_the_front() -> None:
     means = torch.tensor([[-60.0, 60.0], [-61.0, 61.0]]).double()
     near, far = advance.log_probability(means, torch.ones(2, 2).double(), 0.0)
     assert -torch.inf < far < near < -1000
+    together = common(advance, 0.8, 0.8)
+    near, far = advance.log_probability(means, torch.ones(2, 2).double(), 0.0, together)
+    assert -torch.inf < far < near < -1000
+
+
+def test_logarithms_are_taken_where_probabilities_end() -> None:
+    advance = Advance.beyond(parse_goals(GOALS["two"]), rows(2))
+    means = torch.linspace(-10, -60, 501).double()[:, None] * torch.tensor([1.0, -1.0]).double()
+    found = advance.log_probability(means, torch.ones_like(means), 0.0)
+    assert found[0] > -600 > found[-1]
+    second = found.diff().diff()
+    assert second.max() < 0
+    assert second.abs().max() < 1.1 * second.abs().min() + 0.01
 
 
 def test_further_rows_take_away_what_they_dominate() -> None:

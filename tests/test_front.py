@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_mbo.advance import Advance
 from lightning_mbo.batch import handed_out
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.designs import euclidean
 from lightning_mbo.front import (
     Aims,
@@ -65,6 +66,34 @@ def test_expected_gains_are_those_of_draws() -> None:
         expected = gains.mean() * meets.mean()
         error = gains.std() / 60
         assert abs(found[number] - expected) < 4 * error + 0.02 * expected
+
+
+@pytest.mark.parametrize("loadings", [[0.9, 0.9, -0.8], [0.9, -0.9, 0.6]])
+def test_expected_gains_where_errors_go_together(loadings: list[float]) -> None:
+    pytest.importorskip("botorch")
+    advance, shares = staircase(), torch.tensor(loadings).double()
+    means = torch.tensor([[1.5, 0.5, 0.7], [2.5, 4.0, 1.2]]).double()
+    generator = torch.Generator().manual_seed(0)
+    own = torch.randn(6000, *means.shape, generator=generator, dtype=torch.float64)
+    shared = torch.randn(6000, len(means), 1, generator=generator, dtype=torch.float64)
+    results = means + 0.6 * (shares * shared + (1 - shares.square()).sqrt() * own)
+    before = area(advance.front, advance.worst)
+    stds = torch.full_like(means, 0.6)
+    common = CommonError(shares, torch.zeros(3, 3, dtype=torch.long))
+    together = PredictionOfResults.of(Prediction(means, stds, stds), advance, common)
+    found = log_expected_gain(together, advance).exp()
+    independent = log_expected_gain(said(means, 0.6, advance), advance).exp()
+    for number in range(len(means)):
+        gains = torch.stack(
+            [
+                area(torch.cat([advance.front, h[None]]), advance.worst) - before
+                for h in advance.heights(results[:, number])
+            ]
+        )
+        worth = gains * (results[:, number, 2] <= 1)
+        error = 4 * worth.std() / 6000**0.5
+        assert abs(found[number] - worth.mean()) < error
+        assert abs(independent[number] - worth.mean()) > error
 
 
 def test_the_front_is_pushed_out_along_all_of_it() -> None:

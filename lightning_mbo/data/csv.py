@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
 from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
 from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning, did_you_mean
-from lightning_mbo.goals import parse_goals
+from lightning_mbo.goals import Goal, parse_goals
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.results import FurtherRows, Results
 from lightning_mbo.space import Cells, DesignSpace
@@ -69,7 +69,7 @@ class CSV(DesignDataModule):
         columns: dict[str, Any] | None = None,
         constraints: list[str] | None = None,
         feasible_if: str | Predicate | None = None,
-        error_column: str | None = None,
+        error_column: dict[str, str] | str | None = None,
         weight_column: str | None = None,
         missing: Literal["drop", "refuse"] | None = None,
         other_results: str | list[str] | None = None,
@@ -87,9 +87,9 @@ class CSV(DesignDataModule):
                 also a data frame.
             target: The column of what is measured.
             maximize: Whether its greatest values are sought; otherwise the least.
-            targets: In place of these, what is wanted of each of several columns: maximize,
-                minimize, or limits, such as ">= 90", "<= 3", "40 to 60", "near 5.5" or "near 5.5 +-
-                0.2". Rows that lack some of them teach of the others.
+            targets: In place of these, or beside them, what is wanted of each of several columns:
+                maximize, minimize, or limits, such as ">= 90", "<= 3", "40 to 60", "near 5.5" or
+                "near 5.5 +- 0.2". Rows that lack some of them teach of the others.
             columns: For columns that are not what their values suggest, by name or, as with `*` or
                 `dose_*`, for all of a pattern that are not named, a kind (number, integer,
                 category, sequence, formula, mutations; not designed: ignore, result, replicate,
@@ -109,7 +109,7 @@ class CSV(DesignDataModule):
                 tells which of them can be made.
             error_column: The standard deviation of each measurement's error, in the target's
                 units. It is part of what the label may be off by; what the oracle says is of the
-                property without it.
+                property without it. Of several targets a mapping, from each that has one.
             weight_column: The weight of each row.
             missing: Whether rows with missing entries are dropped or refused. Null: an entry of a
                 category that is often empty is a level, columns that are mostly empty are left out,
@@ -144,12 +144,8 @@ class CSV(DesignDataModule):
         super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, **kwargs)
         if path is None:
             raise ConfigurationError("give --data.path, the file of your table")
-        self.goals = () if targets is None else parse_goals(targets)
-        if self.goals and (target is not None or not maximize or error_column is not None):
-            raise ConfigurationError(
-                "data.targets: data.target, data.maximize and data.error_column are for a single "
-                "target, leave them out"
-            )
+        self.goals = () if targets is None else parse_goals(_with_target(targets, target, maximize))
+        self.error_columns = _error_columns(error_column, target, self.goals)
         if len(self.goals) == 1 and not self.goals[0].is_limit:  # as if said so
             target, maximize = self.goals[0].name, self.goals[0].sign > 0
             self.goals = ()
@@ -173,12 +169,14 @@ class CSV(DesignDataModule):
                 raise ConfigurationError(f"data.laws: there is no {law}{did_you_mean(law, LAWS)}")
         self.path = path if isinstance(path, pd.DataFrame) else Path(path)
         self.source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
-        self.roles = Roles(target, error_column, weight_column)
+        self.roles = Roles(target, self.error_columns.get(target), weight_column)
         self.sign = 1 if maximize else -1
         self.property_name = target if maximize else f"negative {target}"
         if self.goals:
             self.property_name = f"{ADVANCE} beyond the best rows (standard deviations)"
         wanted = [goal.name for goal in self.goals]
+        if self.goals:
+            wanted += self.error_columns.values()
         self.options = parse_columns(columns or {}) | parse_columns(
             dict.fromkeys([*_listed(other_results), *wanted], "result")
         )
@@ -216,7 +214,9 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.totals import totals_of
 
         table = self.read(self.path)
-        split = split_rows(table, self.goals, self.source) if self.goals else None
+        split = None
+        if self.goals:
+            split = split_rows(table, self.goals, self.source, self.error_columns)
         table = table if split is None else split.table
         names = [name for name in table.columns if name not in vars(self.roles).values()]
         options = for_columns(self.options, names, self.source)
@@ -230,6 +230,7 @@ class CSV(DesignDataModule):
             self.laws,
             named_in_counts(self._given_counts, names),
             None if split is None else split.shown,
+            self.error_columns,
         )
         layout = self._layout = prepared.layout
         constraints = with_columns(self._given_constraints, layout.columns)
@@ -329,7 +330,7 @@ class CSV(DesignDataModule):
 
         source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
         wanted = self.measured_names
-        roles = [*vars(self.roles).values(), *wanted]
+        roles = [*vars(self.roles).values(), *wanted, *self.error_columns.values()]
         if path is None:
             path, source = self.path, self.source
             table = self.read(path)
@@ -447,17 +448,18 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.encoding import readable_entries
         from lightning_mbo.tabular.whole_numbers import floating
 
-        values, scatters = map(torch.from_numpy, prepared.results.copy())
+        values, scatters, errors = map(torch.from_numpy, prepared.results.copy())
         readable = split.further.index[:0]
         found = values.new_zeros(0, *self._layout.space.shape)
         if len(split.further):
             rows = floating(split.further)
             entries, _ = readable_entries(rows, self._layout, self.source)
             readable, found = entries.index, self._layout.encode(entries)
-        own = torch.from_numpy(split.values[split.further.index.isin(readable)])
-        further = FurtherRows(found, own, torch.ones(len(own), dtype=torch.float64))
+        used = split.further.index.isin(readable)
+        own, of_own = torch.from_numpy(split.values[used]), torch.from_numpy(split.errors[used])
+        further = FurtherRows(found, own, of_own, torch.ones(len(own), dtype=torch.float64))
         advance = Advance.beyond(self.goals, values)
-        return Results(self.goals, values, scatters, advance, further)
+        return Results(self.goals, values, scatters, errors, advance, further)
 
     def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
         from lightning_mbo.tabular.column_roles import in_short
@@ -537,6 +539,60 @@ class CSV(DesignDataModule):
                 "constraints that a search is held to, and ranked all the same; the first is data "
                 f"row {pool.row_numbers[int(unmade.int().argmax())]}"
             )
+
+
+def _with_target(
+    targets: Mapping[str, str], target: str | None, maximize: bool
+) -> Mapping[str, str]:
+    """What is wanted of each of several results, of which one may be given by itself.
+
+    Raises:
+        ConfigurationError: If two things are wanted of it, or one of nothing.
+    """
+    if target is None and not maximize:
+        raise ConfigurationError(
+            "data.maximize is of data.target: in data.targets give minimize to what is to be small"
+        )
+    if target is None or (target in targets and maximize):
+        return targets
+    if target in targets:
+        raise ConfigurationError(
+            f"data.targets says what is wanted of {target!r}: leave data.maximize out"
+        )
+    return {target: "maximize" if maximize else "minimize", **targets}
+
+
+def _error_columns(
+    given: Mapping[str, str] | str | None, target: str | None, goals: Sequence[Goal]
+) -> dict[str, str]:
+    """The columns of errors, by what they are errors of.
+
+    Raises:
+        ConfigurationError: If it is not said of which of several, or of what is no target.
+    """
+    from lightning_mbo.tabular.column_roles import figures_of_results
+
+    names = [goal.name for goal in goals] or ([] if target is None else [target])
+    if isinstance(given, str):
+        given = {names[0]: given} if len(names) == 1 else given
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        raise ConfigurationError(
+            f"data.error_column: say of which of data.targets {given!r} is, as in "
+            f"'{{{names[0] if names else 'yield'}: {given}}}'"
+        )
+    for name, column in given.items():
+        if name not in names:
+            raise ConfigurationError(
+                f"data.error_column: {name!r} is no target{did_you_mean(name, names)}"
+            )
+        if goals and column in figures_of_results(names):
+            raise ConfigurationError(
+                f"data.error_column: candidates.csv has a figure of the name {column!r}. Rename "
+                "the column"
+            )
+    return dict(given)
 
 
 def _listed(given: str | Sequence[str | int | float] | None) -> list[str]:

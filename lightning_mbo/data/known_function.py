@@ -42,8 +42,8 @@ class KnownFunction(CSV):
         Args:
             function: hartmann6, branin-currin, ackley10, rosenbrock6 (of numbers), mixture, mixed
                 (with categories) or steps (of integers, and numbers on steps). With several
-                results: branin-and-currin, dtlz2, vehicle, c2-dtlz2, reaction (with limits),
-                hartmann6-range and paint (of nothing but limits).
+                results: branin-and-currin, dtlz2, vehicle, c2-dtlz2, reaction (with limits);
+                toy-range, hartmann6-range and paint (of nothing but limits).
             num_designs: Rows of the table.
             noise: Standard deviation of the labels' noise, in those of the truth over all designs.
             hidden: Share of the designs, the best by the truth, that are no rows.

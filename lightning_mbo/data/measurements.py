@@ -63,7 +63,7 @@ def measurements_of(
         DataError: If a column is missing, an entry of the target is no number, or no row is left.
     """
     wanted = data.measured_names
-    others = [data.roles.error_column, data.roles.weight_column]
+    others = [*data.error_columns.values(), data.roles.weight_column]
     for name in (*wanted, *(name for name in others if name is not None)):
         if name not in measured:
             raise DataError(missing_column("--measured", source, name, list(measured.columns)))
@@ -112,7 +112,7 @@ def candidate_means(data: CSV, measurements: Measurements, source: str, name: st
     rows, places = measurements.rows[chosen], measurements.candidates[chosen]
     if rows.empty:
         return pd.Series(dtype=np.float64)
-    error = roles.error_column
+    error = data.error_columns.get(name)
     replicates = merged(
         pd.DataFrame({"candidate": places}),
         values[chosen].to_numpy(),

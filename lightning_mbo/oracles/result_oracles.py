@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from lightning_mbo.advance import Advance
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.goals import Goal
 from lightning_mbo.oracles.base import Oracle
@@ -25,7 +26,8 @@ class ResultOracles(ClosedFormOracle):
     """Of several results each has an oracle of its own; what they say makes one prediction.
 
     Rows that lack some of the results teach the oracles of the others. Importance weights are the
-    same for all results; rows that are not in the problem, as they lack one, keep their own.
+    same for all results; rows that are not in the problem, as they lack one, keep their own. What
+    the errors have in common is estimated from left-out rows, where the oracles cross-validate.
 
     Attributes:
         fitted: An oracle for each result.
@@ -36,6 +38,8 @@ class ResultOracles(ClosedFormOracle):
     front: Tensor
     worst: Tensor
     cells: Tensor
+    loadings: Tensor
+    num_compared: Tensor
 
     def __init__(self, oracle: ClosedFormOracle) -> None:
         """Choose the oracles.
@@ -58,6 +62,11 @@ class ResultOracles(ClosedFormOracle):
     def advance(self) -> Advance:
         """How far results lie beyond the best training rows."""
         return Advance(self._goals, self.scales, self.front, self.worst, self.cells)
+
+    @property
+    def common_error(self) -> CommonError:
+        """What the errors of the results have in common."""
+        return CommonError(self.loadings, self.num_compared)
 
     def prepare(self, problem: DesignProblem) -> None:
         """Note the goals, and build.
@@ -86,6 +95,9 @@ class ResultOracles(ClosedFormOracle):
         self.register_buffer("loss", self.property_mean.new_zeros(()))
         for name in ("scales", "front", "worst", "cells"):
             self.register_buffer(name, getattr(problem.results.advance, name).to(self.loss))
+        independent = CommonError.none(self.scales, len(self._goals))
+        self.register_buffer("loadings", independent.loadings)
+        self.register_buffer("num_compared", independent.num_rows)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the goals too."""
@@ -105,15 +117,22 @@ class ResultOracles(ClosedFormOracle):
             oracle.solve(own, torch.cat([weights, further]), generator)
         losses = [oracle.validation_loss().to(self.loss) for oracle in self._members()]
         self.loss = torch.stack(losses).sum()
+        residuals = self._residuals(problem)
+        if residuals is not None:
+            self.loadings, self.num_compared = CommonError.of(residuals.to(self.loss))
 
     def validation_loss(self) -> Tensor:
         """The sum of the results'."""
         return self.loss
 
     def refitted(self, problem: DesignProblem, generator: torch.Generator) -> Self:
-        """One more of its kind, each result's refitted in its own way."""
+        """One more of its kind, each result's refitted in its own way.
+
+        That their errors have as much in common as those of this one is taken over.
+        """
         other = self._blank()
         other.prepare(problem)
+        other.loadings, other.num_compared = self.common_error
         for number, oracle in enumerate(self._members()):
             other.fitted[number] = oracle.refitted(problem.of_result(number), generator)
         return other
@@ -139,12 +158,30 @@ class ResultOracles(ClosedFormOracle):
         return self._together(said)
 
     def figures(self) -> dict[str, float]:
-        """Those of each result's oracle, with its name before them."""
-        return {
+        """Those of each result's oracle, with its name before them, and how errors go together."""
+        of_each = {
             f"{goal.name}_{figure}": value
             for goal, oracle in zip(self._goals, self._members(), strict=True)
             for figure, value in oracle.figures().items()
         }
+        return of_each | self.common_error.figures([goal.name for goal in self._goals])
+
+    def _residuals(self, problem: DesignProblem) -> Tensor | None:
+        """How far labels lie from what fits without them say, in its deviations, ``(n + p, q)``.
+
+        NaN where one is missing. None of oracles that do not cross-validate.
+        """
+        assert problem.results is not None
+        known = torch.cat([problem.results.values, problem.results.further.values]).isfinite()
+        residuals = torch.full_like(known, torch.nan, dtype=torch.float64)
+        for number, oracle in enumerate(self._members()):
+            own = problem.of_result(number)
+            said = oracle.predict_unseen(own)
+            if said is None:
+                return None
+            said = own.label_prediction(said.to("cpu"))
+            residuals[known[:, number], number] = (own.properties - said.mean) / said.std
+        return residuals
 
     def _members(self) -> list[ClosedFormOracle]:
         return cast(list[ClosedFormOracle], list(self.fitted))
@@ -152,7 +189,7 @@ class ResultOracles(ClosedFormOracle):
     def _together(self, said: list[Prediction]) -> PredictionOfResults:
         columns = zip(*(prediction.columns for prediction in said), strict=True)
         results = said[0].of_columns([torch.stack(column, 1) for column in columns])
-        return PredictionOfResults.of(results, self.advance)
+        return PredictionOfResults.of(results, self.advance, self.common_error)
 
 
 def for_results(oracle: Oracle, several: bool) -> Oracle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,14 @@ from lightning_mbo.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from lightning_mbo.evidence.outcomes import Outcomes
+    from lightning_mbo.goals import Goal
+
+_MOST_BESIDE = 3
+"""Pictures in a row."""
 
 
 def draw_trajectory(
@@ -133,34 +139,63 @@ def draw_ascent(ascent: pd.DataFrame, property_name: str, best_label: float, pat
     save_figure(figure, path)
 
 
-def draw_comparison(outcomes: Outcomes, measured_name: str, path: Path) -> None:
+def draw_comparison(
+    outcomes: Mapping[str, Outcomes], path: Path, goals: Mapping[str, Goal] | None = None
+) -> None:
     """Draw what was predicted of candidates, with its bounds, against what was measured.
 
     Args:
-        outcomes: Of the candidates that were measured.
-        measured_name: With its unit, for the axes.
+        outcomes: Of the candidates that were measured, by what was measured, with its unit: a
+            picture each, side by side.
         path: Of the PNG file.
+        goals: What was wanted of some of these, settled, whose limits are drawn.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 5), dpi=150, layout="constrained")
-    axes = figure.subplots()
+    columns = min(len(outcomes), _MOST_BESIDE)
+    rows = -(-len(outcomes) // columns)
+    figure = Figure(figsize=(6 * columns, 5 * rows), dpi=150, layout="constrained")
+    pictures = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, (name, of_one) in zip(pictures, outcomes.items(), strict=False):
+        _draw_outcomes(axes, of_one, name, (goals or {}).get(name))
+    for axes in pictures[len(outcomes) :]:
+        axes.set_axis_off()
+    # What is drawn in several pictures is named once.
+    named = {
+        label: handle
+        for axes in pictures
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        [*named.values()],
+        [*named],
+        loc="outside upper center",
+        ncols=2 * columns,
+        frameon=False,
+        fontsize="small",
+    )
+    save_figure(figure, path)
+
+
+def _draw_outcomes(axes: Axes, outcomes: Outcomes, measured_name: str, goal: Goal | None) -> None:
     measured, mean = outcomes.measured, outcomes.mean
     lower, upper, label = outcomes.ends()
     axes.vlines(measured, lower, upper, color="black", linewidth=0.8, alpha=0.5, label=label)
     axes.plot(measured, mean, "o", color="black", markersize=4, label="a candidate")
-    drawn = np.concatenate([measured, mean, lower, upper, [outcomes.best]])
-    ends = [drawn.min(), drawn.max()]
+    limits = [] if goal is None else [end for end in (goal.lower, goal.upper) if np.isfinite(end)]
+    drawn = np.concatenate([measured, mean, lower, upper, [outcomes.best], limits])
+    ends = [np.nanmin(drawn), np.nanmax(drawn)]
     axes.plot(ends, ends, color="black", linewidth=1, linestyle="--", label="as predicted")
-    axes.axvline(
-        outcomes.best, color="gray", linewidth=1, linestyle="-.", label="best row of the table"
-    )
+    if not np.isnan(outcomes.best):
+        axes.axvline(
+            outcomes.best, color="gray", linewidth=1, linestyle="-.", label="best row of the table"
+        )
+    for end in limits:
+        axes.axvline(end, color="tab:green", linewidth=1, linestyle=":", label="limit")
     axes.set_xlabel(f"measured: {measured_name}")
     axes.set_ylabel("predicted")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
-    save_figure(figure, path)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

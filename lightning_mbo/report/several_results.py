@@ -7,12 +7,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from lightning_mbo.common_error import CommonError
 from lightning_mbo.console import with_deviation
 from lightning_mbo.evidence.conformal import normal_quantile
 from lightning_mbo.goals import Goal
+from lightning_mbo.report.common_errors import common_error_line
 from lightning_mbo.report.page_figures import draw_held_out
 from lightning_mbo.report.result_figures import NARROW, ShownResults, draw_pair, draw_parallel
 from lightning_mbo.report.run_evidence import Evidence, spread
@@ -47,7 +50,8 @@ def results_of(evidence: Evidence) -> dict[str, Any] | None:
         "has_limits": results.advance.has_limits,
         "front": draw_pair(shown, *pairs[0], is_wide=True) if pairs else None,
         "pairs": [draw_pair(shown, *pair) for pair in pairs[1:_MOST_PAIRS]],
-        "limits": _failures(evidence, goals, values, meets),
+        "limits": _failures(evidence, results, meets),
+        "common_error": common_error_line(evidence.of_chosen, goals),
         "parallel": draw_parallel(shown) if len(goals) > 2 else None,
         "has_bounds": any(f"{goals[0].name}_{side}_95" in evidence.figures for side in _SIDES),
     }
@@ -159,20 +163,24 @@ def _ends(evidence: Evidence, goal: Goal) -> Array:
 
 
 def _failures(
-    evidence: Evidence, goals: tuple[Goal, ...], values: Array, meets: NDArray[np.bool_]
+    evidence: Evidence, results: Results, meets: NDArray[np.bool_]
 ) -> list[dict[str, Any]]:
     """Which share misses each limit, and all together, of rows and of candidates as predicted."""
     found: list[dict[str, Any]] = []
-    all_met = np.ones(len(evidence.candidates))
-    for number, goal in enumerate(goals):
+    for number, goal in enumerate(results.advance.goals):
         if goal.is_limit:
             met = goal.probability(_figure(evidence, goal, "mean"), _figure(evidence, goal, "std"))
-            all_met *= met
-            rows = 1 - goal.is_met(values[:, number]).mean()
+            rows = 1 - goal.is_met(results.values[:, number].numpy()).mean()
             found.append(
                 {"limit": f"{goal.name}: {goal}", "rows": rows, "candidates": 1 - met.mean()}
             )
     if len(found) > 1:
-        together = {"rows": 1 - meets.mean(), "candidates": 1 - all_met.mean()}
+        means, stds = (
+            torch.stack([evidence.figures[f"{name}_{figure}"] for name in results.names], 1)
+            for figure in ("mean", "std")
+        )
+        common = CommonError.of_figures(evidence.of_chosen, results.names)
+        met = results.advance.log_probability_of_limits(means, stds, common).exp().numpy()
+        together = {"rows": 1 - meets.mean(), "candidates": 1 - met.mean()}
         found.append({"limit": "one or more of these", **together})
     return found

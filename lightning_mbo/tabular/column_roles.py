@@ -164,11 +164,15 @@ def _kind_of_levels(column: pd.Series, given: ColumnOptions) -> str | None:
     return "category"
 
 
+def figures_of_results(results: Collection[str]) -> set[str]:
+    """What columns are called of what is predicted of each of several results."""
+    return {f"{name}_{figure}" for name in results for figure in _OF_RESULTS}
+
+
 def _figures_of(target: str, results: Collection[str]) -> set[str]:
     """What columns are called of what is said of candidates, which may have become rows."""
     nearest = {f"nearest_{name}" for name in results or [target]}
-    of_results = {f"{name}_{figure}" for name in results for figure in _OF_RESULTS}
-    return {*_FIGURES, *nearest, *of_results}.difference(results)
+    return {*_FIGURES, *nearest, *figures_of_results(results)}.difference(results)
 
 
 def _asked_kinds(
@@ -213,6 +217,7 @@ def shown_columns(
     kinds: Mapping[str, str],
     layout: TableLayout,
     results: Mapping[str, tuple[str, str]],
+    errors: Collection[str] = (),
 ) -> Table:
     """What each column of the user's table is taken for, its values, and missing entries.
 
@@ -224,12 +229,14 @@ def shown_columns(
         layout: Of the designs.
         results: Of columns of which each is wanted, in place of the target, values and missing
             entries.
+        errors: Columns of these results' errors.
     """
     described = {c.name: (c.kind, c.describe()) for c in layout.columns}
     described |= {f.name: ("follows", f"from {f.leader}") for f in layout.followers}
     for derivation in layout.derivations:
         described |= dict.fromkeys(derivation.own, derivation.describe())
     named = {roles.target: "target", roles.error_column: "error", roles.weight_column: "weight"}
+    named |= dict.fromkeys(errors, "error")
     shown = Table(title="Columns")
     for header in ("column", "kind", "values"):
         shown.add_column(header, overflow="fold")

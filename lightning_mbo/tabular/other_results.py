@@ -34,6 +34,8 @@ _LEFT_UNEXPLAINED = 0.6
 """By a suspected column, at most, of what all others together leave."""
 _LEFT_OF_PRODUCT = 1e-3
 """Of the target's variance, by a product of two columns that it is, rounded."""
+_ROUNDED = 1e-3
+"""Standard deviations: what is left of a sum that is exact but for rounding."""
 _LEAST_CORRELATION = 0.5
 """Of ranks: another result rises or falls with the target."""
 
@@ -167,6 +169,35 @@ def suspected_results(
         if 1 - alone <= _LEFT_UNEXPLAINED * (1 - by_others[0]) and dependent >= _EXPLAINED_BY_OTHERS
     ]
     return [name for name in numbers if name in alike or name in measured]
+
+
+def is_measured(
+    properties: NDArray[np.float64],
+    numbers: Mapping[str, NDArray[np.float64]],
+    levels: Mapping[str, NDArray[np.intp]],
+) -> bool:
+    """Whether a result depends on columns beside its copies, as what is measured does.
+
+    Otherwise a column that says the same may be the setting that it was worked out from, as a cost
+    is from an amount. That is so too where the others tell it exactly and linearly, as they do an
+    amount of a mixture.
+
+    Args:
+        properties: The result, ``(n,)``.
+        numbers: Of columns that are no copies of it, ``(n,)`` each.
+        levels: Of categories, numbered from 0, ``(n,)`` each.
+    """
+    rows = sampled_rows(len(properties), _MOST_ROWS)
+    labels = _standard(properties[rows])[:, None]
+    shown = {name: values[rows] for name, values in numbers.items()}
+    others = _features(shown, {name: values[rows] for name, values in levels.items()})
+    if len(rows) < _FEWEST_ROWS or not others.shape[1]:
+        return False
+    if _explained(others, labels)[0] < _EXPLAINED_BY_OTHERS:
+        return False
+    alone = np.stack([*(_standard(values) for values in shown.values()), labels[:, 0]], axis=1)
+    left = labels - alone[:, :-1] @ np.linalg.lstsq(alone[:, :-1], labels)[0]
+    return bool(np.abs(left).max() > _ROUNDED)
 
 
 def _factors(

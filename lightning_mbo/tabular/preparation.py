@@ -59,8 +59,8 @@ class PreparedTable:
         weights: Shape ``(n,)``.
         errors: Of the properties, ``(n,)``; zero where none are known.
         scatters: Of the measurements around the property that is their mean, ``(n,)``.
-        results: Of other columns that are asked for, likewise, their means and scatters
-            ``(2, n, q)``.
+        results: Of other columns that are asked for, likewise, their means, scatters and errors,
+            ``(3, n, q)``.
         groups: Equal integers for designs that are held out together, ``(n,)``; or None.
         row_numbers: Of each design's first row in the user's table, from 1, ``(n,)``.
         num_rows: Rows that the designs were merged from.
@@ -98,6 +98,7 @@ def prepare(
     laws: Collection[str] = LAWS,
     counted: Collection[str] = (),
     results: Mapping[str, tuple[str, str]] | None = None,
+    error_columns: Mapping[str, str] | None = None,
 ) -> PreparedTable:
     """Prepare a table.
 
@@ -112,12 +113,13 @@ def prepare(
         counted: Further columns that are settings, as the user constrains how many are there.
         results: Columns of numbers that are merged as the target is, which stands for them; of each
             what is shown of its values and of missing ones.
+        error_columns: Of some of these, the columns of their errors' standard deviations.
 
     Raises:
         DataError: If the table cannot be used.
         ConfigurationError: If the options do not fit it.
     """
-    results = results or {}
+    results, error_columns = results or {}, error_columns or {}
     read = _read(table, source, roles, options, missing, results)
     rows, kinds, properties = read.rows, read.kinds, read.properties
     used = [name for name, kind in kinds.items() if kind not in LEFT_OUT]
@@ -147,15 +149,15 @@ def prepare(
     ]
     _check_columns(columns, kinds, source)
     weights = row_weights(rows, roles.weight_column, source)
-    errors = None if roles.error_column is None else positive(rows[roles.error_column], source)
-    if errors is not None and errors.max() > _MOST_ERROR * properties.std():
-        raise DataError(
-            f"{source}, column {roles.error_column!r}: errors of up to {errors.max():.3g} leave "
-            f"nothing of {roles.target!r}, which varies by {properties.std():.3g}"
-        )
+    errors = _errors(rows, roles.target, roles.error_column, source)
     replicates = merged(rows[designed], properties.to_numpy(), weights, errors)
     others = [
-        merged(rows[designed], as_numbers(rows[name], source).to_numpy(), weights)
+        merged(
+            rows[designed],
+            as_numbers(rows[name], source).to_numpy(),
+            weights,
+            _errors(rows, name, error_columns.get(name), source),
+        )
         for name in results
     ]
     groups = grouped(rows[designed], read.rows[of_kind(kinds, "group")])
@@ -175,14 +177,15 @@ def prepare(
         replicates.errors,
         replicates.scatters,
         np.array(
-            [[r.properties for r in others], [r.scatters for r in others]], dtype=np.float64
+            [[getattr(r, of) for r in others] for of in ("properties", "scatters", "errors")],
+            dtype=np.float64,
         ).transpose(0, 2, 1)
         if others
-        else np.zeros((2, len(replicates.rows), 0)),
+        else np.zeros((3, len(replicates.rows), 0)),
         groups if groups is None else groups[replicates.rows],
         rows.index.to_numpy()[replicates.rows] + 1,
         len(rows),
-        shown_columns(table, rows, roles, kinds, layout, results),
+        shown_columns(table, rows, roles, kinds, layout, results, error_columns.values()),
         held,
         mixtures,
         [
@@ -249,6 +252,21 @@ def _read(
         [*notes, *spelled, *read.notes, *filled],
         [*doubts, *questions, *read.questions],
     )
+
+
+def _errors(
+    rows: pd.DataFrame, target: str, column: str | None, source: str
+) -> NDArray[np.float64] | None:
+    """The standard deviations of a target's errors, ``(n,)``; None without a column of them."""
+    if column is None:
+        return None
+    errors, spread = positive(rows[column], source), as_numbers(rows[target], source).std()
+    if errors.max() > _MOST_ERROR * spread:
+        raise DataError(
+            f"{source}, column {column!r}: errors of up to {errors.max():.3g} leave nothing of "
+            f"{target!r}, which varies by {spread:.3g}"
+        )
+    return errors
 
 
 def _laws(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from lightning_mbo.goals import Goal
 from lightning_mbo.problem import FEWEST_DESIGNS
 from lightning_mbo.tabular.column_kinds import as_numbers
 from lightning_mbo.tabular.headers import missing_column
+from lightning_mbo.tabular.replicates import positive
 
 ADVANCE = "advance"
 """The column that stands for all results."""
@@ -34,39 +35,57 @@ class SplitRows(NamedTuple):
         table: Rows that have all results, with their `ADVANCE`.
         further: Rows that have some.
         values: Their results, NaN where one is missing, ``(p, q)``.
+        errors: Standard deviations of these; zero where none is known, ``(p, q)``.
         shown: By result what is wanted, between which values all rows lie, and how many lack it.
     """
 
     table: pd.DataFrame
     further: pd.DataFrame
     values: NDArray[np.float64]
+    errors: NDArray[np.float64]
     shown: dict[str, tuple[str, str]]
 
 
-def split_rows(table: pd.DataFrame, goals: Sequence[Goal], source: str) -> SplitRows:
+def split_rows(
+    table: pd.DataFrame,
+    goals: Sequence[Goal],
+    source: str,
+    error_columns: Mapping[str, str] | None = None,
+) -> SplitRows:
     """Tell rows that have all results from others, and what the results come to.
 
     Args:
         table: With rows counted from 0.
         goals: Of the results.
         source: What to call the table in messages.
+        error_columns: The standard deviations of some results' errors, by result.
 
     Raises:
         ConfigurationError: If there is no column of a result, or one of the name `ADVANCE`.
-        DataError: If an entry is no number, too few rows have all results, or a
-            column says nothing.
+        DataError: If an entry is no number, too few rows have all results, a column says nothing,
+            or the error of a result is no positive number.
     """
     names = list(map(str, table.columns))
-    for goal in goals:
-        if goal.name not in names:
-            raise ConfigurationError(missing_column("data.targets", source, goal.name, names))
+    error_columns = error_columns or {}
+    wanted = [("data.targets", goal.name) for goal in goals]
+    for option, name in [
+        *wanted,
+        *(("data.error_column", name) for name in error_columns.values()),
+    ]:
+        if name not in names:
+            raise ConfigurationError(missing_column(option, source, name, names))
     if ADVANCE in names:
         raise ConfigurationError(
             f"{source} has a column {ADVANCE!r}, which with data.targets is what the results come "
             "to: rename the column"
         )
     values = np.stack([as_numbers(table[goal.name], source) for goal in goals], axis=1)
-    measured = ~np.isnan(values)
+    measured, errors = ~np.isnan(values), np.zeros_like(values)
+    for number, goal in enumerate(goals):
+        if goal.name in error_columns:
+            there = measured[:, number]
+            of_there = table.loc[there, error_columns[goal.name]]
+            errors[there, number] = positive(of_there, source)
     complete, none = measured.all(1), ~measured.any(1)
     if complete.sum() < FEWEST_DESIGNS:
         counts = ", ".join(
@@ -98,7 +117,7 @@ def split_rows(table: pd.DataFrame, goals: Sequence[Goal], source: str) -> Split
         )
     shown = {goal.name: _shown(goal, column) for goal, column in zip(goals, values.T, strict=True)}
     whole, partial = table.assign(**{ADVANCE: advance})[complete], ~(complete | none)
-    return SplitRows(whole, table[partial], values[partial], shown)
+    return SplitRows(whole, table[partial], values[partial], errors[partial], shown)
 
 
 def _shown(goal: Goal, column: NDArray[np.float64]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from lightning_mbo.tabular.following import (
     is_function,
     is_monotone,
 )
-from lightning_mbo.tabular.other_results import copies_of, suspected_results
+from lightning_mbo.tabular.other_results import Copies, copies_of, is_measured, suspected_results
 from lightning_mbo.tabular.repeats import (
     counting,
     find_repeats,
@@ -188,7 +188,15 @@ class _Reader:
         copies = copies_of(properties, numbers, levels)
         if len(copies.certain) + len(copies.possible) == len(self.table.columns):
             return
-        if copies.certain:
+        if copies.certain and len(self.targets) > 1 and not self._is_measured(target, copies):
+            self.found.questions.append(
+                f"{listed(copies.certain)} {verb(copies.certain, 'says', 'say')} the same as "
+                f"{target!r}, row by row, which other columns do not tell: "
+                f"{verb(copies.certain, 'it is', 'they are')} designed, and {target!r} is what "
+                f"comes of it. What is measured, and cannot be set: "
+                f"{pasted_list('other_results', copies.certain)}"
+            )
+        elif copies.certain:
             undo = pasted(copies.certain[0], kinds[copies.certain[0]])
             self._leave_out(copies.certain, "result")
             self.found.notes.append(
@@ -209,6 +217,17 @@ class _Reader:
                 f"{verb(suspected, 'a setting', 'settings')}. What is measured with it, and "
                 f"cannot be set: {pasted_list('other_results', suspected)}"
             )
+
+    def _is_measured(self, target: str, copies: Copies) -> bool:
+        """Whether a target depends on other columns than those that say the same."""
+        kinds = self.found.kinds
+        numbers = {n: v for n, v in self.numbers.items() if n not in copies.certain}
+        levels = {
+            n: pd.factorize(self.table[n])[0]
+            for n in self.names
+            if kinds[n] == "category" and n not in copies.certain
+        }
+        return is_measured(self.targets[target], numbers, levels)
 
     def find_repeats(self) -> None:
         """Leave out what tells apart the rows of one design, and ask of what may."""

@@ -3,8 +3,8 @@
 Branin's and Currin's function, DTLZ2, C2-DTLZ2 and the crash of a vehicle are as in BoTorch's
 `test_functions.multi_objective`, after Deb, Thiele, Laumanns and Zitzler, "Scalable test problems",
 2005; Jain and Deb, "An evolutionary many-objective algorithm", IEEE TEC 2014; and Liao, Li, Yang,
-Zhang and Li, "Multiobjective optimization for crash safety design", SMO 2008. The others are made
-up as reactions and paints may behave.
+Zhang and Li, "Multiobjective optimization for crash safety design", SMO 2008. The reaction and the
+paint are made up, as these may behave.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from lightning_mbo.tasks.functions import (
     reaction,
 )
 from lightning_mbo.tasks.known_tables import Array, KnownColumn, KnownDesigns
+from lightning_mbo.tasks.toy import two_bumps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,6 +144,12 @@ def reaction_with_cost(table: pd.DataFrame) -> Array:
     return np.stack([reaction(table), cost, purity], 1)
 
 
+def bumps(table: pd.DataFrame) -> Array:
+    """The one-dimensional example."""
+    (x,) = numbers_of(table, ["x"])
+    return two_bumps(torch.tensor(x)[:, None])[:, None].numpy()
+
+
 _BINDERS = ("acrylic", "alkyd", "latex")
 
 
@@ -187,6 +194,11 @@ SEVERAL_RESULTS: Mapping[str, KnownResults] = {
         {"yield": "maximize", "cost": "minimize", "purity": ">= 90"},
         {"yield": 0.0, "cost": 45.0},
         2761.7,
+    ),
+    "toy-range": KnownResults(
+        {"x": KnownColumn(0, 10)},
+        bumps,
+        {"y": "0.5 to 0.7"},
     ),
     "hartmann6-range": KnownResults(
         FUNCTIONS["hartmann6"].columns,

@@ -39,7 +39,8 @@ def table() -> pd.DataFrame:
 
 def data_of(frame: pd.DataFrame, folder: Path, **options: Any) -> CSV:
     frame.to_csv(folder / "table.csv", index=False)
-    data = CSV(folder / "table.csv", "yield", **options)
+    options = options if "targets" in options else {"target": "yield", **options}
+    data = CSV(folder / "table.csv", **options)
     data.setup("fit")
     return data
 
@@ -75,6 +76,19 @@ def test_measurements_with_errors_are_averaged_by_them(tmp_path: Path) -> None:
     }
     with pytest.raises(DataError, match=r"--measured: new.csv has no column 'err'"):
         found_in(data, made([1], [1.0]))
+
+
+def test_each_of_several_results_is_averaged_by_its_own_errors(tmp_path: Path) -> None:
+    errors = {"yield": "err", "ee": "off"}
+    frame = table().assign(ee=lambda f: f["dose"] % 7, err=0.5, off=0.1)
+    targets = {"yield": "maximize", "ee": ">= 3"}
+    data = data_of(frame, tmp_path, targets=targets, error_column=errors)
+    rows = made([1, 1], [1.0, 4.0], err=[1.0, 2.0], off=[1.0, 1.0], ee=[2.0, 4.0])
+    found = found_in(data, rows)
+    means = [candidate_means(data, found, "new.csv", name)[1] for name in targets]
+    assert means == pytest.approx([8 / 5, 3])
+    with pytest.raises(DataError, match=r"new.csv has no column 'off'"):
+        found_in(data, rows.drop(columns="off"))
 
 
 def test_digits_that_a_spreadsheet_loses_do_not_matter_and_others_do(data: CSV) -> None:

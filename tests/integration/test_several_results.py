@@ -20,6 +20,7 @@ from lightning_mbo.console import shown_number
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.main import main
+from lightning_mbo.report.figures import read_image
 
 FOLDER = Path("runs/my_data/version_0")
 GOALS = {"yield": "maximize", "ee": ">= 80", "cost": "minimize", "pH": "near 6 +- 0.5"}
@@ -130,6 +131,11 @@ def test_what_is_printed(finished: tuple[Path, str]) -> None:
         assert re.search(line, printed)
     for name in GOALS:
         assert f"\noracle of {name}: " in printed
+        assert f"\nOracle of {name}: " in printed
+    rows = f"{ROWS - GAPS} to {ROWS} rows"
+    line = rf"rrors of .*(estimated from|in) {rows}"
+    assert re.search(rf"\ne{line}", printed)
+    assert re.search(rf"\nE{line}", printed)
 
 
 def test_every_iteration_has_its_results() -> None:
@@ -171,6 +177,7 @@ def test_the_report_shows_each_result(candidates: pd.DataFrame) -> None:
         assert f"oracle of {name} share in iteration" in read
         assert re.search(rf"<h3[^>]*>{name}</h3>", page)
     table = pd.read_csv("table.csv").dropna()
+    assert re.search(rf"Errors of .* {ROWS - GAPS} to {ROWS} rows", read)
     missed = {
         "ee: at least 80": table["ee"] < 80,
         "pH: 5.5 to 6.5": ~table["pH"].between(5.5, 6.5),
@@ -240,6 +247,8 @@ def test_new_measurements_are_compared_result_by_result(
     expected = whole["probability_of_limits"].sum()
     assert f"{met} of 5 meet all limits, where {expected:.1f} were expected to" in printed
     assert re.search(r"\d of 5 beat the best row of the table", printed)
+    # A picture of each result, three in a row, and of the advance.
+    assert read_image(FOLDER / "comparison.png").shape == (1500, 2700, 3)
     longer = pd.read_csv(FOLDER / "longer_table.csv")
     assert list(longer) == list(pd.read_csv("table.csv"))
     assert len(longer) == ROWS + 6
@@ -267,3 +276,41 @@ def test_an_oracle_that_tells_of_no_single_result_is_refused_in_one_line(
     message = str(ending.value.code)
     assert "its oracle predicts what all results come to and none of them" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "tells_of_each"),
+    [
+        ("rwr.yaml", ["--model=GaussianProcess", "--search.num_iterations=1"], True),
+        ("fb.yaml", ["--model=GaussianProcess", "--search.num_iterations=1"], True),
+        ("grad_mean.yaml", ["--search.num_steps=3"], False),
+        ("coms.yaml", ["--search.num_steps=3"], False),
+    ],
+)
+def test_other_searches_go_by_the_advance(
+    config: str, options: list[str], tells_of_each: bool
+) -> None:
+    data = ["--data=CSV", "--data.path=table.csv", f"--data.targets={json.dumps(GOALS)}"]
+    if not tells_of_each:
+        options = [*options, "--convergence.max_epochs=2"]
+    main(["fit", f"--config={config}", *data, *options, "--num_candidates=4"])
+    found = pd.read_csv(Path("runs") / Path(config).stem / "version_0/candidates.csv")
+    assert len(found) == 4
+    assert found["oracle_mean"].is_monotonic_decreasing or tells_of_each
+    assert ("yield_mean" in found) == ("probability_of_limits" in found) == tells_of_each
+
+
+def test_one_target_may_have_a_range(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the command line, of the one-dimensional example and of a table."""
+    options = ["--search.num_iterations=1", "--search.num_samples=100", "--num_candidates=4"]
+    known = ["--data=KnownFunction", "--data.function=toy-range", "--data.num_designs=40"]
+    main(["fit", "--config=my_data.yaml", "--model=GaussianProcess", *known, *options])
+    printed = capsys.readouterr().out
+    assert "y: 0.5 to 0.7; measured" in printed
+    assert re.search(r"\d+ % of the 4 candidates should meet all limits", printed)
+    columns = ["--data.other_results=ee, pH", "--data.target=yield", "--data.maximize=false"]
+    limits = ["--data.path=table.csv", '--data.targets={cost: "10 to 30"}']
+    main(["fit", "--config=my_data.yaml", "--model=GaussianProcess", *columns, *limits, *options])
+    printed = capsys.readouterr().out
+    assert "yield: minimize; measured" in printed
+    assert "cost: 10 to 30; measured" in printed

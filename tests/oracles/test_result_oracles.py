@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -132,20 +134,73 @@ def test_one_more_of_its_kind_is_fitted_to_the_rows_given() -> None:
 
 def test_a_checkpoint_holds_all_that_it_says(tmp_path: Path) -> None:
     oracle = ResultOracles(Stack([GaussianProcess()], num_folds=3))
-    table = data()
+    table = CSV(path=together(0.8), targets=TARGETS)
+    table.setup("fit")
     trained(oracle, table).save_checkpoint(tmp_path / "oracle.ckpt")
     loaded = ResultOracles.load_from_checkpoint(tmp_path / "oracle.ckpt")
     for one, other in zip(
         oracle.predict(table.designs).columns, loaded.predict(table.designs).columns, strict=True
     ):
         assert torch.equal(one, other)
+    assert loaded.common_error.exists
     assert loaded.advance.goals == table.problem.results.advance.goals
 
 
 def test_figures_are_named_by_result() -> None:
     figures = fitted(data(), Stack([GaussianProcess()], num_folds=3)).figures()
     assert figures["yield_share_GaussianProcess"] == 1.0
-    assert {name.partition("_")[0] for name in figures} == {"yield", "ee", "cost"}
+    # Of yield and cost further rows have both.
+    rows = [figures[f"error_correlation_rows/{pair}"] for pair in ("yield_ee", "yield_cost")]
+    assert rows == [55, 60]
+    assert {name.partition("_")[0] for name in figures} == {"yield", "ee", "cost", "error"}
+
+
+def together(correlation: float) -> pd.DataFrame:
+    """A table whose yield and cost are off by much, and together."""
+    table = table_of_results()
+    noise = np.random.default_rng(1).multivariate_normal(
+        [0, 0], [[1, correlation], [correlation, 1]], len(table)
+    )
+    table["yield"] = 20 * table["heat"] + 8 * noise[:, 0]
+    table["cost"] = 20 * table["load"] + 8 * noise[:, 1]
+    return table
+
+
+def test_that_errors_go_together_is_seen_on_left_out_rows() -> None:
+    found = {}
+    for correlation in (-0.8, 0.0, 0.8):
+        table = CSV(path=together(correlation), targets=TARGETS)
+        table.setup("fit")
+        oracle = fitted(table, Stack([GaussianProcess()], num_folds=3))
+        said = oracle.predict(table.designs)
+        loadings = said.common.loadings
+        assert torch.equal(loadings, oracle.loadings)
+        found[correlation] = (loadings[0] * loadings[2]).item()
+        # Both in one direction: a great advance of yield goes with dear costs, or with cheap ones.
+        independent = PredictionOfResults.of(said.results, said.advance)
+        if correlation:
+            change = said.log_survival(0.3).exp() - independent.log_survival(0.3).exp()
+            assert (change.mean() * correlation) < 0
+        else:
+            for one, other in zip(said.columns, independent.columns, strict=True):
+                assert torch.equal(one, other)
+        half = table.problem.training.of_rows(torch.arange(len(table.designs)) % 2 == 0)
+        other = oracle.refitted(half, torch.Generator().manual_seed(0))
+        assert torch.equal(other.loadings, oracle.loadings)
+        part = said[:3].to("cpu")
+        assert isinstance(part, PredictionOfResults)
+        assert torch.equal(part.common.loadings, loadings)
+    assert found[-0.8] == pytest.approx(-0.8, abs=0.25)
+    assert found[0.0] == 0
+    assert found[0.8] == pytest.approx(0.8, abs=0.25)
+
+
+def test_an_oracle_that_has_left_no_row_out_takes_errors_as_independent() -> None:
+    table = CSV(path=together(0.8), targets=TARGETS)
+    table.setup("fit")
+    oracle = fitted(table)
+    assert not oracle.common_error.exists
+    assert not oracle.num_compared.any()
 
 
 def test_one_property_is_refused() -> None:

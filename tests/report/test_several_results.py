@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,13 +75,14 @@ def data() -> CSV:
     return found
 
 
-def evidence(data: CSV) -> Evidence:
+def evidence(data: CSV, **figures_of_chosen: float) -> Evidence:
     means = {"rate": [1.0, 2], "cost": [0.1, 0.3], "purity": [85, 80], "acid": [5.5, 5.9]}
     figures = {"oracle_mean": torch.zeros(2), "oracle_std": torch.ones(2)}
     for name, values in means.items():
         figures[f"{name}_mean"] = torch.tensor(values).double()
         figures[f"{name}_std"] = torch.ones(2).double()
-    return Evidence(data, data.designs[:2], figures, [], 0, "promise", {})
+    chosen = {"design_iteration": 0.0, **figures_of_chosen}
+    return Evidence(data, data.designs[:2], figures, [chosen], 0, "promise", {})
 
 
 def test_how_often_each_limit_is_missed(data: CSV) -> None:
@@ -97,6 +100,28 @@ def test_how_often_each_limit_is_missed(data: CSV) -> None:
     of_acid = 1 - (norm.cdf([0.4, 0.0]) - norm.cdf([-0.3, -0.7]))
     together = 1 - (1 - of_purity) * (1 - of_acid)
     assert missed["one or more of these"]["candidates"] == pytest.approx(together.mean())
+
+
+def test_limits_that_are_missed_together_are_missed_less_often(data: CSV) -> None:
+    pairs = list(combinations(["rate", "cost", "purity", "acid"], 2))
+    figures = {f"error_correlation/{a}_{b}": 0.0 for a, b in pairs}
+    figures |= {f"error_correlation_rows/{a}_{b}": 40.0 for a, b in pairs}
+    figures["error_correlation/purity_acid"] = 0.8
+    shown = evidence(data, **figures)
+    alone, together = (results_of(e)["limits"] for e in (evidence(data), shown))
+    assert together[:2] == alone[:2]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(200_000, 2, generator=generator, dtype=torch.float64)
+    noise[:, 1] = 0.8 * noise[:, 0] + 0.6 * noise[:, 1]
+    missed = [
+        ~((85 + noise[:, 0] >= 80) & (5.5 + noise[:, 1] >= 5.2) & (5.5 + noise[:, 1] <= 5.9)),
+        ~((80 + noise[:, 0] >= 80) & (5.9 + noise[:, 1] >= 5.2) & (5.9 + noise[:, 1] <= 5.9)),
+    ]
+    expected = torch.stack(missed).double().mean().item()
+    assert together[2]["candidates"] == pytest.approx(expected, abs=3e-3)
+    assert alone[2]["candidates"] != pytest.approx(expected, abs=3e-3)
+    line = "errors of purity and acid are correlated by 0.8; estimated from 40 rows"
+    assert results_of(shown)["common_error"] == line
 
 
 def test_pairs_of_results_without_limits_come_first(data: CSV) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ import torch
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning
 from lightning_mbo.goals import parse_goals
+from lightning_mbo.results import PredictionOfResults
+from lightning_mbo.samples import Prediction
 from lightning_mbo.tabular.several_results import ADVANCE, goal_lines, split_rows
 from tests.tables_of_results import TARGETS, table_of_results
 
@@ -80,6 +84,45 @@ def test_a_copy_of_any_result_is_no_setting() -> None:
 
 
 @pytest.mark.parametrize(
+    "cost",
+    [
+        lambda table: 12.5 * table["load"] + 3,
+        lambda table: 40 * table["load"] ** 2,
+        lambda table: -np.log(table["load"] + 0.1).round(3),
+    ],
+)
+def test_a_setting_that_a_result_is_worked_out_from_is_designed(cost: Any) -> None:
+    table = table_of_results()
+    table["cost"] = cost(table)
+    data = loaded(table, TARGETS)
+    assert data.to_user_units(data.designs).columns.tolist() == ["heat", "load", "solvent"]
+    (question,) = (line for line in data.remarks if "'load'" in line)
+    assert question.startswith("question: 'load' says the same as 'cost', row by row, which")
+    assert question.endswith('--data.other_results "load"')
+    # As it says.
+    other = loaded(table, TARGETS, other_results="load")
+    assert "load" not in other.to_user_units(other.designs)
+    assert not [line for line in other.remarks if "'load'" in line]
+
+
+def test_an_amount_of_a_mixture_that_a_result_is_worked_out_from_is_designed() -> None:
+    draw, table = np.random.default_rng(0), table_of_results()
+    shares = draw.dirichlet([2, 2, 2], len(table)).round(3)
+    table[["salt", "acid", "water"]] = np.column_stack([shares[:, :2], 1 - shares[:, :2].sum(1)])
+    table["cost"] = 30 * table["salt"]
+    data = loaded(table, TARGETS)
+    assert "salt" in data.to_user_units(data.designs)
+
+
+def test_a_setting_of_the_only_target_is_taken_for_a_copy_as_ever() -> None:
+    table = table_of_results().drop(columns=["ee", "yield"])
+    table["cost"] = 12.5 * table["load"] + 3
+    data = CSV(path=table, target="cost", maximize=False)
+    data.setup("fit")
+    assert "load" not in data.to_user_units(data.designs)
+
+
+@pytest.mark.parametrize(
     ("change", "targets", "message"),
     [
         ({}, {"yeild": "maximize", "ee": ">= 70"}, "data.targets: .*'yeild'.*Did you mean yield"),
@@ -95,11 +138,101 @@ def test_what_cannot_be_used_is_named(change: dict, targets: dict, message: str)
         loaded(table_of_results().assign(**change), targets)
 
 
+def with_errors(**errors: Any) -> pd.DataFrame:
+    table = table_of_results().assign(sd_ee=2.0, sd_cost=0.5, **errors)
+    table.loc[:4, "sd_ee"] = np.nan  # where there is no ee
+    return table
+
+
+ERRORS = {"ee": "sd_ee", "cost": "sd_cost"}
+
+
+def test_each_result_may_have_a_column_of_errors() -> None:
+    table = with_errors()
+    again = table.iloc[[7]].assign(**{"ee": 80.0, "cost": 20.0, "sd_ee": 1.0, "sd_cost": 0.5})
+    data = loaded(pd.concat([table, again], ignore_index=True), TARGETS, error_column=ERRORS)
+    assert data.to_user_units(data.designs).columns.tolist() == ["heat", "load", "solvent"]
+    results = data.problem.results
+    # By the inverse squares of the errors: 4 to 1, and the mean's own error.
+    assert results.values[2, 1] == pytest.approx((table.loc[7, "ee"] + 4 * 80) / 5)
+    assert results.errors[2].tolist() == pytest.approx([0, 0.8**0.5, 0.125**0.5])
+    assert results.errors[3].tolist() == [0, 2, 0.5]
+    assert results.scatters[2].tolist() == [0, 0, 0]  # the yields are the same
+    noises = [data.problem.of_result(number).noise for number in range(3)]
+    assert noises[0] is None
+    assert noises[1].errors[3] == 2
+    # Rows that lack another result behind them.
+    assert noises[2].errors.tolist()[-5:] == [0.5] * 5
+    kinds = dict(zip(*(column.cells for column in data.columns_read.columns[:2]), strict=True))
+    assert [kinds[name] for name in ("sd_ee", "sd_cost")] == ["error", "error"]
+
+
+def test_errors_of_measurements_add_to_what_is_said_of_them() -> None:
+    data = loaded(with_errors(), TARGETS, error_column=ERRORS)
+    values, ones = data.problem.results.values, torch.ones_like(data.problem.results.values)
+    said = PredictionOfResults.of(Prediction(values, ones, ones), data.problem.results.advance)
+    of_labels = data.problem.label_prediction(said)
+    assert isinstance(of_labels, PredictionOfResults)
+    expected = [1.0, 5**0.5, 1.25**0.5]
+    torch.testing.assert_close(of_labels.results.std[0], torch.tensor(expected).double())
+    assert torch.equal(of_labels.results.epistemic_std, ones)
+    assert (of_labels.std >= said.std).double().mean() > 0.9
+    plain = loaded(table_of_results(), TARGETS).problem
+    assert plain.label_prediction(said) is said
+
+
 @pytest.mark.parametrize(
-    "options", [{"target": "yield"}, {"maximize": False}, {"error_column": "load"}]
+    ("errors", "change", "message"),
+    [
+        ("sd_ee", {}, r"data.error_column: say of which of data.targets 'sd_ee' is, as in"),
+        ({"eee": "sd_ee"}, {}, r"data.error_column: 'eee' is no target\. Did you mean ee"),
+        ({"ee": "sd_e"}, {}, r"data.error_column: .* has no column 'sd_e'. Did you mean sd_ee"),
+        ({"ee": "ee_std"}, {"ee_std": 1.0}, "candidates.csv has a figure of the name 'ee_std'"),
+        (ERRORS, {"sd_cost": 0.0}, "'sd_cost', data row 1: '0.0' is not a positive"),
+        (ERRORS, {"sd_cost": 1e9}, "'sd_cost': errors of up to 1e\\+09 leave nothing"),
+    ],
 )
-def test_options_of_a_single_target_are_refused(options: dict) -> None:
-    with pytest.raises(ConfigurationError, match="are for a single target"):
+def test_errors_that_cannot_be_used_are_named(errors: Any, change: dict, message: str) -> None:
+    with pytest.raises((ConfigurationError, DataError), match=message):
+        loaded(with_errors().assign(**change), TARGETS, error_column=errors)
+
+
+def test_the_error_of_a_single_target_may_be_named_with_it() -> None:
+    table = with_errors().drop(columns=["ee", "sd_ee", "yield"])
+    one = loaded(table, {"cost": "minimize"}, error_column="sd_cost")
+    other = loaded(table, {"cost": "minimize"}, error_column={"cost": "sd_cost"})
+    plain = CSV(path=table, target="cost", maximize=False, error_column="sd_cost")
+    plain.setup("fit")
+    for data in (one, other):
+        assert torch.equal(data.noise.errors, plain.noise.errors)
+        assert torch.equal(data.properties, plain.properties)
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_target_may_have_limits_of_others_beside_it(maximize: bool) -> None:
+    limits = {"ee": ">= 70", "cost": "<= 25"}
+    data = loaded(table_of_results(), limits, target="yield", maximize=maximize)
+    wanted = {"yield": "maximize" if maximize else "minimize", **limits}
+    assert data.goals == parse_goals(wanted)
+    assert torch.equal(data.properties, loaded(table_of_results(), wanted).properties)
+
+
+def test_a_target_may_have_a_range() -> None:
+    table = table_of_results().drop(columns=["ee", "yield"])
+    data = loaded(table, {"cost": "18 to 22"}, target="cost")
+    within = data.problem.results.values[:, 0].sub(20).abs() <= 2
+    assert torch.equal(data.properties == 0, within)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"maximize": False}, "data.maximize is of data.target: in data.targets give minimize"),
+        ({"target": "yield", "maximize": False}, "wanted of 'yield': leave data.maximize out"),
+    ],
+)
+def test_what_is_wanted_is_said_once(options: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         CSV(path=table_of_results(), targets=TARGETS, **options)
 
 

@@ -92,6 +92,8 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
         {"pigment": 0.0, "thinner": 0.0, "base": 0.5, "binder": "alkyd"},
         [45.0, 6.4],
     ),
+    # Heights of N(5, 1) two standard deviations away, and of N(7, 0.5²) at its middle.
+    "toy-range": ({"x": 7.0}, [0.053991 + 0.797885]),
     "hartmann6-range": (dict.fromkeys([f"x{i}" for i in range(1, 7)], 0.0), [0.005082]),
 }
 
