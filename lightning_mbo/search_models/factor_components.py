@@ -120,10 +120,11 @@ class FactorComponents(Components):
         variances = table.reduce(weights @ centred.square()) / share
         varies = is_beyond_rounding(variances, mean)
         centred = centred * varies
+        weighted = (weights[:, None] * centred).mT
         added = table.pseudocount / table.size if is_shrunk else 0.0
 
         def product(matrix: Tensor) -> Tensor:
-            scatter = table.reduce((weights[:, None] * centred).mT @ (centred @ matrix))
+            scatter = table.reduce(weighted @ (centred @ matrix))
             return (scatter + added * self._within(matrix)) / (share + added)
 
         within = added * self.variances
