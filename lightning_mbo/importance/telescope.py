@@ -22,6 +22,9 @@ _NUM_PAIRS = 5000
 _SHORTEST = 1 / 16
 """Of the way, which is not halved any more."""
 
+_LEAST = 1e-3
+"""Of a total: of less there may be nothing but rounding."""
+
 
 class Odds(Protocol):
     """What tells samples from designs."""
@@ -141,22 +144,23 @@ class _Pairs:
         cls, designs: Lot, samples: Lot, problem: DesignProblem, generator: torch.Generator
     ) -> _Pairs:
         """As many of each fold."""
-        rows = []
-        for lot in (designs, samples):
-            of_folds = [(lot.folds == fold).nonzero()[:, 0] for fold in range(NUM_FOLDS)]
-            chosen = [
-                own[torch.randint(len(own), (_NUM_PAIRS // NUM_FOLDS,), generator=generator)]
-                for own in of_folds
-            ]
-            rows.append(torch.cat(chosen))
-        space = problem.space
-        turns = torch.rand(
-            len(rows[0]), space.num_amounts + len(space.groups), generator=generator, device="cpu"
-        )
+
+        def some(lot: Lot) -> Tensor:
+            rows = []
+            for fold in range(NUM_FOLDS):
+                own = (lot.folds == fold).nonzero()[:, 0]
+                size = (_NUM_PAIRS // NUM_FOLDS,)
+                drawn = torch.randint(len(own), size, generator=generator, device="cpu")
+                rows.append(own[drawn.to(own.device)])
+            return torch.cat(rows)
+
+        before, after = some(designs), some(samples)
+        num_turns = problem.space.num_amounts + len(problem.space.groups)
+        turns = torch.rand(len(before), num_turns, generator=generator, device="cpu")
         return cls(
-            designs.designs[rows[0]],
-            samples.designs[rows[1]],
-            designs.folds[rows[0]],
+            designs.designs[before],
+            samples.designs[after],
+            designs.folds[before],
             turns.to(designs.designs),
             problem,
         )
@@ -196,7 +200,7 @@ class _Pairs:
 def _restore_totals(numbers: Tensor, others: Tensor, amounts: Amounts) -> None:
     """Scale amounts in numbers ``(k, num_numbers)`` to their totals, in place.
 
-    Those of which nothing is there become others' ``(k, num_numbers)``.
+    Those of which next to nothing is there become others' ``(k, num_numbers)``.
     """
     for members, bound in amounts.totals:
         places = [amounts.places[member] for member in members]
@@ -207,4 +211,4 @@ def _restore_totals(numbers: Tensor, others: Tensor, amounts: Amounts) -> None:
         there = (numbers[:, places] - zeros) * scales
         total = there.sum(1, keepdim=True)
         scaled = zeros + there * (bound / total) / scales
-        numbers[:, places] = torch.where(total > 0, scaled, others[:, places])
+        numbers[:, places] = torch.where(total > _LEAST * bound, scaled, others[:, places])
