@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from lightning_mbo.distributed import from_rank_zero
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.importance.classifier import NUM_FOLDS, Classifier, cross_fitted
+from lightning_mbo.importance.classifier import NUM_FOLDS
 from lightning_mbo.importance.ratios import DensityRatio
+from lightning_mbo.importance.telescope import Lot, Odds, told_apart
 from lightning_mbo.oracles.folds import balanced_folds
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.search_models import SearchModel
@@ -29,7 +31,7 @@ class _Estimate(NamedTuple):
     """
 
     samples: Tensor
-    classifiers: list[Classifier]
+    classifiers: Sequence[Odds]
     training: Tensor
     log_mean: Tensor
 
@@ -45,7 +47,8 @@ class ClassifierRatio(DensityRatio):
     A p_0 that was fitted to the designs is not their law: where they lie in clusters, weights by
     the ratio to it leave the clusters standing. The odds of a classifier are the ratio to the
     designs' own law. It is cross-fitted, so that no row is weighed by a fit that knows the row, and
-    scaled to a mean ratio of one over the training designs. It needs no density of p_θ.
+    scaled to a mean ratio of one over the training designs. It needs no density of p_θ. Where p_θ
+    is far from the designs, several classifiers of waypoints between them may take its place.
 
     All draws are a function of the run's seed alone, so that ratios are one of the search model.
 
@@ -128,11 +131,10 @@ class ClassifierRatio(DensityRatio):
 
     def _new_estimate(self, samples: Tensor) -> _Estimate:
         sample_folds = self._random_folds(len(samples), 1).to(samples.device)
-        classifiers = cross_fitted(
-            self._training, samples, self._folds, sample_folds, self._problem.space
-        )
-        log_odds = torch.stack([fit.log_odds(self._training) for fit in classifiers])
-        training = log_odds.gather(0, self._folds[None])[0]
+        designs = Lot(self._training, self._folds)
+        pairs = self._problem.stream.generator("ratio pairs")
+        classifiers = told_apart(designs, Lot(samples, sample_folds), self._problem, pairs)
+        training = designs.log_odds(classifiers)
         log_mean = training.logsumexp(0) - math.log(len(training))
         return _Estimate(samples, classifiers, training - log_mean, log_mean)
 

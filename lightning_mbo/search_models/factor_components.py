@@ -24,6 +24,9 @@ _NUM_SWEEPS = 3
 _NUM_TURNS = 20
 """Of the directions in which factors are looked for at first."""
 
+_FEW_COLUMNS = 200
+"""Whose covariances are written out."""
+
 _LEAST_OWN = 1e-6
 """Of a column's variance, which no factor explains."""
 
@@ -120,11 +123,16 @@ class FactorComponents(Components):
         variances = table.reduce(weights @ centred.square()) / share
         varies = is_beyond_rounding(variances, mean)
         centred = centred * varies
+        weighted = (weights[:, None] * centred).mT
+        # Of few columns one product is cheaper than those that the factors take.
+        scatter = table.reduce(weighted @ centred) if len(mean) <= _FEW_COLUMNS else None
         added = table.pseudocount / table.size if is_shrunk else 0.0
 
         def product(matrix: Tensor) -> Tensor:
-            scatter = table.reduce((weights[:, None] * centred).mT @ (centred @ matrix))
-            return (scatter + added * self._within(matrix)) / (share + added)
+            seen = (
+                table.reduce(weighted @ (centred @ matrix)) if scatter is None else scatter @ matrix
+            )
+            return (seen + added * self._within(matrix)) / (share + added)
 
         within = added * self.variances
         return _Covariance((share * variances * varies + within) / (share + added), product)
@@ -174,7 +182,7 @@ def _variances(table: WeightedDesigns) -> Tensor:
 
 
 class _Covariance(NamedTuple):
-    """A covariance that is nowhere written out.
+    """A covariance, of which only this is asked.
 
     Attributes:
         variances: Its diagonal, ``(d,)``.

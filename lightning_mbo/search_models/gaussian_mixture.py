@@ -25,6 +25,9 @@ from lightning_mbo.space import DesignSpace
 _MOST_COMPONENTS = 8
 """Of a mixture that finds their number."""
 
+_ENOUGH_DESIGNS = 2000
+"""To find how many components of some rank there are: of more, some are taken."""
+
 
 class GaussianMixture(SearchModel):
     """Search model of numbers: a mixture of normals.
@@ -38,6 +41,7 @@ class GaussianMixture(SearchModel):
 
     Covariances are full, or of some `rank` and a variance of each number's own: for many numbers
     that a few factors move together, of which a full one would have more to learn than designs say.
+    How many of those there are, two thousand of the designs say.
 
     To what is ascribed to a component designs are added, `pseudocount` for each dimension of its
     covariance, of that within all components: few designs alone would say little of it.
@@ -171,9 +175,20 @@ class GaussianMixture(SearchModel):
         """Of a covariance: designs that tell what it is."""
         return self.loadings.shape[2] + 1 if self._has_factors else self.means.shape[1]
 
+    def _enough(self, table: WeightedDesigns) -> WeightedDesigns:
+        """As many designs as say how many components of some rank there are, or all of them."""
+        number = int(table.size / _ENOUGH_DESIGNS)
+        if not self._has_factors or number < 2:
+            return table
+        chosen = folds_of(_scaled(table), self.stream.of("enough"), number) == 0
+        # Where all are alike there may be none.
+        return table.where(chosen) if table.reduce(table.weights[chosen].sum()) > 0 else table
+
     def _grown(self, fit: Fit, table: WeightedDesigns) -> Fit:
         """The fit with as many components as there may be, or as designs left out call for."""
-        left_out = None if self.num_components else self._left_out(fit.components, table)
+        left_out = (
+            None if self.num_components else self._left_out(fit.components, self._enough(table))
+        )
         while (number := len(fit.components.log_shares)) < len(self.log_shares):
             if left_out is not None and not left_out.want_more(
                 (number + 1) * (self._dimension + 1)
@@ -188,14 +203,18 @@ class GaussianMixture(SearchModel):
     def _left_out(
         self, components: Components, table: WeightedDesigns
     ) -> LeftOut[Components, WeightedDesigns]:
-        mean = table.mean_of(table.designs)
-        centred = table.designs - mean
-        variances = table.mean_of(centred.square())
-        scale = variances.sqrt().where(is_beyond_rounding(variances, mean), torch.inf)
         return LeftOut(
-            folds_of(centred / scale, self.stream),
+            folds_of(_scaled(table), self.stream),
             table,
             lambda rest: maximised(components, rest).components,
             lambda mixture, rest: split(mixture, rest).components,
             lambda mixture, own: mixture.log_joint(table.designs[own]).logsumexp(1),
         )
+
+
+def _scaled(table: WeightedDesigns) -> Tensor:
+    """Designs about their mean, in standard deviations, ``(m, d)``."""
+    mean = table.mean_of(table.designs)
+    centred = table.designs - mean
+    variances = table.mean_of(centred.square())
+    return centred / variances.sqrt().where(is_beyond_rounding(variances, mean), torch.inf)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,14 @@ from lightning_mbo.algorithms import CbAS
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.oracles import GaussianProcess
-from lightning_mbo.search_models import GaussianMixture, MultivariateNormal, Product, SearchModel
+from lightning_mbo.search_models import (
+    GaussianMixture,
+    MultivariateNormal,
+    Product,
+    SearchModel,
+    gaussian_mixture,
+)
+from lightning_mbo.search_models.left_out import LeftOut
 from lightning_mbo.searches import SamplingSearch, design
 from lightning_mbo.space import DesignSpace
 
@@ -431,3 +439,45 @@ def test_refuses_what_is_not_positive(wrong: dict[str, float]) -> None:
 def test_refuses_letters() -> None:
     with pytest.raises(ConfigurationError, match="GaussianMixture needs designs of numbers alone"):
         GaussianMixture().build(DesignSpace.of_shape(torch.Size([5, 3])))
+
+
+def three_of_factors(n: int, seed: int) -> Tensor:
+    """Rows of three normals in five numbers, each of which one factor moves."""
+    loadings, draw = np.random.default_rng(5).normal(size=(3, 5)), np.random.default_rng(seed)
+    of_row = np.arange(n) % 3
+    moved = loadings[of_row] * draw.normal(size=(n, 1)) + 0.4 * draw.normal(size=(n, 5))
+    return torch.from_numpy(4 * np.eye(5)[of_row] + moved)
+
+
+def test_some_of_many_designs_say_how_many_components_of_some_rank_there_are(
+    fit_in_shards: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as all say, whichever process has which designs; all tell what they are like."""
+    designs, weights = three_of_factors(6000, 0), torch.ones(6000)
+    whole, by_all = built(5, rank=1), built(5, rank=1)
+    seen: list[int] = []
+
+    class Seen(LeftOut):  # type: ignore[type-arg]
+        def __init__(self, folds: Tensor, *args: Any) -> None:
+            seen.append(len(folds))
+            super().__init__(folds, *args)
+
+    monkeypatch.setattr(gaussian_mixture, "LeftOut", Seen)
+    whole.fit(designs, weights)
+    assert 1800 < seen[0] < 2200
+    shares = [built(5, rank=1) for _ in range(2)]
+    fit_in_shards(shares, designs.split([2500, 3500]), weights.split([2500, 3500]))
+    for share in shares:
+        assert_same(whole, share, designs, rtol=1e-8)
+    monkeypatch.setattr(gaussian_mixture, "_ENOUGH_DESIGNS", 6000)
+    by_all.fit(designs, weights)
+    assert seen[-1] == 6000
+    assert num_components(whole) == num_components(by_all) == 3
+    assert torch.equal(whole.means, by_all.means)
+
+
+def test_many_equal_designs_are_one_component_of_some_rank() -> None:
+    with pytest.warns(UserWarning, match="lost rank"):
+        model = fitted(np.tile(np.arange(5.0), (6000, 1)), rank=1)
+    assert num_components(model) == 1
+    np.testing.assert_allclose(model.means[0], np.arange(5.0))
