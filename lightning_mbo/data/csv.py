@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.advance import Advance
-from lightning_mbo.console import say, show
 from lightning_mbo.data.base import DesignDataModule
-from lightning_mbo.designs import are_among, euclidean, hamming, mixed, nearest
-from lightning_mbo.errors import ConfigurationError, DataError, MBOWarning, did_you_mean
-from lightning_mbo.goals import Goal, parse_goals
+from lightning_mbo.data.reading_report import remarks, say_of_pool, say_of_table
+from lightning_mbo.data.wanted import Wanted
+from lightning_mbo.designs import euclidean, hamming, mixed, nearest
+from lightning_mbo.errors import ConfigurationError, DataError, did_you_mean
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.results import FurtherRows, Results
 from lightning_mbo.space import Cells, DesignSpace
@@ -138,47 +137,34 @@ class CSV(DesignDataModule):
         from lightning_mbo.tabular.count_limits import parse_counts
         from lightning_mbo.tabular.predicates import imported
         from lightning_mbo.tabular.reading import FileOptions
-        from lightning_mbo.tabular.several_results import ADVANCE
         from lightning_mbo.tabular.wording import LAWS
 
         super().__init__(_MOST_IN_BATCH if batch_size is None else batch_size, **kwargs)
         if path is None:
             raise ConfigurationError("give --data.path, the file of your table")
-        self.goals = () if targets is None else parse_goals(_with_target(targets, target, maximize))
-        self.error_columns = _error_columns(error_column, target, self.goals)
-        if len(self.goals) == 1 and not self.goals[0].is_limit:  # as if said so
-            target, maximize = self.goals[0].name, self.goals[0].sign > 0
-            self.goals = ()
-        if self.goals:
-            target = ADVANCE
-        if target is None:
-            raise ConfigurationError(
-                "give --data.target, the column of what is measured, or for several --data.targets "
-                "with what is wanted of each"
-            )
+        wanted = Wanted.of(target, targets, maximize, error_column)
+        self.goals, self.error_columns = wanted.goals, wanted.error_columns
         if missing not in (None, "drop", "refuse"):
             raise ConfigurationError(f"data.missing must be drop or refuse, not {missing!r}")
         if header < 0:
             raise ConfigurationError(f"data.header must be 0 or more, not {header}")
         if isinstance(path, pd.DataFrame) and (header != 1 or sheet is not None):
             raise ConfigurationError("data.header and data.sheet are for files: leave them out")
-        self.file = FileOptions(header, sheet, tuple(_listed(missing_values)))
+        option = "data.targets" if wanted.goals else "data.target"
+        self.file = FileOptions(header, sheet, tuple(_listed(missing_values)), option)
         self.laws = (LAWS if laws else ()) if isinstance(laws, bool) else tuple(laws)
         for law in self.laws:
             if law not in LAWS:
                 raise ConfigurationError(f"data.laws: there is no {law}{did_you_mean(law, LAWS)}")
         self.path = path if isinstance(path, pd.DataFrame) else Path(path)
         self.source = _FRAME if isinstance(path, pd.DataFrame) else str(path)
-        self.roles = Roles(target, self.error_columns.get(target), weight_column)
-        self.sign = 1 if maximize else -1
-        self.property_name = target if maximize else f"negative {target}"
-        if self.goals:
-            self.property_name = f"{ADVANCE} beyond the best rows (standard deviations)"
-        wanted = [goal.name for goal in self.goals]
-        if self.goals:
-            wanted += self.error_columns.values()
+        self.roles = Roles(wanted.target, wanted.error_columns.get(wanted.target), weight_column)
+        self.sign, self.property_name = wanted.sign, wanted.property_name
+        for name in wanted.columns_of_goals:
+            if name in (columns or {}):
+                raise ConfigurationError(f"data.columns: {name!r} is no part of the designs")
         self.options = parse_columns(columns or {}) | parse_columns(
-            dict.fromkeys([*_listed(other_results), *wanted], "result")
+            dict.fromkeys([*_listed(other_results), *wanted.columns_of_goals], "result")
         )
         self._given_counts, others = parse_counts(constraints or [])
         self.constraints = self._given_constraints = parse_constraints(others)
@@ -262,7 +248,8 @@ class CSV(DesignDataModule):
         if self._chooses_batch_size:
             share = len(designs) // _NUM_BATCHES
             self.batch_size = max(_FEWEST_IN_BATCH, min(share, _MOST_IN_BATCH))
-        self._report(prepared, designs)
+        self.columns_read, self.remarks = prepared.shown, remarks(prepared, self._amounts)
+        say_of_table(self, prepared, designs)
         if self.results is not None:
             return designs, self.results.properties
         return designs, self.sign * torch.from_numpy(prepared.properties.copy())
@@ -344,7 +331,7 @@ class CSV(DesignDataModule):
             table = self.read(path, "--candidates or --search.path")
         table = floating(table).drop(columns=roles, errors="ignore")
         pool = pool_of(table, self._layout, source, self.missing == "refuse")
-        self._report_pool(pool, source)
+        say_of_pool(self, self._layout, pool, source)
         return pool
 
     def nearest_known(self, designs: Tensor) -> pd.DataFrame:
@@ -460,139 +447,6 @@ class CSV(DesignDataModule):
         further = FurtherRows(found, own, of_own, torch.ones(len(own), dtype=torch.float64))
         advance = Advance.beyond(self.goals, values)
         return Results(self.goals, values, scatters, errors, advance, further)
-
-    def _report(self, prepared: PreparedTable, designs: Tensor) -> None:
-        from lightning_mbo.tabular.column_roles import in_short
-        from lightning_mbo.tabular.wording import amounts_note
-
-        self.columns_read = prepared.shown
-        amounts = () if self._amounts is None else self._amounts.places
-        named = [self._layout.numbers[place].name for place in amounts]
-        self.remarks = (
-            *prepared.notes,
-            *([amounts_note(named)] if named else []),
-            *(f"question: {line}" for line in prepared.questions),
-        )
-        show(in_short(self.columns_read))
-        if self.results is not None:
-            from lightning_mbo.tabular.several_results import ADVANCE, ADVANCE_IS, goal_lines
-
-            for line in goal_lines(self.results.advance.goals, self.results.values.numpy()):
-                say(line)
-            say(f"{ADVANCE}: {ADVANCE_IS}")
-            if len(self.results.further.designs):
-                say(
-                    f"{len(self.results.further.designs):,} further rows lack some of the results, "
-                    "and teach of the others"
-                )
-        for line in self.remarks:
-            say(line)
-        merged = prepared.num_rows - len(designs)
-        if merged:
-            say(
-                f"{merged:,} rows measure designs of other rows again: {prepared.num_rows:,} rows "
-                f"make {len(designs):,} designs, with the mean of all their rows"
-            )
-        bounded = self._layout.nearest(designs)
-        free = (c.fixed is None for c in self._layout.numbers)
-        mask = torch.tensor([*free], dtype=torch.bool, device=designs.device)
-        num = len(mask)
-        moved = ((bounded.flatten(1)[:, :num] - designs.flatten(1)[:, :num]).abs() > 1e-6) & mask
-        outside = moved.any(1).numpy() | ~self.feasible(designs).numpy()
-        if outside.any():
-            warnings.warn(
-                f"{self.source}: {outside.sum():,} of {len(designs):,} designs of the table are "
-                "out of the bounds, steps or constraints that candidates are held to. The oracle "
-                f"learns from them all the same; the first is data row "
-                f"{self._row_numbers[outside.argmax()]}",
-                category=MBOWarning,
-                stacklevel=4,
-            )
-
-    def _report_pool(self, pool: Pool, source: str) -> None:
-        from lightning_mbo.tabular.pool import outside_range
-        from lightning_mbo.tabular.wording import listed
-
-        num = len(pool.designs)
-        if num < pool.num_rows:
-            say(
-                f"{source}: {pool.num_rows - num:,} of {pool.num_rows:,} rows have the design of a "
-                "row above and are left out"
-            )
-        known = int(are_among(pool.designs, self.known_designs).sum())
-        if known:
-            say(
-                f"{source}: {known:,} of {num:,} designs are in the table and not handed out, "
-                "unless --keep_known true"
-            )
-        beyond, names = outside_range(pool.entries, self._layout)
-        if beyond:
-            say(
-                f"{source}: {beyond:,} of {num:,} designs lie outside the range of the table, in "
-                f"{listed(names)}: there the oracle has seen nothing"
-            )
-        moved = (self._layout.nearest(pool.designs) - pool.designs).abs() > 1e-6
-        unmade = moved.flatten(1).any(1) | ~self.feasible(pool.designs)
-        if unmade.any():
-            say(
-                f"{source}: {unmade.sum():,} of {num:,} designs are out of the bounds, steps or "
-                "constraints that a search is held to, and ranked all the same; the first is data "
-                f"row {pool.row_numbers[int(unmade.int().argmax())]}"
-            )
-
-
-def _with_target(
-    targets: Mapping[str, str], target: str | None, maximize: bool
-) -> Mapping[str, str]:
-    """What is wanted of each of several results, of which one may be given by itself.
-
-    Raises:
-        ConfigurationError: If two things are wanted of it, or one of nothing.
-    """
-    if target is None and not maximize:
-        raise ConfigurationError(
-            "data.maximize is of data.target: in data.targets give minimize to what is to be small"
-        )
-    if target is None or (target in targets and maximize):
-        return targets
-    if target in targets:
-        raise ConfigurationError(
-            f"data.targets says what is wanted of {target!r}: leave data.maximize out"
-        )
-    return {target: "maximize" if maximize else "minimize", **targets}
-
-
-def _error_columns(
-    given: Mapping[str, str] | str | None, target: str | None, goals: Sequence[Goal]
-) -> dict[str, str]:
-    """The columns of errors, by what they are errors of.
-
-    Raises:
-        ConfigurationError: If it is not said of which of several, or of what is no target.
-    """
-    from lightning_mbo.tabular.column_roles import figures_of_results
-
-    names = [goal.name for goal in goals] or ([] if target is None else [target])
-    if isinstance(given, str):
-        given = {names[0]: given} if len(names) == 1 else given
-    if given is None:
-        return {}
-    if isinstance(given, str):
-        raise ConfigurationError(
-            f"data.error_column: say of which of data.targets {given!r} is, as in "
-            f"'{{{names[0] if names else 'yield'}: {given}}}'"
-        )
-    for name, column in given.items():
-        if name not in names:
-            raise ConfigurationError(
-                f"data.error_column: {name!r} is no target{did_you_mean(name, names)}"
-            )
-        if goals and column in figures_of_results(names):
-            raise ConfigurationError(
-                f"data.error_column: candidates.csv has a figure of the name {column!r}. Rename "
-                "the column"
-            )
-    return dict(given)
 
 
 def _listed(given: str | Sequence[str | int | float] | None) -> list[str]:

@@ -29,6 +29,7 @@ def read_sheet(
     header: int,
     target: str | None,
     missing: Collection[str],
+    option: str = "data.target",
 ) -> pd.DataFrame:
     """Read a sheet.
 
@@ -38,6 +39,7 @@ def read_sheet(
         header: How many header lines there are; the names are in the first.
         target: A column that it has; None: any.
         missing: Texts that stand for missing entries, beside those that pandas knows.
+        option: By which the user names the column.
 
     Raises:
         ConfigurationError: If there is no such sheet, or no such column in it.
@@ -49,8 +51,8 @@ def read_sheet(
         source = str(path) if sheet is None else f"{path}, sheet {chosen!r}"
         head = head_of_sheet(_top(file, chosen, _NUM_SEEN))
         if sheet is None and header and target is not None:
-            _check_other_sheets(file, names, head.rows[:1], target, path)
-        columns = column_names(head, header, target, missing, source)
+            _check_other_sheets(file, names, head.rows[:1], target, path, option)
+        columns = column_names(head, header, target, missing, source, option)
         check_names(columns, source)
         table = pd.read_excel(
             file,
@@ -78,7 +80,12 @@ def _chosen(names: list[str], sheet: str | int, path: Path) -> str:
 
 
 def _check_other_sheets(
-    file: pd.ExcelFile, names: list[str], first: list[list[str]], target: str, path: Path
+    file: pd.ExcelFile,
+    names: list[str],
+    first: list[list[str]],
+    target: str,
+    path: Path,
+    option: str,
 ) -> None:
     """Say so where another sheet than the first has the target."""
     if any(target in named(row) for row in first):
@@ -87,7 +94,7 @@ def _check_other_sheets(
         if any(target in named(row) for row in head_of_sheet(_top(file, name, 5)).rows):
             raise ConfigurationError(
                 missing_column(
-                    "data.target",
+                    option,
                     f"{path}, sheet {names[0]!r},",
                     target,
                     named(first[0]) if first else [],

@@ -95,7 +95,12 @@ def check_names(names: Sequence[str], source: Path | str) -> None:
 
 
 def column_names(
-    head: Head, header: int, target: str | None, missing: Collection[str], source: str
+    head: Head,
+    header: int,
+    target: str | None,
+    missing: Collection[str],
+    source: str,
+    option: str = "data.target",
 ) -> list[str]:
     """The names of a file's columns, from the first of its header lines.
 
@@ -105,6 +110,7 @@ def column_names(
         target: The column that the user names; None says nothing of it.
         missing: What stands for a missing entry.
         source: What to call the file.
+        option: By which the user names the column.
 
     Raises:
         ConfigurationError: If there is no such column.
@@ -117,7 +123,7 @@ def column_names(
     names = named(head.rows[0] if header else [""] * width)
     if target is not None and target not in names:
         hint = _where_the_target_is(head, header, target)
-        raise ConfigurationError(missing_column("data.target", source, target, names, hint))
+        raise ConfigurationError(missing_column(option, source, target, names, hint))
     beneath = [
         ["" if entry.strip() in missing else entry.strip() for entry in row]
         for row in head.rows[header:]

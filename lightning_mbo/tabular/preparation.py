@@ -223,8 +223,8 @@ def _read(
     check_names(table, source, roles, options)
     if len(table) < FEWEST_DESIGNS:
         raise DataError(
-            f"{source} has {len(table)} rows, too few to learn from: at least {FEWEST_DESIGNS} are "
-            "needed"
+            f"{source} has {len(table)} row{'s' * (len(table) != 1)}, too few to learn from: at "
+            f"least {FEWEST_DESIGNS} are needed"
         )
     texts = [name for name, given in options.items() if given.kind in TEXTS]
     check_no_summary(table, texts, source)

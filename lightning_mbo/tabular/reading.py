@@ -37,11 +37,13 @@ class FileOptions:
         header: How many header lines there are; the names are in the first.
         sheet: Of an Excel file, by its name or its number from 1; None: the first.
         missing_values: Texts that stand for missing entries, beside `MISSING`.
+        target_option: By which the user names the column of what is measured.
     """
 
     header: int = 1
     sheet: str | int | None = None
     missing_values: tuple[str, ...] = ()
+    target_option: str = "data.target"
 
 
 def read_csv(path: Path, separator: str = ",", option: str = "data.path") -> pd.DataFrame:
@@ -134,7 +136,14 @@ def _read_excel(path: Path, target: str | None, options: FileOptions) -> pd.Data
     optional("openpyxl", "files", str(path), _AS_TEXT)
     with _refusing(path, f"{path.suffix.lower()} file"):
         check_workbook(path)
-        return read_sheet(path, options.sheet, options.header, target, options.missing_values)
+        return read_sheet(
+            path,
+            options.sheet,
+            options.header,
+            target,
+            options.missing_values,
+            options.target_option,
+        )
 
 
 def _read_text(
@@ -151,7 +160,9 @@ def _read_text(
         text = _text(path, kind, option)
         separator = separator or sniffed_separator(text)
         head = head_of_text(text, separator)
-        names = column_names(head, options.header, target, missing, str(path))
+        names = column_names(
+            head, options.header, target, missing, str(path), options.target_option
+        )
         check_names(names, path)
         layout = {"header": None, "names": names, "skiprows": head.num_skipped(options.header)}
         kept = dict.fromkeys((name for name in names if name in text_columns), str)

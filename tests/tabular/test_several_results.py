@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,11 +230,18 @@ def test_a_target_may_have_a_range() -> None:
     [
         ({"maximize": False}, "data.maximize is of data.target: in data.targets give minimize"),
         ({"target": "yield", "maximize": False}, "wanted of 'yield': leave data.maximize out"),
+        ({"columns": {"ee": "number"}}, "data.columns: 'ee' is no part of the designs"),
     ],
 )
 def test_what_is_wanted_is_said_once(options: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         CSV(path=table_of_results(), targets=TARGETS, **options)
+
+
+def test_a_misspelt_result_of_a_file_is_named_by_its_option(tmp_path: Path) -> None:
+    table_of_results().to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ConfigurationError, match=r"^data.targets: .*'yeild'. Did you mean yield"):
+        loaded(tmp_path / "t.csv", {"yeild": "maximize", "ee": ">= 70"})
 
 
 def test_goals_are_said_with_how_the_rows_stand_to_them() -> None:
