@@ -189,7 +189,7 @@ def with_row(number: int, row: str) -> Callable[[list[str]], list[str]]:
 @pytest.mark.parametrize(
     ("edit", "parts"),
     [
-        (lambda rows: rows[:1], ["1 rows", "at least 10"]),
+        (lambda rows: rows[:1], ["1 row,", "at least 10"]),
         (lambda rows: rows[:9], ["9 rows", "at least 10"]),
         (
             with_row(5, "4,high,1"),
