@@ -240,7 +240,7 @@ class CandidateWriter(DesignCallback):
     ) -> Bounds | None:
         """Of what is handed out; None where no fit can judge it that has not chosen it."""
         if fits := self._halves(oracle, problem):
-            return bounds_of_halves(fits, designs)
+            return bounds_of_halves(fits, designs, prediction)
         if held_out is None or not problem.held_out.any():
             return None
         return bounds_of_held_out(prediction, held_out, problem)

@@ -88,17 +88,24 @@ class Bounds(NamedTuple):
     results: Tensor | None = None
 
 
-def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor) -> Bounds:
+def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor, prediction: Prediction) -> Bounds:
     """Bounds of what is handed out, by all of the fits.
 
     Args:
         fits: Some.
         designs: Handed out, shape ``(c, *design_shape)``; perhaps none.
+        prediction: Of these by the oracle, ``(c,)``; no bound is beyond its mean.
     """
     if not len(designs):
         return Bounds(torch.zeros(0, dtype=torch.float64, device=designs.device))
-    predictions = [fit.oracle.predict(designs) for fit in fits]
-    return _bounds(predictions, [fit.seen for fit in fits], [fit.unseen for fit in fits])
+    said = [fit.oracle.predict(designs) for fit in fits]
+    found = _bounds(said, [fit.seen for fit in fits], [fit.unseen for fit in fits])
+    of_property = found.property.minimum(prediction.mean)
+    if found.results is None:
+        return Bounds(of_property)
+    assert isinstance(prediction, PredictionOfResults)
+    (below, above), means = found.results, prediction.results.mean
+    return Bounds(of_property, torch.stack([below.minimum(means), above.maximum(means)]))
 
 
 def bounds_of_held_out(

@@ -95,7 +95,8 @@ def test_halves_bound_every_result_of_several() -> None:
     oracle.prepare(problem)
     oracle.fit(data.fits)
     fits, designs = half_fits(oracle, problem), problem.designs[:5] + 0.3
-    found = bounds_of_halves(fits, designs)
+    said = oracle.predict(designs)
+    found = bounds_of_halves(fits, designs, said)
     assert found.property.shape == (5,)
     assert found.results is not None
     for number in (0, 1):
@@ -113,7 +114,21 @@ def test_halves_bound_every_result_of_several() -> None:
             ends = [(one.mean - side * margins[-1] * one.std).numpy() for one in own]
             expected.append(np.median(ends, axis=0))
         np.testing.assert_allclose(found.results[..., number].numpy(), expected)
-    assert bounds_of_halves(fits, designs[:0]).results is None
+    assert bounds_of_halves(fits, designs[:0], said[:0]).results is None
+
+
+def test_no_bound_is_beyond_what_is_predicted() -> None:
+    data = of_results(60, 0)
+    problem, oracle = data.problem, ResultOracles(AdditiveRegression())
+    oracle.prepare(problem)
+    oracle.fit(data.fits)
+    fits, designs = half_fits(oracle, problem), problem.designs[:5] + 0.3
+    said = oracle.predict(designs)
+    modest = replace(said, results=replace(said.results, mean=said.results.mean - 100))
+    of_property, of_each = bounds_of_halves(fits, designs, replace(modest, mean=said.mean - 100))
+    assert torch.equal(of_property, said.mean - 100)
+    assert torch.equal(of_each[0], modest.results.mean)
+    assert (of_each[1] > modest.results.mean).all()
 
 
 def of_results(num: int, seed: int) -> CSV:
@@ -182,7 +197,7 @@ def test_bounds_hold_for_what_was_chosen_where_the_oracles_own_do_not() -> None:
         designs, said = last.samples.designs[best], last.samples.prediction[best]
         noise = torch.randn(24, generator=torch.Generator().manual_seed(seed)).double()
         labels = sphere(designs) + problem.properties.std() / np.sqrt(2) * noise
-        found = bounds_of_halves(half_fits(oracle, problem), designs).property
+        found = bounds_of_halves(half_fits(oracle, problem), designs, said).property
         assert found.isfinite().all()
         holds.append((labels >= found).double().mean().item())
         own.append((labels >= said.mean - 1.645 * said.std).double().mean().item())
