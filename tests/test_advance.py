@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from torch import Tensor
 
-from lightning_mbo.advance import Advance, log_between
+from lightning_mbo.advance import Advance, _log_sum_of_boxes, log_between
 from lightning_mbo.common_error import CommonError
 from lightning_mbo.goals import parse_goals
 
@@ -194,6 +194,17 @@ def test_probabilities_are_told_apart_far_below_the_front() -> None:
     together = common(advance, 0.8, 0.8)
     near, far = advance.log_probability(means, torch.ones(2, 2).double(), 0.0, together)
     assert -torch.inf < far < near < -1000
+
+
+def test_a_box_far_below_has_its_probability_to_many_digits() -> None:
+    """Nine standard deviations away: there 1 + erf has one digit left."""
+    one = torch.zeros(1, 1, dtype=torch.float64)
+    found = [
+        _log_sum_of_boxes(one + lower, one + upper, one, one + 1).item()
+        for lower, upper in ((9.0, 10.0), (-10.0, -9.0), (8.0, math.inf))
+    ]
+    expected = [norm.logsf(9) + math.log1p(-math.exp(norm.logsf(10) - norm.logsf(9)))] * 2
+    assert found == pytest.approx([*expected, norm.logsf(8)], rel=1e-12)
 
 
 def test_logarithms_are_taken_where_probabilities_end() -> None:
