@@ -15,8 +15,7 @@ from lightning_mbo.samples import DesignIteration, JudgedDesigns
 from lightning_mbo.search_models import Draws, sample_allowed
 from lightning_mbo.searches.base import Search
 from lightning_mbo.searches.inverse_map import InverseMap
-
-_CANDIDATE_QUANTILE = 0.8
+from lightning_mbo.searches.sampling import CANDIDATE_QUANTILE
 
 
 class InversionSearch(Search):
@@ -36,7 +35,7 @@ class InversionSearch(Search):
         inverse_map: Once the search is started.
     """
 
-    candidate_quantile = _CANDIDATE_QUANTILE
+    candidate_quantile = CANDIDATE_QUANTILE
     baseline_name = "training designs"
     inverse_map: InverseMap
 
@@ -83,7 +82,7 @@ class InversionSearch(Search):
         if len(draws.designs) < 2:
             return None
         prediction = oracle.predict(draws.designs)
-        score = prediction.mean.nanquantile(_CANDIDATE_QUANTILE).item()
+        score = prediction.mean.nanquantile(CANDIDATE_QUANTILE).item()
         log_ratios, held_out_log_ratios = (
             self.ratio.of_population(draws.designs)
             if isinstance(self.ratio, ClassifierRatio)

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from lightning_mbo.algorithms import CbAS
 from lightning_mbo.data import CSV
 from lightning_mbo.evidence.bounds import Seen, lower_bounds
-from lightning_mbo.evidence.halves import bounds_of_halves, half_fits
+from lightning_mbo.evidence.halves import HalfFit, bounds_of_halves, half_fits
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.oracles import (
     AdditiveRegression,
@@ -24,6 +24,7 @@ from lightning_mbo.oracles import (
 )
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.problem import DesignProblem, Property
+from lightning_mbo.results import PredictionOfResults
 from lightning_mbo.samples import Prediction
 from lightning_mbo.searches import SamplingSearch
 from lightning_mbo.searches.run import design
@@ -89,13 +90,20 @@ def test_each_result_has_a_margin_of_its_own_from_rows_that_promise_most_togethe
     assert upper[0].tolist() == pytest.approx([1 + 1.645, 2 + (5 + 0.95 * 2)])
 
 
-def test_halves_bound_every_result_of_several() -> None:
+def halved_results() -> tuple[list[HalfFit], torch.Tensor, PredictionOfResults]:
+    """Fits to halves of a table of two results, designs, and what a fit to all says of these."""
     data = of_results(60, 0)
     problem, oracle = data.problem, ResultOracles(AdditiveRegression())
     oracle.prepare(problem)
     oracle.fit(data.fits)
-    fits, designs = half_fits(oracle, problem), problem.designs[:5] + 0.3
+    designs = problem.designs[:5] + 0.3
     said = oracle.predict(designs)
+    assert isinstance(said, PredictionOfResults)
+    return half_fits(oracle, problem), designs, said
+
+
+def test_halves_bound_every_result_of_several() -> None:
+    fits, designs, said = halved_results()
     found = bounds_of_halves(fits, designs, said)
     assert found.property.shape == (5,)
     assert found.results is not None
@@ -118,12 +126,7 @@ def test_halves_bound_every_result_of_several() -> None:
 
 
 def test_no_bound_is_beyond_what_is_predicted() -> None:
-    data = of_results(60, 0)
-    problem, oracle = data.problem, ResultOracles(AdditiveRegression())
-    oracle.prepare(problem)
-    oracle.fit(data.fits)
-    fits, designs = half_fits(oracle, problem), problem.designs[:5] + 0.3
-    said = oracle.predict(designs)
+    fits, designs, said = halved_results()
     modest = replace(said, results=replace(said.results, mean=said.results.mean - 100))
     of_property, of_each = bounds_of_halves(fits, designs, replace(modest, mean=said.mean - 100))
     assert torch.equal(of_property, said.mean - 100)
