@@ -268,7 +268,8 @@ def _between(lower: Tensor, upper: Tensor) -> Tensor:
     low, high = torch.where(mirrored, -upper, lower), torch.where(mirrored, -lower, upper)
     # Not `ndtr`, which is of no use far to the left.
     below, beyond = (torch.special.erfc(-end / math.sqrt(2)) / 2 for end in (high, low))
-    return (below - beyond).clamp(min=0.0)
+    between: Tensor = (below - beyond).clamp(min=0.0)
+    return between
 
 
 def _log_sum_of_boxes(lower: Tensor, upper: Tensor, heights: Tensor, spreads: Tensor) -> Tensor:
