@@ -63,6 +63,8 @@ def test_all_of_a_run_is_on_its_device(config: str, small_run: list[str], tmp_pa
         take_steps(trainer, oracle, data)
         if isinstance(search, callbacks.GradientAscent):
             judged = climb(search, oracle, data)
+        elif isinstance(search, callbacks.ModelInversion):
+            judged = asked(search, oracle, data)
         else:
             judged = e_step(search, oracle, data)
     assert judged.designs.device == judged.prediction.mean.device == META
@@ -125,6 +127,15 @@ def e_step(
     ratios = model.log_prob(rows) - p_0.log_prob(rows)
     effective_sample_size(importance_weights(ratios, 0.2))
     return samples
+
+
+def asked(
+    callback: callbacks.ModelInversion, oracle: Oracle, data: DesignDataModule
+) -> JudgedDesigns:
+    """Samples of the inverse map, and what the oracle says of them."""
+    drawn = callback.search.inverse_map.sample(1.0, 64, meta_generator())
+    designs = data.nearest_allowed(drawn)
+    return JudgedDesigns(designs, oracle.predict(designs), drawn)
 
 
 def judged(designs: Tensor, drawn: Tensor, search: SamplingSearch, oracle: Oracle) -> Samples:

@@ -82,10 +82,10 @@ def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)
     for file in ("candidates.csv", "trajectory.csv"):
         one, two = (
-            (tmp_path / root / "toy_af" / "version_0" / file).read_bytes()
-            for root in ("one", "two")
+            pd.read_csv(tmp_path / root / "toy_af" / "version_0" / file) for root in ("one", "two")
         )
-        assert one == two
+        # Some processors add up a few rows in another order than many.
+        pd.testing.assert_frame_equal(two, one, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
