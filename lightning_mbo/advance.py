@@ -253,9 +253,7 @@ def log_between(lower: Tensor, upper: Tensor) -> Tensor:
         lower: Of any shape; may be -inf.
         upper: Likewise; where it is not above, the result is -inf.
     """
-    mirrored = lower > 0
-    low = torch.where(mirrored, -upper, lower)
-    high = torch.where(mirrored, -lower, upper)
+    low, high = _in_left_half(lower, upper)
     of_high = torch.special.log_ndtr(high)
     share = (torch.special.log_ndtr(low) - of_high).exp()
     between: Tensor = of_high + torch.log1p(-share.nan_to_num(1.0).clamp(max=1.0))
@@ -264,12 +262,17 @@ def log_between(lower: Tensor, upper: Tensor) -> Tensor:
 
 def _between(lower: Tensor, upper: Tensor) -> Tensor:
     """The same without the logarithm, several times as fast."""
-    mirrored = lower > 0
-    low, high = torch.where(mirrored, -upper, lower), torch.where(mirrored, -lower, upper)
+    low, high = _in_left_half(lower, upper)
     # Not `ndtr`, which is of no use far to the left.
     below, beyond = (torch.special.erfc(-end / math.sqrt(2)) / 2 for end in (high, low))
     between: Tensor = (below - beyond).clamp(min=0.0)
     return between
+
+
+def _in_left_half(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Ends of the same probability, of which the lower one is not above zero."""
+    mirrored = lower > 0
+    return torch.where(mirrored, -upper, lower), torch.where(mirrored, -lower, upper)
 
 
 def _log_sum_of_boxes(lower: Tensor, upper: Tensor, heights: Tensor, spreads: Tensor) -> Tensor:

@@ -11,14 +11,11 @@ from torch import Tensor
 from lightning_mbo.batch import handed_out, has_front, with_climbed
 from lightning_mbo.designs import are_among, first_occurrences
 from lightning_mbo.errors import MBOWarning
-from lightning_mbo.evidence.held_out import held_out_figures
+from lightning_mbo.evidence.held_out import LEAST_CORRELATION, held_out_figures
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import JudgedDesigns, Prediction
 from lightning_mbo.searches import Search
-
-_LEAST_CORRELATION = 0.1
-"""Of ranks, below which a search has been no better than chance on tables of known truth."""
 
 _FEWEST_JUDGED = 30
 """Of fewer rows, a rank correlation says little."""
@@ -90,7 +87,7 @@ class Choice:
             return None
         figures = held_out_figures(unseen.normal, self.problem.judged.properties.to(unseen.mean))
         correlation = figures["rank_correlation"]
-        if correlation >= _LEAST_CORRELATION:
+        if correlation >= LEAST_CORRELATION:
             return None
         return (
             f"what the oracle says of {len(unseen):,} rows that it has not seen has a rank "

@@ -12,6 +12,9 @@ from torchmetrics import MeanSquaredError, Metric
 from lightning_mbo.importance import importance_weights
 from lightning_mbo.metrics import TopOverlap, rank_correlation
 
+LEAST_CORRELATION = 0.1
+"""Of ranks, below which a search has been no better than chance on tables of known truth."""
+
 
 def held_out_figures(prediction: Normal, properties: Tensor) -> dict[str, float]:
     """Judge an oracle by designs that it has not been fitted to.

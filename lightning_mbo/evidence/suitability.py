@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.designs import mean_pairwise_distance
-from lightning_mbo.evidence.held_out import held_out_figures
+from lightning_mbo.evidence.held_out import LEAST_CORRELATION, held_out_figures
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles import AdditiveRegression, ClosedFormOracle, Stack
 from lightning_mbo.problem import DesignProblem
@@ -19,7 +19,6 @@ _MOST_ROWS = 2000
 _BEST = 0.1
 """Share of the rows that are called the best, of which there are two at least."""
 
-_LEAST_CORRELATION = 0.1
 _WELL = 0.5
 """Of the variance of labels: predicted well by more, mostly noise with more."""
 
@@ -74,18 +73,18 @@ class Suitability(NamedTuple):
         sums = fitted(Stack([AdditiveRegression(products=False)]), problem)
         by_sums = sums.predict_unseen(problem)
         assert by_sums is not None
-        of_repeats = None if problem.noise is None else _noise(problem.noise, problem.base_weights)
-        seen = oracle.predict(problem.designs)
-        noise = (seen.std.square() - seen.epistemic_std.square()).mean()
-        if of_repeats is not None:
-            noise = of_repeats
+        noise = None if problem.noise is None else _noise(problem.noise, problem.base_weights)
+        is_measured = noise is not None
+        if noise is None:
+            seen = oracle.predict(problem.designs)
+            noise = (seen.std.square() - seen.epistemic_std.square()).mean()
         return cls(
             num_rows=len(problem.designs),
             correlation=held_out_figures(unseen.normal, problem.properties)["rank_correlation"],
             predicted=_explained(unseen.mean, problem.properties),
             by_sums=_explained(by_sums.mean, problem.properties),
             noise=min(1.0, (noise / variance).item()),
-            is_measured=of_repeats is not None,
+            is_measured=is_measured,
             nearness=_nearness(problem) if has_best else torch.nan,
             combined=_combined(sums, problem)
             if has_best and problem.feasible is None
@@ -95,7 +94,7 @@ class Suitability(NamedTuple):
     @property
     def tells(self) -> bool:
         """Whether the rows tell where better designs are."""
-        return self.correlation >= _LEAST_CORRELATION
+        return self.correlation >= LEAST_CORRELATION
 
     @property
     def adds_up(self) -> bool:

@@ -31,7 +31,6 @@ from lightning_mbo.search_models import (
 )
 from lightning_mbo.searches.base import Search
 
-_PERCENTILE = 0.8
 _FURTHER_STARTS = 128
 """At least so many go on together, where candidates are too few."""
 
@@ -142,13 +141,10 @@ class AscentSearch(Search):
         self._densities = self._fitted_densities(drawn)
         density, training_distribution = self._densities or (None, None)
         log_ratios, held_out_log_ratios = self._log_ratios(designs)
-        score = samples.prediction.mean.nanquantile(_PERCENTILE).item()
-        threshold = self.threshold.item()
-        constrained = self._problem.feasible is not None
         return DesignIteration(
             number=self.num_done,
             samples=samples,
-            threshold=threshold,
+            threshold=self.threshold.item(),
             candidate_threshold=-float("inf"),
             search_model=density,
             training_distribution=training_distribution,
@@ -156,12 +152,7 @@ class AscentSearch(Search):
             sampled_log_ratios=log_ratios,
             held_out_log_ratios=held_out_log_ratios,
             path=path,
-            metrics={
-                "oracle_p80": score,
-                "threshold": threshold,
-                "ensemble_disagreement": samples.prediction.epistemic_std.mean().item(),
-                **({"acceptance_rate": share} if constrained else {}),
-            },
+            metrics=self._figures(samples.prediction, share),
         )
 
     def last_samples(self, oracle: Oracle) -> Tensor:

@@ -14,9 +14,12 @@ from lightning_mbo.errors import DataError, MBOWarning
 from lightning_mbo.importance import DensityRatio, Kind
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
-from lightning_mbo.samples import DesignIteration
+from lightning_mbo.samples import DesignIteration, Prediction
 from lightning_mbo.search_models import Draws, SearchModel
 from lightning_mbo.tabular.types import Pool
+
+PERCENTILE = 0.8
+"""Of the oracle's means, which tells how much a design iteration promises."""
 
 _NONE_FEASIBLE = "next to none of the designs that the search comes to meets data.constraints"
 
@@ -123,6 +126,25 @@ class Search(nn.Module, ABC):
                 category=MBOWarning,
             )
         return iteration
+
+    def _figures(
+        self, prediction: Prediction, acceptance_rate: float | None = None
+    ) -> dict[str, float]:
+        """What every design iteration tells of its samples.
+
+        Args:
+            prediction: Of the samples.
+            acceptance_rate: The share of what was drawn that is feasible; told where not all has to
+                be. None: it is no such search.
+        """
+        figures = {
+            "oracle_p80": prediction.mean.nanquantile(PERCENTILE).item(),
+            "threshold": self.threshold.item(),
+            "ensemble_disagreement": prediction.epistemic_std.mean().item(),
+        }
+        if acceptance_rate is not None and self._problem.feasible is not None:
+            figures["acceptance_rate"] = acceptance_rate
+        return figures
 
     def log_densities(self, drawn: Tensor) -> dict[str, Tensor]:
         """Named log-densities of draws ``(m, *design_shape)``, ``(m,)`` each; or none."""

@@ -13,9 +13,8 @@ from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration, JudgedDesigns
 from lightning_mbo.search_models import Draws, sample_allowed
-from lightning_mbo.searches.base import Search
+from lightning_mbo.searches.base import PERCENTILE, Search
 from lightning_mbo.searches.inverse_map import InverseMap
-from lightning_mbo.searches.sampling import CANDIDATE_QUANTILE
 
 
 class InversionSearch(Search):
@@ -35,7 +34,7 @@ class InversionSearch(Search):
         inverse_map: Once the search is started.
     """
 
-    candidate_quantile = CANDIDATE_QUANTILE
+    candidate_quantile = PERCENTILE
     baseline_name = "training designs"
     inverse_map: InverseMap
 
@@ -82,28 +81,21 @@ class InversionSearch(Search):
         if len(draws.designs) < 2:
             return None
         prediction = oracle.predict(draws.designs)
-        score = prediction.mean.nanquantile(CANDIDATE_QUANTILE).item()
+        figures = self._figures(prediction, draws.acceptance_rate)
         log_ratios, held_out_log_ratios = (
             self.ratio.of_population(draws.designs)
             if isinstance(self.ratio, ClassifierRatio)
             else (None, None)
         )
-        constrained = self._problem.feasible is not None
         return DesignIteration(
             number=self.num_done,
             samples=JudgedDesigns(draws.designs, prediction, draws.drawn),
             threshold=self.threshold.item(),
-            candidate_threshold=score,
+            candidate_threshold=figures["oracle_p80"],
             log_ratios=log_ratios,
             sampled_log_ratios=log_ratios,
             held_out_log_ratios=held_out_log_ratios,
-            metrics={
-                "oracle_p80": score,
-                "threshold": self.threshold.item(),
-                "wanted": self._wanted(self.num_done),
-                "ensemble_disagreement": prediction.epistemic_std.mean().item(),
-                **({"acceptance_rate": draws.acceptance_rate} if constrained else {}),
-            },
+            metrics={**figures, "wanted": self._wanted(self.num_done)},
         )
 
     def last_samples(self, oracle: Oracle) -> Tensor:

@@ -15,8 +15,6 @@ from lightning_mbo.search_models import Draws
 from lightning_mbo.searches.base import Search
 from lightning_mbo.tabular.types import Pool
 
-_PERCENTILE = 0.8
-
 
 class ListSearch(Search):
     """Judges the designs of a list once, and searches nowhere else.
@@ -46,17 +44,12 @@ class ListSearch(Search):
         """Judge the list."""
         designs = self.pool.designs.to(oracle.device)
         samples = JudgedDesigns(designs, oracle.predict(designs), designs)
-        threshold = self.threshold.item()
         return DesignIteration(
             number=self.num_done,
             samples=samples,
-            threshold=threshold,
+            threshold=self.threshold.item(),
             candidate_threshold=-float("inf"),
-            metrics={
-                "oracle_p80": samples.prediction.mean.nanquantile(_PERCENTILE).item(),
-                "threshold": threshold,
-                "ensemble_disagreement": samples.prediction.epistemic_std.mean().item(),
-            },
+            metrics=self._figures(samples.prediction),
         )
 
     def last_samples(self, oracle: Oracle) -> Tensor:
