@@ -67,11 +67,9 @@ def split_rows(
     """
     names = list(map(str, table.columns))
     error_columns = error_columns or {}
-    wanted = [("data.targets", goal.name) for goal in goals]
-    for option, name in [
-        *wanted,
-        *(("data.error_column", name) for name in error_columns.values()),
-    ]:
+    asked = [("data.targets", goal.name) for goal in goals]
+    asked += [("data.error_column", name) for name in error_columns.values()]
+    for option, name in asked:
         if name not in names:
             raise ConfigurationError(missing_column(option, source, name, names))
     if ADVANCE in names:
