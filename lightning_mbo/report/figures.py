@@ -37,8 +37,13 @@ def draw_trajectory(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    # Where alpha is chosen by the effective sample size, alpha is what tells.
+    told = "alpha" if "alpha" in trajectory else "effective_sample_size"
     figure = Figure(figsize=(6, 5), dpi=150, layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    # Of a search without densities nothing is told.
+    heights = (2, 1) if told in trajectory else (1,)
+    panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    upper, lower = panels[0], panels[-1]
     iterations = trajectory["design_iteration"]
     for column, style, label in (
         ("oracle_p80", {"color": "black", "marker": "o"}, "oracle, 80th percentile of samples"),
@@ -62,19 +67,17 @@ def draw_trajectory(
     upper.set_ylabel(property_name)
     # Above the axes: the curves may be anywhere inside.
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
-    # Where alpha is chosen by the effective sample size, alpha is what tells.
-    told = "alpha" if "alpha" in trajectory else "effective_sample_size"
     if told in trajectory:
         lower.plot(iterations, trajectory[told], color="black", marker="o", markersize=4)
-    if told == "alpha":
-        lower.set_ylim(0, None)
-        lower.set_ylabel("flattening α\nof the weights")
-    else:
-        lower.set_yscale("log")
-        lower.set_ylabel("effective\nsample size")
+        if told == "alpha":
+            lower.set_ylim(0, None)
+            lower.set_ylabel("flattening α\nof the weights")
+        else:
+            lower.set_yscale("log")
+            lower.set_ylabel("effective\nsample size")
     lower.set_xlabel("design iteration")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in (upper, lower):
+    for axes in panels:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)
