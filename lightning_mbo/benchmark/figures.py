@@ -28,6 +28,9 @@ _STYLES: tuple[dict[str, Any], ...] = (
 _MOST_UPRIGHT = 8
 """Names side by side; more of them would run into each other."""
 
+_MOST_PANELS = 4
+"""Tasks side by side."""
+
 
 def draw_trajectories(
     trajectories: pd.DataFrame,
@@ -213,6 +216,50 @@ def draw_reliability(rows: pd.DataFrame, arms: Sequence[str], path: Path) -> Non
         ncols=3,
         frameon=False,
         title="Share of the batch above the best row",
+    )
+    save_figure(figure, path)
+
+
+def draw_tasks(found: Sequence[pd.DataFrame], best_visible: pd.Series | None, path: Path) -> None:
+    """Draw the best and the median design that each method finds, a panel a task.
+
+    Args:
+        found: Of the best and of the median what `lightning_mbo.benchmark.by_task.by_task` returns.
+        best_visible: By task, what the best visible row has, drawn as a line.
+        path: Of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    names, tasks = (list(found[0][column].unique()) for column in ("name", "task"))
+    lines = -(-len(tasks) // _MOST_PANELS)
+    columns = -(-len(tasks) // lines)
+    size = (2 + 2.6 * columns, lines * (1 + 0.22 * len(names)) + 0.6)
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    places = np.arange(len(names))
+    for axes, task in zip(panels, tasks, strict=False):
+        for table, label, style in zip(found, ("best", "median"), _STYLES[:2], strict=True):
+            points = table[table["task"] == task].set_index("name").reindex(names)
+            axes.errorbar(
+                points["mean"],
+                places,
+                xerr=points["std"].fillna(0),
+                label=f"{label} of 128",
+                capsize=2,
+                markersize=4,
+                **style | {"linestyle": ""},
+            )
+        if best_visible is not None:
+            axes.axvline(best_visible[task], color="gray", linewidth=1, label="best row")
+        axes.set_title(task, loc="left", fontsize="medium")
+        axes.set_yticks(places, names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        _tidy(axes)
+    for axes in panels[len(tasks) :]:
+        axes.set_visible(False)
+    figure.supxlabel("share of the task's range, mean ± standard deviation", fontsize="medium")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
     )
     save_figure(figure, path)
 

@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
         method: Name of the method.
-        cell: Values of the grid's options.
+        cell: The name of the task, where there are several, and values of the grid's options.
         arm: Name of the arm.
         trial: Its number, which is the run's seed.
         words: Of the command line, after `fit`.
@@ -70,6 +70,7 @@ class Benchmark:
     def __init__(
         self,
         methods: dict[str, str | list[str] | dict[str, Any]],
+        tasks: dict[str, str | list[str] | dict[str, Any]] | None = None,
         arms: dict[str, dict[str, Any]] | None = None,
         grid: dict[str, list[Any]] | None = None,
         options: dict[str, Any] | None = None,
@@ -85,6 +86,9 @@ class Benchmark:
         Args:
             methods: Name of each method, and its config, a list of configs of which later ones
                 win, or its options of `fit`.
+            tasks: Name of each task, and its config, configs or options of `fit`, which win over a
+                method's. Each method is run on each. Under `methods` a task may have what is to be
+                run in place of a method's own, or null for none.
             arms: Name of each arm, and what it changes of a method. Every arm is compared with
                 those before it. Default: one, which changes nothing.
             grid: Options of `fit` with the values to go through, all combined; the results are
@@ -93,7 +97,8 @@ class Benchmark:
             groups: Name of each group of methods, and the pattern that their names follow, such as
                 `* cliff`; the first that fits counts. What was said of batches is summed up by
                 group.
-            only: The pattern of the methods to be run, where not all of them are.
+            only: The pattern of the methods to be run, where not all of them are; where there are
+                tasks, of both: `CbAS*, TF Bind 8`.
             num_trials: Trials, with the seeds 0, 1, 2 and so on.
             num_processes: Runs at a time; default: as many as there are cores.
             engine: `local` processes, or the `ray` cluster that is reached from here.
@@ -107,13 +112,13 @@ class Benchmark:
         for name, value in (("num_trials", num_trials), ("num_processes", num_processes)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {value}")
-        self.methods = {
-            name: method if isinstance(method, dict) else {"config": method}
-            for name, method in methods.items()
-            if only is None or fnmatchcase(name, only)
-        }
-        if not self.methods:
-            raise ConfigurationError(f"only {only}: no method has such a name")
+        self.methods = {name: _options(method) for name, method in methods.items()}
+        self.tasks = {name: _options(task) for name, task in (tasks or {}).items()}
+        for name, task in self.tasks.items():
+            unknown = sorted(set(task.get("methods", {})) - set(methods))
+            if unknown:
+                raise ConfigurationError(f"tasks.{name}.methods: there is no method {unknown[0]}")
+        self.only = only
         self.groups = groups or {}
         self.arms = arms or {"as configured": {}}
         self.grid = grid or {}
@@ -139,18 +144,20 @@ class Benchmark:
                     "points of their own: leave it out"
                 )
         variants: dict[str, Run] = {}
-        for method, cell, arm in itertools.product(self.methods, self._cells(), self.arms):
+        for (method, task, options), values, arm in itertools.product(
+            self._methods_on_tasks(), self._cells(), self.arms
+        ):
             words = [
-                *_words(self.methods[method]),
+                *itertools.chain.from_iterable(map(_words, options)),
                 *_words(self.options),
                 *_words(self.arms[arm]),
-                *_words(cell),
+                *_words(values),
             ]
             parsed = parse_fit(words)
             relevant = {name: v for name, v in parsed.items() if name not in _WITHOUT_EFFECT}
             run = Run(
                 method,
-                {name: _label(value) for name, value in cell.items()},
+                task | {name: _label(value) for name, value in values.items()},
                 arm,
                 trial=0,
                 words=words,
@@ -162,20 +169,48 @@ class Benchmark:
                     f"{variants[run.key].name} and {run.name} have the same options: leave one out"
                 )
             variants[run.key] = run
+        if not variants:
+            raise ConfigurationError(f"only {self.only}: no method has such a name")
         return [
             replace(run, trial=trial, words=[*run.words, f"--seed_everything={trial}"])
             for trial in range(self.num_trials)
             for run in variants.values()
         ]
 
+    @property
+    def cell_names(self) -> list[str]:
+        """What sets the runs of a method and an arm apart, but the trial: columns of the rows."""
+        return [*(["task"] if self.tasks else []), *self.grid]
+
     def group_of(self, method: str) -> str:
         """The group of a method, by its name; empty where it is in none."""
         fitting = (name for name, like in self.groups.items() if fnmatchcase(method, like))
         return next(fitting, "")
 
+    def _methods_on_tasks(self) -> Iterator[tuple[str, dict[str, str], list[dict[str, Any]]]]:
+        """The name of each method, of its task if there are any, and its options, the last win."""
+        for name, own in self.methods.items():
+            if not self.tasks and self._wanted(name):
+                yield name, {}, [own]
+            for task, options in self.tasks.items():
+                method = _options(options.get("methods", {}).get(name, own))
+                if method and self._wanted(f"{name}, {task}"):
+                    others = {key: value for key, value in options.items() if key != "methods"}
+                    yield name, {"task": task}, [method, others]
+
+    def _wanted(self, name: str) -> bool:
+        return self.only is None or fnmatchcase(name, self.only)
+
     def _cells(self) -> Iterator[dict[str, Any]]:
         for values in itertools.product(*self.grid.values()):
             yield dict(zip(self.grid, values, strict=True))
+
+
+def _options(entry: str | list[str] | dict[str, Any] | None) -> dict[str, Any]:
+    """Of `fit`: of a config, several of which later ones win, or as they are; of None none."""
+    if entry is None or isinstance(entry, dict):
+        return entry or {}
+    return {"config": entry}
 
 
 def _label(value: Any) -> Any:

@@ -17,7 +17,7 @@ from lightning_mbo.benchmark.worker import Outcome
 class BenchmarkProgress:
     """A bar of runs with an estimate of the time left; without a terminal, one line a run.
 
-    The estimate takes each run to last as long as those of the same method and arm did, and as
+    The estimate takes each run to last as long as other trials of it did, and as
     many of them to go on at a time as have until now.
     """
 
@@ -31,10 +31,10 @@ class BenchmarkProgress:
         if not self.console.is_terminal:
             self.console.width = 120
         self.total = len(runs)
-        self._left: dict[tuple[str, str], int] = defaultdict(int)
+        self._left: dict[str, int] = defaultdict(int)
         for run in runs:
-            self._left[run.method, run.arm] += 1
-        self._seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+            self._left[run.key] += 1
+        self._seconds: dict[str, list[float]] = defaultdict(list)
         self._num_done = 0
         self._started = 0.0
         self._progress: Progress | None = None
@@ -68,8 +68,8 @@ class BenchmarkProgress:
     def advance(self, run: Run, outcome: Outcome) -> None:
         """Show that a run has ended."""
         self._num_done += 1
-        self._left[run.method, run.arm] -= 1
-        self._seconds[run.method, run.arm].append(outcome.seconds)
+        self._left[run.key] -= 1
+        self._seconds[run.key].append(outcome.seconds)
         elapsed = time.monotonic() - self._started
         left = f"about {_duration(self.seconds_left(elapsed))} left"
         if outcome.error:

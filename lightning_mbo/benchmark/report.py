@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from lightning_mbo.benchmark.by_task import RANKED, by_task, has_tasks, task_markdown
 from lightning_mbo.benchmark.comparison import averages, compare, finished, improvement
 from lightning_mbo.benchmark.evidence import (
     EVIDENCE,
@@ -18,6 +19,7 @@ from lightning_mbo.benchmark.figures import (
     draw_averages,
     draw_heat_map,
     draw_reliability,
+    draw_tasks,
     draw_trajectories,
 )
 from lightning_mbo.benchmark.plan import Benchmark
@@ -45,7 +47,7 @@ def write_report(
         trajectories: One row a design iteration of a run that went well.
         property_name: With its unit.
     """
-    arms, grid = list(plan.arms), list(plan.grid)
+    arms, grid = list(plan.arms), plan.cell_names
     metrics = [name for name in rows.columns if name not in {*FACTS, "method", "arm", *grid}]
     compared = [name for name in metrics if name not in EVIDENCE]
     console = Console()
@@ -59,7 +61,11 @@ def write_report(
     differences = compare(rows, metrics, grid, arms)
     write_text(folder / "differences.csv", differences.to_csv(index=False))
     text = markdown_tables(rows, compared, grid, arms)
-    if len(grid) == 2 and len(arms) > 1:
+    if has_tasks(rows):
+        ranked = _rank(folder, rows, arms)
+        console.print(ranked, soft_wrap=True, highlight=False, markup=False)
+        text = f"{ranked}\n{text}"
+    elif len(grid) == 2 and len(arms) > 1:
         _draw_maps(folder, plan, rows, compared, property_name)
     else:
         console.print(terminal_tables(rows, compared, grid, arms))
@@ -87,6 +93,17 @@ def _judge(folder: Path, rows: pd.DataFrame, grid: list[str], arms: list[str]) -
     return evidence_markdown(list(evidence_tables(rows, grid, arms)))
 
 
+def _rank(folder: Path, rows: pd.DataFrame, arms: list[str]) -> str:
+    """Draw what methods find on tasks, and tabulate it in Markdown."""
+    path = folder / "tasks.png"
+    best = None
+    if "best_visible" in rows:
+        best = finished(rows).groupby("task")["best_visible"].mean()
+    with dispensable(path):
+        draw_tasks([by_task(rows, metric, arms) for metric in RANKED], best, path)
+    return task_markdown(rows, arms)
+
+
 def _draw_averages(
     folder: Path, means: pd.DataFrame, arms: list[str], grid: list[str], property_name: str
 ) -> None:
@@ -104,7 +121,7 @@ def _draw_averages(
 def _draw_maps(
     folder: Path, plan: Benchmark, rows: pd.DataFrame, metrics: list[str], property_name: str
 ) -> None:
-    arms, grid = list(plan.arms), list(plan.grid)
+    arms, grid = list(plan.arms), plan.cell_names
     for metric in metrics:
         gains = improvement(rows, metric, grid, arms)
         write_text(folder / f"improvement_{metric}.csv", gains.to_csv(index=False))

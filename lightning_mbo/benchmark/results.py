@@ -17,7 +17,7 @@ from lightning_mbo.files import replacing, write_text
 _SHOWN = ("oracle_p80", "effective_sample_size")
 FACTS = [
     *("trial", "seconds", "cpu_seconds", "error", "key", "best_iteration", "verdict"),
-    *_SHOWN,
+    *("best_visible", *_SHOWN),
 ]
 """Columns of the rows that are no scores, besides method, arm and the grid's."""
 

@@ -41,9 +41,9 @@ def score(
         Of the candidates `median`, `max` and `pci` (percentage above the best training label); of
         all samples `rho` and `rmse` of the oracle's means; of the best 128 distinct designs by
         the oracle `best_128` and `median_128` (shares of the full data's range, where it is
-        known), `diversity_128` and `novelty_128` (in the data's distances). Of the best 128
-        samples with their repetitions, as published figures are, `best_128_repeated` and
-        `median_128_repeated`.
+        known, as is `best_visible` of the best training label), `diversity_128` and
+        `novelty_128` (in the data's distances). Of the best 128 samples with their repetitions,
+        as published figures are, `best_128_repeated` and `median_128_repeated`.
     """
     pairs: dict[str, Metric] = {
         "median": CandidateMedian(quantile),
@@ -79,7 +79,11 @@ def score(
         metric.update(ground_truth[best_first(means)[:BATCH_SIZE]])
     for metric in spread.values():
         metric.update(designs[rows])
-    return {
+    scores = {
         name: metric.compute().item()
         for name, metric in (pairs | batch | repeated | spread).items()
     }
+    if data.property_range is not None:
+        least, greatest = data.property_range
+        scores["best_visible"] = (data.properties.max().item() - least) / (greatest - least)
+    return scores

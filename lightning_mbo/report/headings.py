@@ -13,6 +13,7 @@ _HEADINGS = {
     "rmse": "RMSE",
     "best_128": "best of 128",
     "median_128": "median of 128",
+    "best_visible": "best row",
     "best_128_repeated": "best of 128, as made",
     "median_128_repeated": "median of 128, as made",
     "diversity_128": "diversity",

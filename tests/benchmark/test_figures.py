@@ -14,6 +14,7 @@ from lightning_mbo.benchmark.figures import (
     draw_averages,
     draw_heat_map,
     draw_reliability,
+    draw_tasks,
     draw_trajectories,
 )
 from lightning_mbo.report.figures import read_image
@@ -199,3 +200,25 @@ def test_reliability(figures: list[matplotlib.figure.Figure], tmp_path: Path) ->
     (legend,) = figure.legends
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts == ["as predicted", "smooth", "cliff"]
+
+
+def test_a_panel_a_task_with_the_best_and_the_median_of_each_method(
+    figures: list[matplotlib.figure.Figure], tmp_path: Path
+) -> None:
+    best = pd.DataFrame(
+        [
+            *({"name": "A", "task": task, "mean": 0.9, "std": 0.1} for task in "vwxyz"),
+            {"name": "B", "task": "v", "mean": 0.7, "std": np.nan},
+        ]
+    )
+    visible = pd.Series(dict(zip("vwxyz", (0.1, 0.2, 0.3, 0.4, 0.5), strict=True)))
+    draw_tasks([best, best.assign(mean=best["mean"] / 2)], visible, tmp_path / "tasks.png")
+    (figure,) = figures
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in panels] == list("vwxyz")
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["A", "B"]
+    for axes, share in zip(panels, visible, strict=True):
+        drawn = [line.get_xdata() for line in axes.get_lines()]
+        assert any(np.allclose(each, share) for each in drawn if len(each) == 2)
+        assert any(np.allclose(each[0], 0.45) for each in drawn)
+    assert any(np.allclose(line.get_xdata(), [0.9, 0.7]) for line in panels[0].get_lines())

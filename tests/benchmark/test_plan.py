@@ -89,6 +89,45 @@ def test_some_of_the_methods() -> None:
     assert {run.key for run in runs} < {run.key for run in whole}
 
 
+TASKS = {
+    "easy": {"data.n": 1},
+    "hard": {"data.n": 2, "methods": {"A": ["a.yaml", "letters.yaml"], "B": None}},
+}
+
+
+def test_each_method_on_each_task_where_nothing_else_is_said() -> None:
+    plan = Benchmark(METHODS, TASKS, num_trials=1)
+    assert plan.cell_names == ["task"]
+    runs = {(run.method, run.cell["task"]): run.words[:-1] for run in plan.runs(parse_fit)}
+    assert runs == {
+        ("A", "easy"): ["--config=a.yaml", "--data.n=1"],
+        ("A", "hard"): ["--config=a.yaml", "--config=letters.yaml", "--data.n=2"],
+        ("B", "easy"): ["--config=b.yaml", "--search.num_samples=9", "--data.n=1"],
+    }
+
+
+def test_tasks_go_with_arms_and_a_grid_and_the_command_line_wins() -> None:
+    runs = runs_of(tasks=TASKS, grid={"search.k": [1, 2]}, options={"data.n": 7}, num_trials=1)
+    assert len(runs) == 3 * 2 * 2
+    assert [list(run.cell) for run in runs] == [["task", "search.k"]] * len(runs)
+    for run in runs:
+        own = TASKS[run.cell["task"]]["data.n"]
+        assert run.words.index("--data.n=7") > run.words.index(f"--data.n={own}")
+    assert len({run.name for run in runs}) == len(runs)
+
+
+def test_some_methods_on_some_tasks() -> None:
+    runs = runs_of(tasks=TASKS, only="*, hard", num_trials=1)
+    assert {(run.method, run.cell["task"]) for run in runs} == {("A", "hard")}
+    with pytest.raises(ConfigurationError, match="only B, hard: no method"):
+        runs_of(tasks=TASKS, only="B, hard")
+
+
+def test_a_task_cannot_change_a_method_that_is_not_there() -> None:
+    with pytest.raises(ConfigurationError, match=r"tasks\.easy\.methods: there is no method C"):
+        Benchmark(METHODS, {"easy": {"methods": {"C": "c.yaml"}}})
+
+
 def test_a_group_is_the_first_that_fits() -> None:
     plan = Benchmark(METHODS, groups={"cliff": "*, cliff", "smooth": "f*"})
     assert [plan.group_of(name) for name in ("f, cliff", "f", "g")] == ["cliff", "smooth", ""]

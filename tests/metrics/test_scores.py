@@ -23,6 +23,7 @@ def test_the_best_with_repetitions_and_without() -> None:
         distances=euclidean,
     )
     scores = score(data, designs, truth, truth, 0.8)
+    assert scores["best_visible"] == 50 / 200
     # Each once: 149 down to 22. As made: 149 down to 100 twice, then 99 down to 72.
     assert scores["best_128"] == scores["best_128_repeated"] == pytest.approx(149 / 200)
     assert scores["median_128"] == pytest.approx((149 + 22) / 2 / 200)
