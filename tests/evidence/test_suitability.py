@@ -105,10 +105,44 @@ def test_noise_is_that_of_repeated_measurements() -> None:
 
 def test_of_a_range_nothing_is_best() -> None:
     problem = table("sum")
-    said = Suitability.of(problem, fitted(Stack(), problem), has_best=False)
+    said = Suitability.of(problem, fitted(Stack(), problem), best=0)
     assert math.isnan(said.nearness)
     assert math.isnan(said.combined)
     assert len(said.lines("ee")) == 2
+
+
+def test_what_is_to_be_small_is_best_where_it_is_least() -> None:
+    problem = table("peak")
+    low = replace(problem, properties=-problem.properties)
+    said = Suitability.of(low, fitted(Stack(), low), best=-1)
+    assert said.nearness == pytest.approx(found("peak").nearness)
+    assert said.combined == pytest.approx(found("peak").combined, abs=0.02)
+
+
+def test_without_an_oracle_only_columns_that_add_up_are_fitted() -> None:
+    said = Suitability.of(table("sum"), None)
+    assert math.isnan(said.predicted)
+    assert math.isnan(said.noise)
+    assert said.by_sums == found("sum").by_sums
+    assert said.nearness == found("sum").nearness
+    lines = said.lines("yield")
+    assert [line.split(":")[0] for line in lines] == ["Told by other rows", "Best rows"]
+    assert lines[0].endswith("of the variance of yield, by columns that only add up.")
+
+
+def test_columns_that_add_up_are_not_fitted_to_few_rows_of_many_columns() -> None:
+    said = Suitability.of(table("sum"), None, most_entries=3 * NUM_ROWS - 1)
+    assert math.isnan(said.by_sums)
+    assert [line.split(":")[0] for line in said.lines("yield")] == ["Best rows"]
+
+
+def test_held_out_rows_are_what_is_predicted() -> None:
+    problem = table("sum").holding_out(torch.arange(NUM_ROWS) < 50)
+    oracle = fitted(Stack(), problem.training)
+    said = Suitability.of(problem, oracle)
+    errors = oracle.predict(problem.designs[:50]).mean - problem.properties[:50]
+    variance = problem.properties[:50].var(correction=0)
+    assert said.predicted == pytest.approx(1 - (errors.square().mean() / variance).item())
 
 
 def test_of_many_rows_some() -> None:
