@@ -17,6 +17,9 @@ from lightning_mbo.problem import DesignProblem
 
 AnyOracle = TypeVar("AnyOracle", bound=ClosedFormOracle)
 
+_ROUNDING = 1e-9
+"""Of an entry: one that varies by less is constant."""
+
 _MOST_ROWS, _FEWEST_ROWS = 2000, 200
 """That are looked at: of more, some; and the fewest that tell of many columns."""
 
@@ -33,6 +36,9 @@ _ADDS_UP = 0.8
 """Of the variance that is predicted: by sums of columns, if these add up."""
 
 _NEARLY_ALL = 0.9
+_TAKEN_APART = 0.5
+"""Of the independent ways in which columns could vary."""
+
 _TOGETHER = 0.7
 """Of the mean distance between rows: the best ones lie together if theirs is less."""
 
@@ -53,6 +59,9 @@ class Suitability(NamedTuple):
         combined: How far the best row is on the way from the mean to the sum of what is best in
             each column, all by a sum of columns. NaN likewise, and where columns are not free to be
             combined.
+        directions: In how many independent ways the rows vary: the participation ratio of their
+            correlations.
+        most_directions: In how many they could, if columns had nothing to do with each other.
     """
 
     correlation: float
@@ -62,6 +71,8 @@ class Suitability(NamedTuple):
     is_measured: bool
     nearness: float
     combined: float
+    directions: float
+    most_directions: int
 
     @classmethod
     def of(
@@ -102,6 +113,8 @@ class Suitability(NamedTuple):
             is_measured=is_measured,
             nearness=_nearness(rows, best) if best else math.nan,
             combined=combined,
+            directions=_directions(rows.designs.flatten(1)),
+            most_directions=_most_directions(rows),
         )
 
     @property
@@ -113,6 +126,11 @@ class Suitability(NamedTuple):
     def adds_up(self) -> bool:
         """Whether columns mostly add up."""
         return self.by_sums >= _ADDS_UP * self.predicted
+
+    @property
+    def moves_together(self) -> bool:
+        """Whether columns rise and fall together, so that rows do not tell what one does alone."""
+        return self.directions < _TAKEN_APART * self.most_directions
 
     def lines(self, name: str) -> list[str]:
         """The same in words.
@@ -139,12 +157,17 @@ class Suitability(NamedTuple):
                 if self.is_measured
                 else f"Noise, or what these rows say too little of: {noise}."
             )
+        if self.moves_together:
+            lines.append(
+                f"Columns move together: rows vary in about {self.directions:.1f} independent "
+                f"ways, of {self.most_directions} that are possible."
+            )
         if self.nearness != self.nearness:
             return lines
         lines.append(
             f"Best rows: the best tenth lie {self.nearness:.2f} times as far apart as all rows do."
         )
-        if self.tells and self.adds_up and self.combined == self.combined:
+        if self._combines:
             lines.append(
                 f"Combination: the best row has {_percent(self.combined)} of what the best of each "
                 "column would add up to, within the table's range."
@@ -152,6 +175,12 @@ class Suitability(NamedTuple):
         if self.predicted == self.predicted and self.by_sums == self.by_sums:
             lines.append(f"To expect: {self._expectation()}")
         return lines
+
+    @property
+    def _combines(self) -> bool:
+        """Whether parts of several rows can be had in one, and how far the best one has them."""
+        told = self.tells and self.adds_up and not self.moves_together
+        return told and self.combined == self.combined
 
     def _expectation(self) -> str:
         if not self.tells:
@@ -164,6 +193,12 @@ class Suitability(NamedTuple):
             said = (
                 "columns act together, so that good designs are found among the like of the best "
                 f"rows, {place}."
+            )
+        elif self.moves_together:
+            said = (
+                "columns mostly add up, but move together, so that rows do not tell what each does "
+                "by itself, and what is good in several cannot be put together. Trust candidates "
+                "the less, the less they are like the rows; measure some that take columns apart."
             )
         elif self.combined >= _NEARLY_ALL:
             said = (
@@ -242,6 +277,30 @@ def _nearness(problem: DesignProblem, best: int) -> float:
         for designs in (problem.designs[rows], problem.designs)
     )
     return (apart / all_apart).item()
+
+
+def _directions(entries: Tensor) -> float:
+    """(Σλ)² / Σλ² of the eigenvalues λ of the correlations of entries ``(n, d)`` that vary.
+
+    Correlations of n rows that are chance are taken off.
+    """
+    scales = entries.std(0, correction=0)
+    varying = scales > _ROUNDING * entries.abs().amax(0)
+    known = (entries - entries.mean(0))[:, varying] / scales[varying]
+    n, d = known.shape
+    squares = known.T @ known if d < n else known @ known.T
+    chance = d * (d - 1) / (n - 1)
+    return d**2 / max(d, 1, ((squares / n).square().sum() - chance).item())
+
+
+def _most_directions(problem: DesignProblem) -> int:
+    """One of a number that varies, and of a group of levels one less than occur."""
+    numbers = problem.space.numbers(problem.designs)
+    levels = [
+        (one_hot.amax(0) > 0).sum() - 1 for one_hot in problem.space.one_hots(problem.designs)
+    ]
+    varying = (numbers.amax(0) - numbers.amin(0) > _ROUNDING * numbers.abs().amax(0)).sum()
+    return int(varying + sum(levels))
 
 
 def _adding_up(problem: DesignProblem, num_rows: int, best: int) -> tuple[float, float]:
