@@ -16,6 +16,7 @@ from lightning_mbo.oracles.restorable import copied
 from lightning_mbo.report.dependence import all_dependences
 from lightning_mbo.report.page import render, verdict_of
 from lightning_mbo.report.run_evidence import Evidence
+from lightning_mbo.report.suitability import all_suitabilities
 from lightning_mbo.results import PredictionOfResults
 from lightning_mbo.samples import DesignIteration
 
@@ -95,7 +96,10 @@ class Report(DesignCallback):
             configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
             with oracle.in_state(self.oracle) if self.oracle else nullcontext():
                 depending = all_dependences(oracle, evidence.data, evidence.candidates)
-            evidence = replace(evidence, dependences=depending, configs=configs)
+                suitabilities = all_suitabilities(oracle, evidence.data)
+            evidence = replace(
+                evidence, dependences=depending, suitabilities=suitabilities, configs=configs
+            )
             write_text(path, render(evidence))
             verdict_of(evidence).write(folder)
 

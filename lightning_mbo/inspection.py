@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.console import say
-from lightning_mbo.data import DesignDataModule
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.evidence.suitability import Suitability, fitted, some_rows
+from lightning_mbo.evidence.suitability import Suitability, all_wanted, fitted, some_rows
 from lightning_mbo.oracles import Stack
 from lightning_mbo.parsing import Parser
-from lightning_mbo.problem import DesignProblem
 from lightning_mbo.report.dependence import dependences
-
-_NAMED = 0.9
-"""Of what all columns move the prediction: so much is told column by column."""
+from lightning_mbo.report.suitability import lines
 
 
 def inspect_parser() -> ArgumentParser:
@@ -53,40 +48,10 @@ def inspect(words: Sequence[str]) -> None:
             )
     data = FitOptions().data(["--config=my_data.yaml", *words])
     data.setup("fit")
-    for name, problem, has_best in _problems(data):
-        oracle = fitted(Stack(), problem)
-        say(f"\n{name}: {len(problem.designs):,} designs")
-        said = Suitability.of(problem, oracle, has_best).lines(name)
-        for line in (_columns(oracle, data), *said):
+    for name, problem, best in all_wanted(data.problem):
+        rows = some_rows(problem)
+        oracle = fitted(Stack(), rows)
+        say(f"\n{name}: {len(rows.designs):,} designs")
+        depending = dependences(oracle, data, data.designs[:1])
+        for line in lines(name, depending, Suitability.of(rows, oracle, best)):
             say(line)
-
-
-def _problems(data: DesignDataModule) -> Iterator[tuple[str, DesignProblem, bool]]:
-    """What is wanted by name, with the rows that have it, and whether more of it is better."""
-    problem = some_rows(data.problem)
-    if problem.results is None:
-        yield data.measured_name, problem, True
-        return
-    for number, goal in enumerate(problem.results.goals):
-        own, sides = problem.of_result(number), goal.sides
-        if sides == ("upper",):
-            own = replace(own, properties=-own.properties)
-        yield goal.name, own, len(sides) == 1
-
-
-def _columns(oracle: Stack, data: DesignDataModule) -> str:
-    """Which columns move the prediction."""
-    depending = dependences(oracle, data, data.designs[:1])
-    total = sum(each.importance**2 for each in depending)
-    if not total > 0:
-        return "Columns that matter: none."
-    told, parts = 0.0, []
-    for each in depending:
-        share = each.importance**2 / total
-        parts.append(f"{each.levels.name} {100 * share:.0f} %")
-        told += share
-        if told >= _NAMED:
-            break
-    others = len(depending) > len(parts)
-    rest = f"; all others {100 * (1 - told):.0f} %" if others else ""
-    return f"Columns that matter: {', '.join(parts)}{rest}."

@@ -25,8 +25,8 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "tab:green", "linestyle": (0, (6, 1)), "marker": "v"},
 )
 
-_MOST_UPRIGHT = 8
-"""Names side by side; more of them would run into each other."""
+_LETTERS_PER_INCH = 10
+"""Of names side by side; more of them would run into each other."""
 
 _MOST_PANELS = 4
 """Tasks side by side."""
@@ -100,6 +100,8 @@ def draw_averages(
     width = max(4.5, 1 + 0.25 * len(places) * len(arms))
     figure = Figure(figsize=(width, 1 + 2 * len(metrics)), dpi=150, layout="constrained")
     panels = figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]
+    names = [str(place) for place in places]
+    is_crowded = len(names) * max(map(len, names)) > _LETTERS_PER_INCH * width
     offsets = 0.6 * (np.arange(len(arms)) - (len(arms) - 1) / 2) / len(arms)
     for axes, metric in zip(panels, metrics, strict=True):
         for (arm, style), offset in zip(_styled(arms), offsets, strict=True):
@@ -115,11 +117,7 @@ def draw_averages(
                 **style | {"linestyle": ""},
             )
         axes.set_ylabel(metric_label(metric, property_name).replace(" of ", " of\n"))
-        axes.set_xticks(
-            np.arange(len(places)),
-            [str(place) for place in places],
-            rotation=90 if len(places) > _MOST_UPRIGHT else 0,
-        )
+        axes.set_xticks(np.arange(len(places)), names, rotation=90 if is_crowded else 0)
         axes.set_xlim(-0.5, len(places) - 0.5)
         _tidy(axes)
     panels[-1].set_xlabel(across)

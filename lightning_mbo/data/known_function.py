@@ -41,9 +41,11 @@ class KnownFunction(CSV):
 
         Args:
             function: hartmann6, branin-currin, ackley10, rosenbrock6 (of numbers), mixture, mixed
-                (with categories) or steps (of integers, and numbers on steps). With several
-                results: branin-and-currin, dtlz2, vehicle, c2-dtlz2, reaction (with limits);
-                toy-range, hartmann6-range and paint (of nothing but limits).
+                (with categories) or steps (of integers, and numbers on steps); parts, a sum of
+                which rows have each part and none all of them, or line, the same of rows whose
+                columns move together. With several results: branin-and-currin, dtlz2, vehicle,
+                c2-dtlz2, reaction (with limits); toy-range, hartmann6-range and paint (of nothing
+                but limits).
             num_designs: Rows of the table.
             noise: Standard deviation of the labels' noise, in those of the truth over all designs.
             hidden: Share of the designs, the best by the truth, that are no rows.

@@ -52,6 +52,16 @@ class TaskData(DesignDataModule):
         """The nearest designs ``(m, *design_shape)`` that can be made."""
         return self._known.nearest_allowed(designs)
 
+    @property
+    def has_constraints(self) -> bool:
+        """Whether some designs cannot be at all."""
+        return self._known.feasible is not None
+
+    def feasible(self, designs: Tensor) -> Tensor:
+        """Which of the designs ``(m, *design_shape)`` can be at all, bool, ``(m,)``."""
+        find = self._known.feasible
+        return super().feasible(designs) if find is None else find(designs)
+
     def cells(self, designs: Tensor) -> Cells:
         """Which draws become each of the designs ``(n, *design_shape)``."""
         return self._known.cells(designs)
@@ -122,6 +132,48 @@ class TFBind8(TaskData):
             **kwargs: Of `DesignDataModule`.
         """
         super().__init__(tasks.TFBind8(landscape, visible_percentile), **kwargs)
+
+
+class EhrlichFunction(TaskData):
+    """Sequences in which hidden motifs are sought: see `lightning_mbo.tasks.EhrlichFunction`."""
+
+    def __init__(
+        self,
+        num_letters: int = 32,
+        length: int = 32,
+        num_motifs: int = 4,
+        motif_length: int = 4,
+        quantization: int = 4,
+        function_seed: int = 0,
+        num_designs: int = 2000,
+        visible_percentile: float = 80.0,
+        **kwargs: Any,
+    ) -> None:
+        """Set how hard it is, and how much is known.
+
+        Args:
+            num_letters: Of the alphabet.
+            length: Of the sequences.
+            num_motifs: All of which are to be in one sequence.
+            motif_length: Letters of each.
+            quantization: In how many steps more of a motif counts for more: a divisor of
+                motif_length.
+            function_seed: Of the motifs, and of what may follow what; the run's draws the table.
+            num_designs: n.
+            visible_percentile: Sequences above this percentile of the property are hidden.
+            **kwargs: Of `DesignDataModule`.
+        """
+        task = tasks.EhrlichFunction(
+            num_letters,
+            length,
+            num_motifs,
+            motif_length,
+            quantization,
+            function_seed,
+            num_designs,
+            visible_percentile,
+        )
+        super().__init__(task, **kwargs)
 
 
 class Superconductor(TaskData):

@@ -59,6 +59,11 @@ class ResultOracles(ClosedFormOracle):
         return self._kinds[0]
 
     @property
+    def of_results(self) -> list[ClosedFormOracle]:
+        """Those that are fitted, one a result."""
+        return cast(list[ClosedFormOracle], list(self.fitted))
+
+    @property
     def advance(self) -> Advance:
         """How far results lie beyond the best training rows."""
         return Advance(self._goals, self.scales, self.front, self.worst, self.cells)
@@ -83,14 +88,14 @@ class ResultOracles(ClosedFormOracle):
     def build(self, space: DesignSpace) -> None:
         """Build one for each result."""
         self.fitted = nn.ModuleList(copy.deepcopy(self.oracle) for _ in self._goals)
-        for oracle in self._members():
+        for oracle in self.of_results:
             oracle.stream = self.stream
             oracle.build(space)
 
     def start(self, problem: DesignProblem) -> None:
         """Have the oracles start, and note the best rows."""
         assert problem.results is not None
-        for number, oracle in enumerate(self._members()):
+        for number, oracle in enumerate(self.of_results):
             oracle.start(problem.of_result(number))
         self.register_buffer("loss", self.property_mean.new_zeros(()))
         for name in ("scales", "front", "worst", "cells"):
@@ -111,11 +116,11 @@ class ResultOracles(ClosedFormOracle):
 
     def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
         """Fit each to its result."""
-        for number, oracle in enumerate(self._members()):
+        for number, oracle in enumerate(self.of_results):
             own = problem.of_result(number)
             further = own.base_weights[len(weights) :].to(weights)
             oracle.solve(own, torch.cat([weights, further]), generator)
-        losses = [oracle.validation_loss().to(self.loss) for oracle in self._members()]
+        losses = [oracle.validation_loss().to(self.loss) for oracle in self.of_results]
         self.loss = torch.stack(losses).sum()
         residuals = self._residuals(problem)
         if residuals is not None:
@@ -133,7 +138,7 @@ class ResultOracles(ClosedFormOracle):
         other = self._blank()
         other.prepare(problem)
         other.loadings, other.num_compared = self.common_error
-        for number, oracle in enumerate(self._members()):
+        for number, oracle in enumerate(self.of_results):
             other.fitted[number] = oracle.refitted(problem.of_result(number), generator)
         return other
 
@@ -145,12 +150,12 @@ class ResultOracles(ClosedFormOracle):
     @torch.no_grad()
     def predict(self, designs: Tensor) -> PredictionOfResults:
         """Judge many designs ``(m, *design_shape)``."""
-        return self._together([oracle.predict(designs) for oracle in self._members()])
+        return self._together([oracle.predict(designs) for oracle in self.of_results])
 
     def predict_unseen(self, problem: DesignProblem) -> Prediction | None:
         """Of the held-out rows, or of all, by fits without each."""
         said = []
-        for number, oracle in enumerate(self._members()):
+        for number, oracle in enumerate(self.of_results):
             prediction = oracle.predict_unseen(problem.of_result(number))
             if prediction is None:
                 return None
@@ -161,7 +166,7 @@ class ResultOracles(ClosedFormOracle):
         """Those of each result's oracle, with its name before them, and how errors go together."""
         of_each = {
             f"{goal.name}_{figure}": value
-            for goal, oracle in zip(self._goals, self._members(), strict=True)
+            for goal, oracle in zip(self._goals, self.of_results, strict=True)
             for figure, value in oracle.figures().items()
         }
         return of_each | self.common_error.figures([goal.name for goal in self._goals])
@@ -174,7 +179,7 @@ class ResultOracles(ClosedFormOracle):
         assert problem.results is not None
         known = torch.cat([problem.results.values, problem.results.further.values]).isfinite()
         residuals = torch.full_like(known, torch.nan, dtype=torch.float64)
-        for number, oracle in enumerate(self._members()):
+        for number, oracle in enumerate(self.of_results):
             own = problem.of_result(number)
             said = oracle.predict_unseen(own)
             if said is None:
@@ -182,9 +187,6 @@ class ResultOracles(ClosedFormOracle):
             said = own.label_prediction(said.to("cpu"))
             residuals[known[:, number], number] = (own.properties - said.mean) / said.std
         return residuals
-
-    def _members(self) -> list[ClosedFormOracle]:
-        return cast(list[ClosedFormOracle], list(self.fitted))
 
     def _together(self, said: list[Prediction]) -> PredictionOfResults:
         columns = zip(*(prediction.columns for prediction in said), strict=True)

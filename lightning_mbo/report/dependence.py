@@ -134,8 +134,7 @@ def all_dependences(
     if not isinstance(oracle, ResultOracles):
         return {data.measured_name: dependences(oracle, data, candidates)}
     found = {}
-    for goal, own in zip(oracle.advance.goals, oracle.fitted, strict=True):
-        assert isinstance(own, Oracle)
+    for goal, own in zip(oracle.advance.goals, oracle.of_results, strict=True):
         depending = dependences(own, data, candidates)
         found[goal.name] = [replace(dependence, sign=goal.sign) for dependence in depending]
     return found

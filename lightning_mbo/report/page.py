@@ -32,6 +32,7 @@ from lightning_mbo.report.places import draw_map, draw_marginals
 from lightning_mbo.report.run_evidence import Evidence, spread
 from lightning_mbo.report.several_results import held_out_results, result_columns, results_of
 from lightning_mbo.report.shares import shares_of_results
+from lightning_mbo.report.suitability import table_told
 from lightning_mbo.report.trends import choices, draw_trends
 
 NUM_LISTED = 25
@@ -85,6 +86,7 @@ def render(evidence: Evidence) -> str:
         unseen=evidence.unseen,
         shares=shares_of_results(evidence.of_chosen, data.goals),
         results=results_of(evidence),
+        table_told=table_told(evidence),
         dependences=_dependences(evidence),
         trends=draw_trends(evidence),
         overlap=evidence.of_chosen.get("overlap"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evidence.outlook import Outlook
+from lightning_mbo.evidence.suitability import Suitability
 from lightning_mbo.report.dependence import Dependence
 
 _MOST_COMPARED = 1000
@@ -36,6 +37,8 @@ class Evidence:
         outlook: What the candidates are expected to come to; None where nobody has said.
         dependences: How the chosen iteration's oracle depends on each column, the most important
             first, by what it predicts; empty where designs are not made of columns.
+        suitabilities: How well the user's table suits a search, by what is wanted; empty of other
+            data.
         configs: The run's options, by the name of their file.
     """
 
@@ -49,6 +52,7 @@ class Evidence:
     held_out: dict[str, Tensor] = field(default_factory=dict)
     outlook: Outlook | None = None
     dependences: Mapping[str, Sequence[Dependence]] = field(default_factory=dict)
+    suitabilities: Mapping[str, Suitability] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -35,6 +35,7 @@ class KnownProblem:
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         least: The least that each entry of a design can be, ``design_shape``; None: anything.
+        feasible: Which of designs ``(m, *design_shape)`` can be at all, bool, ``(m,)``; None: all.
         groups: Which rows are the same thing, although their designs differ: equal integers, shape
             ``(n,)``. None: none are.
         distances: How far designs lie from others.
@@ -50,6 +51,7 @@ class KnownProblem:
     noise_std: float = 0.0
     property_range: tuple[float, float] | None = None
     least: Tensor | None = None
+    feasible: Callable[[Tensor], Tensor] | None = None
     groups: Tensor | None = None
     distances: Distances = euclidean
     nearest_known: Callable[[Tensor], DataFrame] | None = None

@@ -2,7 +2,9 @@
 
 Hartmann's, Branin's, Ackley's and Rosenbrock's functions are as in Surjanovic and Bingham, "Virtual
 library of simulation experiments", 2013, the second with one of Currin, Mitchell, Morris and
-Ylvisaker, JASA 1991; the others are made up as coatings, reactions and machines may behave.
+Ylvisaker, JASA 1991; `parts` and `line` are after an example of Kumar, Geng, Trabucco and Levine,
+"Designs from data", BAIR blog, 2021; the others are made up as coatings, reactions and machines may
+behave.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_mbo.tasks.known_tables import Array, KnownColumn, KnownTable
+from lightning_mbo.tasks.known_tables import Array, KnownColumn, KnownLine, KnownTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +144,17 @@ def machine(table: pd.DataFrame) -> Array:
     return heights
 
 
+_TOPS = np.linspace(0.15, 0.85, 6)
+"""Where each column is best."""
+
+
+def parts(table: pd.DataFrame) -> Array:
+    """A paraboloid in six numbers, to which each adds its own part."""
+    x = table[names_of("x", 6)].to_numpy(np.float64)
+    heights: Array = -((x - _TOPS) ** 2).sum(1)
+    return heights
+
+
 FUNCTIONS: Mapping[str, KnownTable] = {
     "hartmann6": KnownTable(dict.fromkeys(names_of("x", 6), KnownColumn()), hartmann, 3.32237),
     "branin-currin": KnownTable(
@@ -187,5 +200,7 @@ FUNCTIONS: Mapping[str, KnownTable] = {
         machine,
         27.82056,
     ),
+    "parts": KnownTable(dict.fromkeys(names_of("x", 6), KnownColumn()), parts, 0.0),
+    "line": KnownLine(dict.fromkeys(names_of("x", 6), KnownColumn()), parts, 0.0),
 }
 """By name."""

@@ -28,6 +28,10 @@ _EDGE, _FALL = 0.3, 2.0
 """Of a cliff, in spreads of the truth: how far above the best label, and how far below it leads."""
 
 
+_BESIDE = 0.002
+"""Standard deviation of what lies near a line, in ranges of its columns."""
+
+
 @dataclass(frozen=True)
 class KnownColumn:
     """A number between two limits, on steps or not; or one of some levels."""
@@ -157,6 +161,20 @@ class KnownTable(KnownDesigns):
         """
         edge = best_label + _EDGE * self.spread
         return partial(_fallen, self.truth, edge, 2 * best_label - _FALL * self.spread)
+
+
+@dataclass(frozen=True)
+class KnownLine(KnownTable):
+    """The same of designs along a line: their numbers rise and fall together, but for a little."""
+
+    def draw(self, n: int, random: Random) -> pd.DataFrame:
+        """Random designs near a diagonal."""
+        table = super().draw(n, random)
+        places = random.uniform(size=n)
+        for name, column in self.columns.items():
+            shares = (places + random.normal(0, _BESIDE, n)).clip(0, 1)
+            table[name] = (column.lower + (column.upper - column.lower) * shares).round(4)
+        return table
 
 
 def _fallen(truth: Truth, edge: float, turned: float, table: pd.DataFrame) -> Array:

@@ -128,6 +128,23 @@ def test_averages(figures: list[matplotlib.figure.Figure], tmp_path: Path) -> No
     np.testing.assert_allclose(segments[0][:, 1], [57, 63])
 
 
+@pytest.mark.parametrize(
+    ("methods", "rotation"),
+    [(["CbAS", "RWR"], 0), (["CbAS", "CbAS autofocused", "RWR"], 90), (list("abcdefghi"), 0)],
+)
+def test_names_that_would_run_into_each_other_are_turned(
+    methods: list[str],
+    rotation: int,
+    figures: list[matplotlib.figure.Figure],
+    tmp_path: Path,
+) -> None:
+    columns = ["method", "metric", "arm", "mean", "standard_error"]
+    table = pd.DataFrame([(m, "median", "a", 1.0, 0.1) for m in methods], columns=columns)
+    draw_averages(table, ["a"], "method", PROPERTY, tmp_path / "averages.png")
+    (axes,) = figures[0].axes
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {rotation}
+
+
 @pytest.fixture
 def gains() -> pd.DataFrame:
     """A grid of 2 × 3 cells, one of them missing, in no order."""

@@ -15,6 +15,7 @@ from lightning_mbo import tasks
 from lightning_mbo.cli import main
 from lightning_mbo.data import (
     DesignDataModule,
+    EhrlichFunction,
     Quadratic,
     Superconductor,
     TaskData,
@@ -133,6 +134,21 @@ NAMES: list[tuple[type[TaskData], dict[str, Any], Task]] = [
         TFBind8,
         {"landscape": Path("a"), "visible_percentile": 7.0},
         tasks.TFBind8(landscape=Path("a"), visible_percentile=7.0),
+    ),
+    (EhrlichFunction, {}, tasks.EhrlichFunction()),
+    (
+        EhrlichFunction,
+        {
+            "num_letters": 7,
+            "length": 8,
+            "num_motifs": 2,
+            "motif_length": 3,
+            "quantization": 1,
+            "function_seed": 9,
+            "num_designs": 10,
+            "visible_percentile": 11.0,
+        },
+        tasks.EhrlichFunction(7, 8, 2, 3, 1, 9, 10, 11.0),
     ),
     (Superconductor, {}, tasks.SimulatedSuperconductors()),
     (

@@ -14,6 +14,7 @@ from lightning_mbo.evidence.suitability import Suitability, fitted, some_rows
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles import Stack
 from lightning_mbo.problem import DesignProblem
+from lightning_mbo.space import DesignSpace
 
 NUM_ROWS = 150
 
@@ -105,10 +106,84 @@ def test_noise_is_that_of_repeated_measurements() -> None:
 
 def test_of_a_range_nothing_is_best() -> None:
     problem = table("sum")
-    said = Suitability.of(problem, fitted(Stack(), problem), has_best=False)
+    said = Suitability.of(problem, fitted(Stack(), problem), best=0)
     assert math.isnan(said.nearness)
     assert math.isnan(said.combined)
     assert len(said.lines("ee")) == 2
+
+
+def test_columns_that_move_together() -> None:
+    x = designs()[:, :1].expand(-1, 3) + 0.02 * designs()
+    problem = DesignProblem.of_table(x, x.sum(1) + 0.02 * noise())
+    said = Suitability.of(problem, fitted(Stack(), problem))
+    assert said.directions == pytest.approx(1.0, abs=0.01)
+    assert said.moves_together
+    assert not found("sum").moves_together
+    lines = said.lines("yield")
+    assert "about 1.0 independent ways, of 3 that are possible" in lines[2]
+    assert "by itself" in lines[-1]
+    assert not any(line.startswith("Combination") for line in lines)
+
+
+@pytest.mark.parametrize("num_columns", [2, 400])
+def test_ways_in_which_rows_vary(num_columns: int) -> None:
+    """Half of the columns are the other half once more, and one is constant."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(300, num_columns // 2, generator=generator, dtype=torch.float64)
+    entries = torch.cat([x, 5 * x + 1, torch.full((300, 1), 0.1, dtype=torch.float64)], 1)
+    said = Suitability.of(DesignProblem.of_table(entries, x.sum(1)), None, most_entries=0)
+    eigenvalues = torch.linalg.eigvalsh(torch.corrcoef(entries[:, :-1].T))
+    plain = eigenvalues.sum().square() / eigenvalues.square().sum()
+    assert said.most_directions == num_columns
+    # Of independent columns, few rows would give less by chance.
+    assert said.directions == pytest.approx(num_columns / 2, rel=0.35)
+    assert said.directions >= plain - 1e-9
+
+
+def test_levels_vary_in_one_way_less_than_there_are_of_them() -> None:
+    levels = torch.arange(120) % 4
+    one_hots = torch.eye(5, dtype=torch.float64)[levels]  # the fifth does not occur
+    x = torch.cat([designs(120)[:, :2], one_hots], dim=1)
+    problem = replace(
+        DesignProblem.of_table(x, x[:, 0]), space=DesignSpace(torch.Size([7]), groups=(5,))
+    )
+    said = Suitability.of(problem, None, most_entries=0)
+    assert said.most_directions == 5
+    assert said.directions == pytest.approx(5, rel=0.06)
+
+
+def test_what_is_to_be_small_is_best_where_it_is_least() -> None:
+    problem = table("peak")
+    low = replace(problem, properties=-problem.properties)
+    said = Suitability.of(low, fitted(Stack(), low), best=-1)
+    assert said.nearness == pytest.approx(found("peak").nearness)
+    assert said.combined == pytest.approx(found("peak").combined, abs=0.02)
+
+
+def test_without_an_oracle_only_columns_that_add_up_are_fitted() -> None:
+    said = Suitability.of(table("sum"), None)
+    assert math.isnan(said.predicted)
+    assert math.isnan(said.noise)
+    assert said.by_sums == found("sum").by_sums
+    assert said.nearness == found("sum").nearness
+    lines = said.lines("yield")
+    assert [line.split(":")[0] for line in lines] == ["Told by other rows", "Best rows"]
+    assert lines[0].endswith("of the variance of yield, by columns that only add up.")
+
+
+def test_columns_that_add_up_are_not_fitted_to_few_rows_of_many_columns() -> None:
+    said = Suitability.of(table("sum"), None, most_entries=3 * NUM_ROWS - 1)
+    assert math.isnan(said.by_sums)
+    assert [line.split(":")[0] for line in said.lines("yield")] == ["Best rows"]
+
+
+def test_held_out_rows_are_what_is_predicted() -> None:
+    problem = table("sum").holding_out(torch.arange(NUM_ROWS) < 50)
+    oracle = fitted(Stack(), problem.training)
+    said = Suitability.of(problem, oracle)
+    errors = oracle.predict(problem.designs[:50]).mean - problem.properties[:50]
+    variance = problem.properties[:50].var(correction=0)
+    assert said.predicted == pytest.approx(1 - (errors.square().mean() / variance).item())
 
 
 def test_of_many_rows_some() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,21 @@ def test_several_results(capsys: pytest.CaptureFixture[str]) -> None:
     assert "temperature" in parts[1].split("Columns that matter:")[1].splitlines()[0]
     assert "hours" in parts[2].split("Columns that matter:")[1].splitlines()[0]
     assert ["To expect" in part for part in parts[1:]] == [True, False, True]
+
+
+def test_the_report_of_a_run_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data.target=yield", "--data.other_results=ee,waste"]
+    said = inspected(capsys, *words)
+    short = ["--search.num_iterations=1", "--search.num_samples=100"]
+    main(["fit", "--config=my_data.yaml", "--data.path=designs.csv", *words, *short])
+    page = Path("runs/my_data/version_0/report.html").read_text()
+    found = re.search(r'<ul class="told">(.*?)</ul>', page, re.DOTALL)
+    assert found is not None
+    lines = re.findall("<li>(.*?)</li>", found[1])
+    assert [line.split(":")[0] for line in lines] == [
+        line.split(":")[0] for line in said[said.index("Columns that matter") :].splitlines()
+    ]
+    assert "temperature" in lines[0]
 
 
 @pytest.mark.parametrize(

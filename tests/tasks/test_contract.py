@@ -18,6 +18,7 @@ from lightning_mbo import tasks
 from lightning_mbo.data import TaskData
 from lightning_mbo.search_models import Categorical, MultivariateNormal
 from lightning_mbo.tasks import (
+    EhrlichFunction,
     KnownProblem,
     MeasuredSuperconductors,
     Quadratic,
@@ -41,6 +42,7 @@ Case = tuple[Callable[[Path], Task], tuple[int, ...] | None, bool]
 CASES: dict[str, Case] = {
     "toy": (lambda _: Toy(num_designs=60), (1,), True),
     "quadratic": (lambda _: Quadratic(num_designs=60), (2,), True),
+    "Ehrlich function": (lambda _: EhrlichFunction(6, 8, 2, 2, 2, num_designs=60), (8, 6), True),
     "TF Bind 8": (lambda folder: TFBind8(folder / "landscape.txt", 90.0), (4, 4), False),
     **{
         f"{kind.__name__}, {representation}": (
@@ -206,6 +208,12 @@ def test_the_nearest_allowed_design_is_its_own_nearest(problem: KnownProblem) ->
 def test_designs_of_the_table_can_be_made(problem: KnownProblem) -> None:
     # Of an amount of zero, standardised, the last digits may differ.
     torch.testing.assert_close(problem.nearest_allowed(problem.designs), problem.designs)
+
+
+def test_designs_of_the_table_are_feasible(problem: KnownProblem) -> None:
+    if problem.feasible is not None:
+        assert problem.feasible(problem.designs).all()
+        assert not problem.feasible(elsewhere(problem)).all()
 
 
 def test_a_draw_lies_in_the_cell_of_the_design_that_it_becomes(problem: KnownProblem) -> None:

@@ -31,6 +31,8 @@ BEST: dict[str, dict[str, Any]] = {
         "catalyst": "D",
     },
     "steps": {"layers": 8, "passes": 5, "teeth": 27, "speed": 550, "ph": 6.5, "gap": 0.5236},
+    "parts": numbered(*np.linspace(0.15, 0.85, 6)),
+    "line": numbered(*np.linspace(0.15, 0.85, 6)),
 }
 """By the literature, or by an exhaustive search."""
 
@@ -46,6 +48,9 @@ BY_HAND: dict[str, tuple[dict[str, Any], float]] = {
         {"layers": 4, "passes": 4, "teeth": 27, "speed": 500, "ph": 6.5, "gap": np.pi / 6},
         12 + 4 + 10 + 1 - 0.15 * 16,
     ),
+    "parts": (numbered(0.15, 0.29, 0.43, 0.57, 0.71, 0.35), -0.25),
+    # The best on the diagonal.
+    "line": (numbered(*[0.5] * 6), -2 * (0.35**2 + 0.21**2 + 0.07**2)),
 }
 
 

@@ -19,6 +19,8 @@ FIRST = {
     "mixture": (13.45548, 346.699891),
     "mixed": (32.948169, 1747.915215),
     "steps": (13.273842, 257.759716),
+    "parts": (-1.593325, -44.017651),
+    "line": (-0.540507, -46.740763),
 }
 """The first label, and the sum of all, of 50 rows by the seed 0."""
 
@@ -45,6 +47,22 @@ def test_the_better_fifth_is_hidden(name: str) -> None:
     table = known.table(200, 3)
     every = known.truth(known.draw(250, np.random.default_rng((3, 200))))
     np.testing.assert_array_equal(np.sort(known.truth(table)), np.sort(every)[:200])
+
+
+def test_rows_of_parts_have_each_part_and_none_all_of_them() -> None:
+    tops = np.linspace(0.15, 0.85, 6)
+    columns = FUNCTIONS["parts"].table(200, 0).drop(columns="y").to_numpy()
+    away = np.abs(columns - tops)
+    assert (away.min(0) < 0.02).all()
+    assert (away.max(1) > 0.25).all()
+    assert np.abs(np.corrcoef(columns.T) - np.eye(6)).max() < 0.2
+
+
+def test_columns_along_a_line_move_together() -> None:
+    columns = FUNCTIONS["line"].table(200, 0).drop(columns="y").to_numpy()
+    assert np.corrcoef(columns.T).min() > 0.9999
+    assert columns.min() >= 0
+    assert columns.max() <= 1
 
 
 def test_any_share_is_hidden() -> None:
