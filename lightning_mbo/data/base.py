@@ -30,6 +30,7 @@ from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
 from lightning_mbo.random import Stream
 from lightning_mbo.results import Results
+from lightning_mbo.robots.motion import Motion
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.totals import Total
 from lightning_mbo.tabular.types import DataFrame, Pool
@@ -79,6 +80,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         distances: How far designs lie from others.
+        motions: What designs ``(m, *design_shape)`` look like while they move, or None where there
+            is nothing to be seen. Only reports look.
         columns_read: What the columns of the user's table are taken for; None without one.
         totals: Which numbers of a design share a total, so that none can change alone.
         remarks: What was found of them and done for it, or is uncertain, a sentence each.
@@ -106,6 +109,7 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     noise_std: float = 0.0
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
+    motions: Callable[[Tensor], list[Motion]] | None = None
     columns_read: Table | None = None
     totals: Sequence[Total] = ()
     remarks: Sequence[str] = ()

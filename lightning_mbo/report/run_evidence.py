@@ -13,6 +13,7 @@ from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.report.dependence import Dependence
+from lightning_mbo.robots.motion import Motion
 
 _MOST_COMPARED = 1000
 
@@ -36,6 +37,8 @@ class Evidence:
         outlook: What the candidates are expected to come to; None where nobody has said.
         dependences: How the chosen iteration's oracle depends on each column, the most important
             first, by what it predicts; empty where designs are not made of columns.
+        motions: What is seen of the best designs, by what is to be said of them; of designs that do
+            not move nothing.
         configs: The run's options, by the name of their file.
     """
 
@@ -49,6 +52,7 @@ class Evidence:
     held_out: dict[str, Tensor] = field(default_factory=dict)
     outlook: Outlook | None = None
     dependences: Mapping[str, Sequence[Dependence]] = field(default_factory=dict)
+    motions: Mapping[str, Motion] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
 
     @property
