@@ -13,7 +13,7 @@ _SPREAD = 0.2
 likely than great ones, in proportion to what is left."""
 
 
-def designs(number: int) -> NDArray[np.float64]:
+def designs(number: int = NUM_DESIGNS) -> NDArray[np.float64]:
     """The first ones, ``(number, 60)``, in single precision: the same on any machine."""
     drawn = np.random.Philox(key=[0, 0]).random_raw(2 * number * len(USUAL))
     shares = (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -16,8 +16,15 @@ from torch import Tensor
 
 from lightning_mbo import tasks
 from lightning_mbo.data import TaskData
-from lightning_mbo.search_models import Categorical, MultivariateNormal
+from lightning_mbo.search_models import (
+    Categorical,
+    GaussianMixture,
+    MultivariateNormal,
+    SearchModel,
+)
 from lightning_mbo.tasks import (
+    AntMorphology,
+    Hopper,
     KnownProblem,
     MeasuredSuperconductors,
     Quadratic,
@@ -41,6 +48,9 @@ Case = tuple[Callable[[Path], Task], tuple[int, ...] | None, bool]
 CASES: dict[str, Case] = {
     "toy": (lambda _: Toy(num_designs=60), (1,), True),
     "quadratic": (lambda _: Quadratic(num_designs=60), (2,), True),
+    # Few rows: all are simulated.
+    "hopper": (lambda _: Hopper(2.0), (5123,), False),
+    "ant morphology": (lambda _: AntMorphology(1.0), (60,), False),
     "TF Bind 8": (lambda folder: TFBind8(folder / "landscape.txt", 90.0), (4, 4), False),
     **{
         f"{kind.__name__}, {representation}": (
@@ -77,6 +87,8 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
+    if request.param in ("hopper", "ant morphology"):
+        pytest.importorskip("mujoco", reason="needs the extra robots")
     return CASES[request.param]
 
 
@@ -255,7 +267,11 @@ def _say_so(designs: Tensor) -> Tensor:
 def test_only_metrics_read_the_truth(task: Task, tmp_path: Path) -> None:
     data = TaskData(Unread(task), batch_size=1000)
     data.setup("fit")
-    model = Categorical() if data.space.is_sequences else MultivariateNormal()
+    model: SearchModel = MultivariateNormal()
+    if data.space.is_sequences:
+        model = Categorical()
+    elif data.space.num_numbers > 1000:
+        model = GaussianMixture(1, rank=2)
     options: dict[str, Any] = {"search_model": model, "num_iterations": 2, "max_epochs": 1}
     run(tmp_path / "without", callbacks.CandidateWriter(), data=data, **options)
     assert len(pd.read_csv(tmp_path / "without" / "candidates.csv")) > 0
