@@ -40,6 +40,7 @@ class TaskData(DesignDataModule):
         known = self._known = self.task.problem(self.stream.generator("training designs"))
         self.ground_truth, self.property_range = known.ground_truth, known.property_range
         self.noise_std, self.motions = known.noise_std, known.motions
+        self.most_scored = known.most_scored
         self.groups, self.distances = known.groups, known.distances
         return known.designs, known.properties
 

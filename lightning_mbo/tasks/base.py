@@ -33,6 +33,8 @@ class KnownProblem:
             ``(m,)``. Only metrics may read it.
         noise_std: Standard deviation of the labels about the ground truth; 0 where they are exact,
             or nobody knows it. Only metrics may read it.
+        most_scored: Of how many samples of an iteration metrics read the ground truth at most, where
+            it takes long; None: of all.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         least: The least that each entry of a design can be, ``design_shape``; None: anything.
@@ -52,6 +54,7 @@ class KnownProblem:
     codec: Codec
     ground_truth: Callable[[Tensor], Tensor]
     noise_std: float = 0.0
+    most_scored: int | None = None
     property_range: tuple[float, float] | None = None
     least: Tensor | None = None
     greatest: Tensor | None = None

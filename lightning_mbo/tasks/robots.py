@@ -23,6 +23,9 @@ from lightning_mbo.tasks.codecs import Standardized
 
 Array = NDArray[np.float64]
 
+_MOST_SCORED = 256
+"""Samples, and candidates, of an iteration that are simulated."""
+
 
 @dataclass(frozen=True)
 class _Robot(Task):
@@ -99,6 +102,7 @@ class _Robot(Task):
             DesignSpace.of_shape(designs.shape[1:]),
             codec,
             ground_truth,
+            most_scored=_MOST_SCORED,
             property_range=(float(properties.min()), float(properties.max())),
             least=least,
             greatest=greatest,
