@@ -77,8 +77,8 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             knows them. Only metrics may read them.
         noise_std: Standard deviation of measurements about the ground truth, in the property's
             units; 0 where they are exact, or nobody knows it. Only metrics may read it.
-        most_scored: Of how many samples of an iteration metrics read the ground truth at most, where
-            it takes long; None: of all.
+        most_scored: Of how many samples of an iteration metrics read the ground truth at most,
+            where it takes long; None: of all.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         distances: How far designs lie from others.

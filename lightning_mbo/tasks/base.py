@@ -33,8 +33,8 @@ class KnownProblem:
             ``(m,)``. Only metrics may read it.
         noise_std: Standard deviation of the labels about the ground truth; 0 where they are exact,
             or nobody knows it. Only metrics may read it.
-        most_scored: Of how many samples of an iteration metrics read the ground truth at most, where
-            it takes long; None: of all.
+        most_scored: Of how many samples of an iteration metrics read the ground truth at most,
+            where it takes long; None: of all.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         least: The least that each entry of a design can be, ``design_shape``; None: anything.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
-
-mujoco = pytest.importorskip("mujoco", reason="needs the extra robots")
 
 from lightning_mbo.robots import ant, ant_table
 from lightning_mbo.robots.motion import lowest
 from lightning_mbo.tasks import AntMorphology
 
+pytestmark = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra robots")
+
 LEGS = (ant.NUM_LEGS, len(ant.LEG))
 
 
 def model(design: np.ndarray) -> object:
+    import mujoco
+
     return mujoco.MjModel.from_xml_string(ant.xml(design))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
-
-pytest.importorskip("mujoco", reason="needs the extra robots")
-gymnasium = pytest.importorskip("gymnasium", reason="needs the extra robots")
 
 from lightning_mbo.robots import hopper, hopper_search
 from lightning_mbo.robots.hopper import Episode, episode
 from lightning_mbo.tasks import Hopper
+
+pytestmark = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra robots")
 
 Array = np.ndarray
 
@@ -23,6 +24,8 @@ def of_gymnasium(weights: Array, seed: int) -> Episode:
         matrices.append((weights[start:end].reshape(outputs, inputs), weights[end : end + outputs]))
         start = end + outputs
     assert start == len(weights) == 5123
+    import gymnasium
+
     environment = gymnasium.make("Hopper-v5", reset_noise_scale=0)
     observation, _ = environment.reset(seed=seed)
     total, steps, over = 0.0, 0, False

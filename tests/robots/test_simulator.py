@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-mujoco = pytest.importorskip("mujoco", reason="needs the extra robots")
-
 import torch
 
 from lightning_mbo.cli import main
@@ -19,8 +17,12 @@ from lightning_mbo.robots.simulator import RELEASE, Simulated, check_release, in
 from lightning_mbo.tasks import AntMorphology, Hopper
 from tests.readmes import ROOT
 
+pytestmark = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra robots")
+
 
 def test_the_release_is_the_one_that_is_installed() -> None:
+    import mujoco
+
     check_release("--data Hopper")
     assert mujoco.__version__ == RELEASE
     for file in ("pyproject.toml", "constraints.txt"):
@@ -28,7 +30,7 @@ def test_the_release_is_the_one_that_is_installed() -> None:
 
 
 def test_another_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mujoco, "__version__", "3.3.2")
+    monkeypatch.setattr("mujoco.__version__", "3.3.2")
     with pytest.raises(
         ConfigurationError,
         match=r"--data AntMorphology needs MuJoCo 4.0.0, .* not 3.3.2: pip install mujoco==4.0.0",
