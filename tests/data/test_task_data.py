@@ -59,7 +59,9 @@ class Steps(Task):
             distances=lambda one, other: torch.ones(len(one), len(other)),
             greatest=torch.tensor([torch.inf, 3.5]).double(),
             nearest_known=lambda found: pd.DataFrame({"row": range(len(found))}),
-            motions=lambda found: [Motion(found.numpy(), found.numpy()[0])],
+            motions=lambda found: [
+                Motion(torch.zeros(1, 1, 2, 3).numpy(), design[:1].numpy()) for design in found.abs()
+            ],
         )
 
 
@@ -79,7 +81,7 @@ def test_what_a_task_says_is_what_the_data_say() -> None:
     assert data.cells(torch.zeros(1, 2).double()).lower.tolist() == [[-torch.inf, 0.0]]
     assert data.cells(torch.full((1, 2), 3.5).double()).upper.tolist() == [[3.5, torch.inf]]
     assert data.motions is not None
-    assert data.motions(designs)[0].radii.tolist() == [-1.0, -2.0]
+    assert [motion.radii.tolist() for motion in data.motions(designs)] == [[1.0], [3.0]]
     assert data.to_user_units(designs).to_dict("list") == {"a": [-1.0, 3.0], "b": [-2.0, 4.0]}
     assert data.nearest_known(designs)["row"].tolist() == [0, 1]
     assert (data.distances(designs, designs) == 1).all()
