@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,14 +15,17 @@ from lightning_mbo.importance import effective_sample_size, importance_weights
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.restorable import copied
 from lightning_mbo.report.dependence import all_dependences
+from lightning_mbo.report.motions import seen_motions, write_motions
 from lightning_mbo.report.page import render, verdict_of
 from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.report.suitability import all_suitabilities
 from lightning_mbo.results import PredictionOfResults
+from lightning_mbo.robots.motion import Motion
 from lightning_mbo.samples import DesignIteration
 
 from .base import DesignCallback, callback_of, design_data, problem_of
 from .candidate_writer import CandidateWriter
+from .figures import record_figure
 from .search import search_of
 
 _MOST_OTHERS = 1000
@@ -34,8 +38,8 @@ class Report(DesignCallback):
     iteration's metrics, how much the search model overlaps with the training designs and, if the
     iteration is the best so far, what its oracle says of the held-out designs; at the start of an
     epoch that fits the oracle anew, when it keeps a copy of the one that judged the best iteration;
-    and at the end of the run, when it writes the page, and the verdict alone to `verdict.yaml`.
-    Needs a `CandidateWriter`. Saves what it has recorded.
+    and at the end of the run, when it writes the page, the verdict alone to `verdict.yaml`, and
+    `motions.png` of designs that move. Needs a `CandidateWriter`. Saves what it has recorded.
     """
 
     def __init__(self, write: bool = True) -> None:
@@ -98,10 +102,21 @@ class Report(DesignCallback):
                 depending = all_dependences(oracle, evidence.data, evidence.candidates)
                 suitabilities = all_suitabilities(oracle, evidence.data)
             evidence = replace(
-                evidence, dependences=depending, suitabilities=suitabilities, configs=configs
+                evidence,
+                dependences=depending,
+                suitabilities=suitabilities,
+                motions=self._motions(trainer, evidence),
+                configs=configs,
             )
             write_text(path, render(evidence))
             verdict_of(evidence).write(folder)
+
+    def _motions(self, trainer: pl.Trainer, evidence: Evidence) -> dict[str, Motion]:
+        """What is seen of the best designs, which is also drawn by itself."""
+        motions = seen_motions(evidence)
+        if motions:
+            record_figure(trainer, "motions", partial(write_motions, motions))
+        return motions
 
     def evidence(self, trainer: pl.Trainer) -> Evidence | None:
         """What the run has to show, but for what is only drawn; None without candidates."""

@@ -17,6 +17,7 @@ from lightning_mbo.metrics.scores import score
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import GroundTruth
 from lightning_mbo.report.headings import heading
+from lightning_mbo.report.run_evidence import spread
 from lightning_mbo.samples import DesignIteration, Prediction
 
 from .base import DesignCallback, design_data
@@ -51,8 +52,7 @@ class Scoring(DesignCallback):
         if model is not None and model.has_nodes:
             expected = model.expectation(evaluate_once(data, model.nodes))
             iteration.metrics["expected_ground_truth"] = expected.item()
-        values = evaluate_once(data, iteration.samples.designs)
-        candidates = values[iteration.candidates]
+        values, candidates = _values(data, iteration.samples.designs, iteration.candidates)
         if len(candidates) == 0:
             return
         iteration.metrics |= {
@@ -110,6 +110,17 @@ class Scoring(DesignCallback):
             path = unused_path(run_folder(trainer) / "scores.csv")
             write_text(path, table.to_csv())
             console.print(f"Written to {path}", soft_wrap=True)
+
+
+def _values(data: DesignDataModule, designs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The ground truth of samples, and of those that are candidates: of some if it takes long."""
+    if data.most_scored is None:
+        values = evaluate_once(data, designs)
+        return values, values[rows]
+    some = designs[spread(len(designs), data.most_scored).to(designs.device)]
+    candidates = designs[rows[spread(len(rows), data.most_scored).to(rows.device)]]
+    both = evaluate_once(data, torch.cat([some, candidates]))
+    return both[: len(some)], both[len(some) :]
 
 
 def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:

@@ -158,8 +158,9 @@ class Summary(DesignCallback):
         if (folder / "report.html").exists():
             self._print(f"Report:     {folder / 'report.html'}: how far to trust them")
         self._print(f"Trajectory: {folder / 'trajectory.png'} and trajectory.csv beside it")
-        if (folder / "search.png").exists():
-            self._print(f"Search:     {folder / 'search.png'}")
+        for what, name in (("Search:    ", "search.png"), ("Motions:   ", "motions.png")):
+            if (folder / name).exists():
+                self._print(f"{what} {folder / name}")
         checkpoint = trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
         if best and design_data(trainer).ground_truth is not None:

@@ -5,7 +5,9 @@ from lightning_mbo.data.csv import CSV
 from lightning_mbo.data.known_function import KnownFunction
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.data.task_data import (
+    AntMorphology,
     EhrlichFunction,
+    Hopper,
     Quadratic,
     Superconductor,
     TaskData,
@@ -16,9 +18,11 @@ from lightning_mbo.label_noise import LabelNoise
 
 __all__ = [
     "CSV",
+    "AntMorphology",
     "DesignBatch",
     "DesignDataModule",
     "EhrlichFunction",
+    "Hopper",
     "KnownFunction",
     "LabelNoise",
     "Quadratic",

@@ -30,6 +30,7 @@ from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
 from lightning_mbo.random import Stream
 from lightning_mbo.results import Results
+from lightning_mbo.robots.motion import Motion
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.totals import Total
 from lightning_mbo.tabular.types import DataFrame, Pool
@@ -76,9 +77,13 @@ class DesignDataModule(pl.LightningDataModule, ABC):
             knows them. Only metrics may read them.
         noise_std: Standard deviation of measurements about the ground truth, in the property's
             units; 0 where they are exact, or nobody knows it. Only metrics may read it.
+        most_scored: Of how many samples of an iteration metrics read the ground truth at most,
+            where it takes long; None: of all.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         distances: How far designs lie from others.
+        motions: What designs ``(m, *design_shape)`` look like while they move, or None where there
+            is nothing to be seen. Only reports look.
         columns_read: What the columns of the user's table are taken for; None without one.
         totals: Which numbers of a design share a total, so that none can change alone.
         remarks: What was found of them and done for it, or is uncertain, a sentence each.
@@ -104,8 +109,10 @@ class DesignDataModule(pl.LightningDataModule, ABC):
     ground_truth: GroundTruth | None = None
     true_results: GroundTruth | None = None
     noise_std: float = 0.0
+    most_scored: int | None = None
     property_range: tuple[float, float] | None = None
     distances: Distances = staticmethod(euclidean)
+    motions: Callable[[Tensor], list[Motion]] | None = None
     columns_read: Table | None = None
     totals: Sequence[Total] = ()
     remarks: Sequence[str] = ()

@@ -39,7 +39,8 @@ class TaskData(DesignDataModule):
         """Draw or read the table."""
         known = self._known = self.task.problem(self.stream.generator("training designs"))
         self.ground_truth, self.property_range = known.ground_truth, known.property_range
-        self.noise_std = known.noise_std
+        self.noise_std, self.motions = known.noise_std, known.motions
+        self.most_scored = known.most_scored
         self.groups, self.distances = known.groups, known.distances
         return known.designs, known.properties
 
@@ -174,6 +175,32 @@ class EhrlichFunction(TaskData):
             visible_percentile,
         )
         super().__init__(task, **kwargs)
+
+
+class Hopper(TaskData):
+    """Policies of a robot with one leg: see `lightning_mbo.tasks.Hopper`."""
+
+    def __init__(self, visible_percentile: float = 80.0, **kwargs: Any) -> None:
+        """Set how much is known.
+
+        Args:
+            visible_percentile: Policies above this percentile of the return are hidden.
+            **kwargs: Of `DesignDataModule`.
+        """
+        super().__init__(tasks.Hopper(visible_percentile), **kwargs)
+
+
+class AntMorphology(TaskData):
+    """The legs of a robot with four of them: see `lightning_mbo.tasks.AntMorphology`."""
+
+    def __init__(self, visible_percentile: float = 80.0, **kwargs: Any) -> None:
+        """Set how much is known.
+
+        Args:
+            visible_percentile: Designs above this percentile of the distance are hidden.
+            **kwargs: Of `DesignDataModule`.
+        """
+        super().__init__(tasks.AntMorphology(visible_percentile), **kwargs)
 
 
 class Superconductor(TaskData):

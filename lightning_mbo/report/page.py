@@ -27,6 +27,7 @@ from lightning_mbo.report.dependence_figures import (
     shown_importance,
 )
 from lightning_mbo.report.headings import decimals_for
+from lightning_mbo.report.motions import draw_motions
 from lightning_mbo.report.oracle_gap import gap_sentence
 from lightning_mbo.report.places import draw_map, draw_marginals
 from lightning_mbo.report.run_evidence import Evidence, spread
@@ -81,6 +82,7 @@ def render(evidence: Evidence) -> str:
         has_bounds=not evidence.figures.keys().isdisjoint(_BOUNDS.values()),
         distance_limit=limit,
         held_out=_held_out(evidence),
+        motions=draw_motions(evidence.motions) if evidence.motions else "",
         map=draw_map(evidence),
         marginals=[svg for _, svg in marginals],
         unseen=evidence.unseen,

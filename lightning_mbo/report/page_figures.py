@@ -194,12 +194,20 @@ def draw_iterations(
 @contextmanager
 def styled(size: tuple[float, float] = (6, 4)) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one pair of axes, in the report's style while it is drawn and written."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with in_style():
         figure = Figure(figsize=size, layout="constrained")
         yield figure, figure.subplots()
+
+
+@contextmanager
+def in_style() -> Iterator[None]:
+    """Have figures of another layout drawn and written in the report's style."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        yield
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -14,6 +14,7 @@ from lightning_mbo.designs import nearest, nearest_others
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.evidence.suitability import Suitability
 from lightning_mbo.report.dependence import Dependence
+from lightning_mbo.robots.motion import Motion
 
 _MOST_COMPARED = 1000
 
@@ -39,6 +40,8 @@ class Evidence:
             first, by what it predicts; empty where designs are not made of columns.
         suitabilities: How well the user's table suits a search, by what is wanted; empty of other
             data.
+        motions: What is seen of the best designs, by what is to be said of them; of designs that do
+            not move nothing.
         configs: The run's options, by the name of their file.
     """
 
@@ -53,6 +56,7 @@ class Evidence:
     outlook: Outlook | None = None
     dependences: Mapping[str, Sequence[Dependence]] = field(default_factory=dict)
     suitabilities: Mapping[str, Suitability] = field(default_factory=dict)
+    motions: Mapping[str, Motion] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -100,9 +100,10 @@ class GaussianMixture(SearchModel):
         """Start as the standard normal on designs of shape ``(d,)``.
 
         Raises:
-            ConfigurationError: If designs are not of numbers alone.
+            ConfigurationError: If designs are not of numbers alone, or of too many without a rank.
         """
-        d, most = number_count(space, self), self.num_components or _MOST_COMPONENTS
+        d = number_count(space, self, has_all_pairs=self.rank is None)
+        most = self.num_components or _MOST_COMPONENTS
         log_shares = torch.full((most,), -torch.inf, dtype=torch.float64)
         log_shares[0] = 0.0
         self.register_buffer("log_shares", log_shares)

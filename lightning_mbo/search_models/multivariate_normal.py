@@ -17,6 +17,9 @@ from lightning_mbo.space import DesignSpace
 # grows with the dimension, and triangular solves stay accurate to about half of float64's digits.
 _SMALLEST_EIGENVALUE = 1e-13
 
+MOST_IN_PAIRS = 4000
+"""Numbers of which each pair has a covariance: an update of so many takes minutes on a core."""
+
 
 class MultivariateNormal(SearchModel):
     """Full-rank normal search model, the one of the superconductor experiments.
@@ -71,19 +74,36 @@ class MultivariateNormal(SearchModel):
 
 
 def number_count(
-    space: DesignSpace, model: SearchModel, fix: str = "leave --search.search_model out"
+    space: DesignSpace,
+    model: SearchModel,
+    fix: str = "leave --search.search_model out",
+    has_all_pairs: bool = True,
 ) -> int:
     """How many numbers d a design is of, for a model of nothing else.
 
+    Args:
+        space: Of the designs.
+        model: Which asks.
+        fix: What to do about letters and categories.
+        has_all_pairs: Whether the model has a number for each pair of numbers.
+
     Raises:
-        ConfigurationError: If designs have letters or categories.
+        ConfigurationError: If designs have letters or categories, or too many numbers for that.
     """
+    name, number = type(model).__name__, space.num_numbers
     if space.groups:
         raise ConfigurationError(
-            f"{type(model).__name__} needs designs of numbers alone, and these, of shape "
+            f"{name} needs designs of numbers alone, and these, of shape "
             f"{tuple(space.shape)}, have {len(space.groups)} letters or categories: {fix}"
         )
-    return space.num_numbers
+    if has_all_pairs and number > MOST_IN_PAIRS:
+        raise ConfigurationError(
+            f"{name} has the covariance of each pair of numbers, and of {number:,} there are too "
+            f"many: give --search.search_model GaussianMixture --search.search_model.rank 5, with "
+            f"another --search.algorithm than CMAES, or search by --search GradientAscent or "
+            f"ModelInversion"
+        )
+    return number
 
 
 def weighted_moments(

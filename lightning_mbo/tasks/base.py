@@ -11,12 +11,13 @@ from torch import Tensor
 
 from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.robots.motion import Motion
 from lightning_mbo.space import Cells, DesignSpace
 from lightning_mbo.tabular.types import DataFrame
 from lightning_mbo.tasks.codecs import Codec
 
 _ROUNDING = 1e-9
-"""How far above its lower bound a standardised number still lies on it."""
+"""How far from its bound a standardised number still lies on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +33,20 @@ class KnownProblem:
             ``(m,)``. Only metrics may read it.
         noise_std: Standard deviation of the labels about the ground truth; 0 where they are exact,
             or nobody knows it. Only metrics may read it.
+        most_scored: Of how many samples of an iteration metrics read the ground truth at most,
+            where it takes long; None: of all.
         property_range: The least and the greatest property, hidden designs included, or None.
             Only metrics may read it.
         least: The least that each entry of a design can be, ``design_shape``; None: anything.
         feasible: Which of designs ``(m, *design_shape)`` can be at all, bool, ``(m,)``; None: all.
+        greatest: The greatest that each entry can be, likewise.
         groups: Which rows are the same thing, although their designs differ: equal integers, shape
             ``(n,)``. None: none are.
         distances: How far designs lie from others.
         nearest_known: What the user may recognise each of designs ``(m, *design_shape)`` by, one a
             row; None where there is nothing.
+        motions: What designs ``(m, *design_shape)`` look like while they move, to be drawn; None
+            where there is nothing to be seen. Only reports look.
     """
 
     designs: Tensor
@@ -49,25 +55,33 @@ class KnownProblem:
     codec: Codec
     ground_truth: Callable[[Tensor], Tensor]
     noise_std: float = 0.0
+    most_scored: int | None = None
     property_range: tuple[float, float] | None = None
     least: Tensor | None = None
     feasible: Callable[[Tensor], Tensor] | None = None
+    greatest: Tensor | None = None
     groups: Tensor | None = None
     distances: Distances = euclidean
     nearest_known: Callable[[Tensor], DataFrame] | None = None
+    motions: Callable[[Tensor], list[Motion]] | None = None
 
     def nearest_allowed(self, designs: Tensor) -> Tensor:
-        """The nearest designs ``(m, *design_shape)`` that can be made: nothing below the least."""
-        return designs if self.least is None else designs.maximum(self.least.to(designs))
+        """The nearest designs ``(m, *design_shape)`` that can be made: nothing out of bounds."""
+        if self.least is not None:
+            designs = designs.maximum(self.least.to(designs))
+        return designs if self.greatest is None else designs.minimum(self.greatest.to(designs))
 
     def cells(self, designs: Tensor) -> Cells:
         """Which draws become each of designs ``(m, *design_shape)`` by `nearest_allowed`."""
         cells = Cells.of_points(designs, self.space)
-        if self.least is None:
-            return cells
-        least = self.space.numbers(self.least.to(designs))
-        lower = torch.where(cells.lower <= least + _ROUNDING, -torch.inf, cells.lower)
-        return Cells(lower, cells.upper, cells.any_level)
+        lower, upper = cells.lower, cells.upper
+        if self.least is not None:
+            least = self.space.numbers(self.least.to(designs))
+            lower = torch.where(lower <= least + _ROUNDING, -torch.inf, lower)
+        if self.greatest is not None:
+            greatest = self.space.numbers(self.greatest.to(designs))
+            upper = torch.where(upper >= greatest - _ROUNDING, torch.inf, upper)
+        return Cells(lower, upper, cells.any_level)
 
 
 class Task(ABC):

@@ -14,8 +14,10 @@ import torch
 from lightning_mbo import tasks
 from lightning_mbo.cli import main
 from lightning_mbo.data import (
+    AntMorphology,
     DesignDataModule,
     EhrlichFunction,
+    Hopper,
     Quadratic,
     Superconductor,
     TaskData,
@@ -24,6 +26,7 @@ from lightning_mbo.data import (
 )
 from lightning_mbo.errors import ConfigurationError, DataError
 from lightning_mbo.random import Stream
+from lightning_mbo.robots.motion import Motion
 from lightning_mbo.space import DesignSpace
 from lightning_mbo.tasks import KnownProblem, Task, boosted_trees
 from lightning_mbo.tasks.codecs import Numbers
@@ -55,7 +58,12 @@ class Steps(Task):
             least=torch.tensor([0.0, -torch.inf]).double(),
             groups=torch.arange(30) // 2,
             distances=lambda one, other: torch.ones(len(one), len(other)),
+            greatest=torch.tensor([torch.inf, 3.5]).double(),
             nearest_known=lambda found: pd.DataFrame({"row": range(len(found))}),
+            motions=lambda found: [
+                Motion(torch.zeros(1, 1, 2, 3).numpy(), design[:1].numpy())
+                for design in found.abs()
+            ],
         )
 
 
@@ -71,8 +79,11 @@ def test_what_a_task_says_is_what_the_data_say() -> None:
     assert data.ground_truth is not None
     assert data.ground_truth(designs).tolist() == [-3.0, 7.0]
     assert data.space.shape == (2,)
-    assert data.nearest_allowed(designs).tolist() == [[0.0, -2.0], [3.0, 4.0]]
+    assert data.nearest_allowed(designs).tolist() == [[0.0, -2.0], [3.0, 3.5]]
     assert data.cells(torch.zeros(1, 2).double()).lower.tolist() == [[-torch.inf, 0.0]]
+    assert data.cells(torch.full((1, 2), 3.5).double()).upper.tolist() == [[3.5, torch.inf]]
+    assert data.motions is not None
+    assert [motion.radii.tolist() for motion in data.motions(designs)] == [[1.0], [3.0]]
     assert data.to_user_units(designs).to_dict("list") == {"a": [-1.0, 3.0], "b": [-2.0, 4.0]}
     assert data.nearest_known(designs)["row"].tolist() == [0, 1]
     assert (data.distances(designs, designs) == 1).all()
@@ -150,6 +161,10 @@ NAMES: list[tuple[type[TaskData], dict[str, Any], Task]] = [
         },
         tasks.EhrlichFunction(7, 8, 2, 3, 1, 9, 10, 11.0),
     ),
+    (Hopper, {}, tasks.Hopper()),
+    (Hopper, {"visible_percentile": 7.0}, tasks.Hopper(visible_percentile=7.0)),
+    (AntMorphology, {}, tasks.AntMorphology()),
+    (AntMorphology, {"visible_percentile": 7.0}, tasks.AntMorphology(visible_percentile=7.0)),
     (Superconductor, {}, tasks.SimulatedSuperconductors()),
     (
         Superconductor,
@@ -264,6 +279,7 @@ def test_a_task_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     source = inspect.getsource(Steps).replace("class Steps(Task)", "class Mine(Task)")
     imports = """
         import pandas as pd, torch
+        from lightning_mbo.robots.motion import Motion
         from lightning_mbo.space import DesignSpace
         from lightning_mbo.tasks import KnownProblem, Task
         from lightning_mbo.tasks.codecs import Numbers

@@ -16,9 +16,16 @@ from torch import Tensor
 
 from lightning_mbo import tasks
 from lightning_mbo.data import TaskData
-from lightning_mbo.search_models import Categorical, MultivariateNormal
+from lightning_mbo.search_models import (
+    Categorical,
+    GaussianMixture,
+    MultivariateNormal,
+    SearchModel,
+)
 from lightning_mbo.tasks import (
+    AntMorphology,
     EhrlichFunction,
+    Hopper,
     KnownProblem,
     MeasuredSuperconductors,
     Quadratic,
@@ -43,6 +50,9 @@ CASES: dict[str, Case] = {
     "toy": (lambda _: Toy(num_designs=60), (1,), True),
     "quadratic": (lambda _: Quadratic(num_designs=60), (2,), True),
     "Ehrlich function": (lambda _: EhrlichFunction(6, 8, 2, 2, 2, num_designs=60), (8, 6), True),
+    # Few rows: all are simulated.
+    "hopper": (lambda _: Hopper(2.0), (5123,), False),
+    "ant morphology": (lambda _: AntMorphology(1.0), (60,), False),
     "TF Bind 8": (lambda folder: TFBind8(folder / "landscape.txt", 90.0), (4, 4), False),
     **{
         f"{kind.__name__}, {representation}": (
@@ -79,6 +89,8 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
+    if request.param in ("hopper", "ant morphology"):
+        pytest.importorskip("mujoco", reason="needs the extra robots")
     return CASES[request.param]
 
 
@@ -263,7 +275,11 @@ def _say_so(designs: Tensor) -> Tensor:
 def test_only_metrics_read_the_truth(task: Task, tmp_path: Path) -> None:
     data = TaskData(Unread(task), batch_size=1000)
     data.setup("fit")
-    model = Categorical() if data.space.is_sequences else MultivariateNormal()
+    model: SearchModel = MultivariateNormal()
+    if data.space.is_sequences:
+        model = Categorical()
+    elif data.space.num_numbers > 1000:
+        model = GaussianMixture(1, rank=2)
     options: dict[str, Any] = {"search_model": model, "num_iterations": 2, "max_epochs": 1}
     run(tmp_path / "without", callbacks.CandidateWriter(), data=data, **options)
     assert len(pd.read_csv(tmp_path / "without" / "candidates.csv")) > 0
