@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.distributed import all_reduce_sum, rank, world_size
+from lightning_mbo.oracles.deep_ensemble import StackedMLP
 from lightning_mbo.oracles.list_losses import ListLoss, ListNet
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation
@@ -59,6 +60,9 @@ class RankingEnsemble(RegressionEnsemble):
     def build(self, space: DesignSpace) -> None:
         """Create the stacked network, whose scores are taken as they are at first."""
         super().build(space)
+        # Lists know no level of the scores: its gradient is rounding alone, which Adam would scale.
+        assert isinstance(self.network, StackedMLP)
+        self.network.biases[-1].requires_grad_(False)
         self.register_buffer("level", torch.zeros(self.num_members, dtype=torch.float32))
         self.register_buffer("slope", torch.ones(self.num_members, dtype=torch.float32))
 
@@ -143,7 +147,7 @@ def whole_lists(parts: Sequence[Tensor], length: int) -> list[Tensor]:
     local = torch.stack([part.detach() for part in parts])
     whole = local.new_zeros(*local.shape[:2], length)
     whole[..., mine] = local
-    lists = list(all_reduce_sum(whole))
+    lists = [entries.clone() for entries in all_reduce_sum(whole)]
     for entries, part in zip(lists, parts, strict=True):
         entries[:, mine] = part
     return lists
