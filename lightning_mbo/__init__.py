@@ -43,6 +43,7 @@ _MODULES = {
         "GaussianProcess",
         "GradientOracle",
         "Oracle",
+        "RankingEnsemble",
         "RegressionEnsemble",
         "Stack",
         "TreeEnsemble",

@@ -18,12 +18,14 @@ from lightning_mbo.oracles.differentiable import DifferentiableOracle
 from lightning_mbo.oracles.gaussian_process import GaussianProcess
 from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.kernel_ridge import KernelRidge
+from lightning_mbo.oracles.list_losses import ListLoss, ListNet, RankCosine
 from lightning_mbo.oracles.objectives import (
     EnsembleObjective,
     LowerConfidenceBound,
     Mean,
     Minimum,
 )
+from lightning_mbo.oracles.ranking_ensemble import RankingEnsemble
 from lightning_mbo.oracles.regression_ensemble import RegressionEnsemble
 from lightning_mbo.oracles.representations import Representation, SmoothedLogits, Unchanged
 from lightning_mbo.oracles.result_oracles import ResultOracles, for_results
@@ -46,11 +48,15 @@ __all__ = [
     "GaussianProcess",
     "GradientOracle",
     "KernelRidge",
+    "ListLoss",
+    "ListNet",
     "LowerConfidenceBound",
     "Mean",
     "Minimum",
     "Oracle",
     "PersistentParticles",
+    "RankCosine",
+    "RankingEnsemble",
     "RegressionEnsemble",
     "Representation",
     "ResultOracles",

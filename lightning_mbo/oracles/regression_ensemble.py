@@ -96,25 +96,28 @@ class RegressionEnsemble(DifferentiableOracle, GradientOracle):
         noise = self.standardized_noise(batch)
         if noise is None:
             return errors
-        return self._shares(noise) * errors
+        return self.shares(noise) * errors
 
-    def _shares(self, noise: LabelNoise) -> Tensor:
+    def shares(self, noise: LabelNoise) -> Tensor:
         """What labels of the standardised property count for, ``(k, b)``."""
         variance = self.residual_variance.clamp(min=SMALLEST_BESIDE_ERRORS)
         return noise_share(noise.errors, variance[:, None])
 
     def validation_step(self, batch: DesignBatch, batch_idx: int) -> None:
         """Accumulate the members' squared errors and what they say of the best points."""
-        outputs = self.member_outputs(batch.designs)
-        errors = (outputs.loc - self.standardized(batch.properties)).square()
+        self.judge(self.values(self.representation.encode(batch.designs)), batch)
+
+    def judge(self, values: Tensor, batch: DesignBatch) -> None:
+        """Accumulate what values ``(k, b)`` of the standardised property are worth."""
+        errors = (values - self.standardized(batch.properties)).square()
         weights, noise = batch.weights, self.standardized_noise(batch)
         if noise is not None:
             # What is left of the variance without the errors', by maximum likelihood: a squared
             # error's own variance goes with the square of its expectation.
             errors = errors + noise.scatters.square() - noise.errors.square()
-            weights = weights * self._shares(noise).square()
+            weights = weights * self.shares(noise).square()
         self.add_validation_losses(errors, weights)
-        means = self.in_property_units(outputs).loc
+        means = values * self.property_std + self.property_mean
         for metrics, *member in zip(self._metrics(), means, batch.properties, strict=True):
             metrics.update(*member)
 

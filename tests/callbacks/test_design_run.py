@@ -19,6 +19,7 @@ from lightning_mbo.oracles import (
     KernelRidge,
     Oracle,
     PersistentParticles,
+    RankingEnsemble,
     RegressionEnsemble,
     TreeEnsemble,
 )
@@ -34,6 +35,7 @@ from tests.callbacks.quadratic import (
 ORACLES = {
     "DeepEnsemble": lambda: DeepEnsemble(2, (8,), 0.02),
     "RegressionEnsemble": lambda: RegressionEnsemble(2, (8,), 0.02),
+    "RankingEnsemble": lambda: RankingEnsemble(2, (8,), 0.02),
     "ConservativeObjectiveModel": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles()
     ),

@@ -53,9 +53,13 @@ def test_trajectories_agree(runs: tuple[list[str], Path, Path]) -> None:
     np.testing.assert_allclose(one, two, rtol=2e-4)
 
 
-def test_parameters_agree_after_the_first_fit(runs: tuple[list[str], Path, Path]) -> None:
+@pytest.mark.parametrize("model", ["DeepEnsemble", "RankingEnsemble"])
+def test_parameters_agree_after_the_first_fit(
+    model: str, runs: tuple[list[str], Path, Path]
+) -> None:
     options, one, _ = runs
-    root = one.parents[2]
+    root = one.parents[2] / model
+    options = [*options, f"--model={model}", "--model.hidden_sizes=[16]"]
     first = [*options, "--search.num_iterations=1", "--convergence.max_epochs=1"]
     states = [
         torch.load(fit(f"{root}/{name}", first, *more) / "checkpoints" / "last.ckpt")["state_dict"]

@@ -34,6 +34,14 @@ ARMS = {
     ],
 }
 
+PARTICLES = ["--model.adversary.num_particles=20"], {"log_alpha", "adversary.particles"}
+ASCENTS = {
+    "coms": PARTICLES,
+    "coms_af": PARTICLES,
+    "ram": (["--search.num_iterations=2"], {"level", "slope"}),
+}
+"""Options of a small ascent, and what its checkpoints hold."""
+
 
 def fit(options: list[str], *more: str) -> None:
     main(["fit", "--config=cbas_af.yaml", "--trainer.enable_progress_bar=false", *options, *more])
@@ -98,7 +106,7 @@ def test_resumed_run_equals_straight_run(
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
 
-@pytest.mark.parametrize("config", ["coms", "coms_af"])
+@pytest.mark.parametrize("config", ASCENTS)
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [
@@ -112,11 +120,8 @@ def test_a_resumed_ascent_equals_a_straight_one(
     config: str, owner: str, hook: str, count: int, small_run: list[str]
 ) -> None:
     options = [option for option in small_run if "num_samples" not in option]
-    options += [
-        f"--config={config}.yaml",
-        "--search.num_steps=3",
-        "--model.adversary.num_particles=20",
-    ]
+    more, kept = ASCENTS[config]
+    options += [f"--config={config}.yaml", "--search.num_steps=3", *more]
     whole, resumed = straight_and_resumed(config, options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
     assert (resumed / "ascent.csv").read_bytes() == (whole / "ascent.csv").read_bytes()
@@ -126,7 +131,7 @@ def test_a_resumed_ascent_equals_a_straight_one(
         for folder in (whole, resumed)
     ]
     assert states[0].keys() == states[1].keys()
-    assert {"log_alpha", "adversary.particles"} <= states[0].keys()
+    assert kept <= states[0].keys()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 

@@ -25,6 +25,8 @@ from lightning_mbo.oracles import (
     KernelRidge,
     Oracle,
     PersistentParticles,
+    RankCosine,
+    RankingEnsemble,
     RegressionEnsemble,
     ResultOracles,
     SmoothedLogits,
@@ -45,6 +47,7 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     "DeepEnsemble": lambda: DeepEnsemble(2, (8,)),
     "GaussianProcess": GaussianProcess,
     "KernelRidge": KernelRidge,
+    "RankingEnsemble": lambda: RankingEnsemble(2, (8,), loss=RankCosine()),
     "RegressionEnsemble": lambda: RegressionEnsemble(
         2, (8,), representation=SmoothedLogits(standardize=True)
     ),

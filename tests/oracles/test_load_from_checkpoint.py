@@ -25,6 +25,8 @@ from lightning_mbo.oracles import (
     KernelRidge,
     Oracle,
     PersistentParticles,
+    RankCosine,
+    RankingEnsemble,
     RegressionEnsemble,
     SmoothedLogits,
     TreeEnsemble,
@@ -63,6 +65,7 @@ def fitted(oracle: Oracle, data: DesignDataModule, folder: Path) -> tuple[Path, 
 ORACLES = {
     "deep": (lambda: DeepEnsemble(2, (8, 4)), Quadratic),
     "regression": (lambda: RegressionEnsemble(3, [8], negative_slope=0.2), Quadratic),
+    "ranking": (lambda: RankingEnsemble(2, [8], loss=RankCosine()), Quadratic),
     "coms": (
         lambda: ConservativeObjectiveModel(
             hidden_sizes=[8], adversary=PersistentParticles(16, 2, num_steps=6)

@@ -27,6 +27,7 @@ from lightning_mbo.oracles import (
     KernelRidge,
     Oracle,
     PersistentParticles,
+    RankingEnsemble,
     RegressionEnsemble,
     TreeEnsemble,
 )
@@ -47,6 +48,7 @@ callbacks: Any = importlib.import_module("lightning_mbo.callbacks")
 ORACLES: dict[str, Callable[[], Oracle]] = {
     "deep": lambda: DeepEnsemble(2, (8,), learning_rate=0.02),
     "regression": lambda: RegressionEnsemble(2, (8,)),
+    "ranking": lambda: RankingEnsemble(2, (8,)),
     "coms": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles(16, 2, num_steps=6)
     ),
