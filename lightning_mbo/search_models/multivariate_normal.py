@@ -99,9 +99,7 @@ def number_count(
     if has_all_pairs and number > MOST_IN_PAIRS:
         raise ConfigurationError(
             f"{name} has the covariance of each pair of numbers, and of {number:,} there are too "
-            f"many: give --search.search_model GaussianMixture --search.search_model.rank 5, with "
-            f"another --search.algorithm than CMAES, or search by --search GradientAscent or "
-            f"ModelInversion"
+            "many: leave --search.search_model out, or give GaussianMixture with a rank"
         )
     return number
 

@@ -10,9 +10,13 @@ from torch import Tensor
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models.base import Reduce, SearchModel
 from lightning_mbo.search_models.categorical import Categorical
-from lightning_mbo.search_models.multivariate_normal import MultivariateNormal
+from lightning_mbo.search_models.gaussian_mixture import GaussianMixture
+from lightning_mbo.search_models.multivariate_normal import MOST_IN_PAIRS, MultivariateNormal
 from lightning_mbo.search_models.sparse_amounts import SparseAmounts
 from lightning_mbo.space import Cells, DesignSpace
+
+_RANK = 10
+"""Of the covariance of so many numbers that not each pair can have its own."""
 
 
 class Product(SearchModel):
@@ -150,22 +154,30 @@ def search_model_for(space: DesignSpace, given: SearchModel | None = None) -> Se
 
     Args:
         space: The layout.
-        given: What was asked for. None takes `MultivariateNormal` for numbers, `SparseAmounts` for
-            those that are amounts and often zero, `Categorical` for letters or categories; and
-            all of them, independent of each other, for mixed designs, as is a given one together
-            with default ones where it models but some of these. One for numbers models the amounts
-            among them too.
+        given: What was asked for. None takes `MultivariateNormal` for numbers, of more than 4,000
+            one of low rank, `SparseAmounts` for those that are amounts and often zero,
+            `Categorical` for letters or categories; and all of them, independent of each other, for
+            mixed designs, as is a given one together with default ones where it models but some of
+            these. One for numbers models the amounts among them too.
     """
     amounts = None if space.amounts is None else SparseAmounts()
     num_others = space.num_numbers - space.num_amounts
     if given is None:
         if (num_others > 0) + (space.num_amounts > 0) + bool(space.groups) > 1:
-            return Product(amounts=amounts)
-        return amounts or (Categorical() if space.groups else MultivariateNormal())
+            return Product(_of_numbers(num_others), amounts=amounts)
+        return amounts or (Categorical() if space.groups else _of_numbers(num_others))
     if given.models_amounts:
         alone = space.amounts is None or not (num_others or space.groups)
-        return given if alone else Product(amounts=given)
+        return given if alone else Product(_of_numbers(num_others), amounts=given)
     mixed = bool(space.num_numbers and space.groups)
     if not mixed or (given.models_numbers and given.models_categories):
         return given
-    return Product(given) if given.models_numbers else Product(None, given, amounts)
+    if given.models_numbers:
+        return Product(given)
+    return Product(_of_numbers(num_others), given, amounts)
+
+
+def _of_numbers(number: int) -> SearchModel:
+    if number > MOST_IN_PAIRS:
+        return GaussianMixture(num_components=1, rank=_RANK)
+    return MultivariateNormal()

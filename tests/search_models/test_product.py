@@ -12,6 +12,7 @@ from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.search_models import (
     Categorical,
     CMANormal,
+    GaussianMixture,
     MultivariateNormal,
     Product,
     Quadrature,
@@ -160,3 +161,24 @@ def test_parts_in_the_wrong_place_are_refused() -> None:
 def test_designs_must_be_mixed(space: DesignSpace) -> None:
     with pytest.raises(ConfigurationError, match="have only one of them"):
         Product().build(space)
+
+
+def test_of_very_many_numbers_the_default_has_no_covariance_of_each_pair() -> None:
+    many = DesignSpace.of_shape(torch.Size((4001,)))
+    model = search_model_for(many)
+    assert isinstance(model, GaussianMixture)
+    model.build(many)
+    designs = torch.randn(30, 4001, generator=torch.Generator().manual_seed(0)).double()
+    model.fit(designs, torch.ones(30).double())
+    assert model.loadings.shape == (1, 4001, 10)
+    assert model.log_prob(model.sample(5, torch.Generator().manual_seed(1))).isfinite().all()
+    mixed = DesignSpace(torch.Size([4004]), (3,))
+    product = search_model_for(mixed)
+    assert isinstance(product, Product)
+    assert isinstance(product.numbers, GaussianMixture)
+
+
+@pytest.mark.parametrize("model", [MultivariateNormal(), CMANormal(), GaussianMixture()])
+def test_a_covariance_of_too_many_pairs_is_refused(model: SearchModel) -> None:
+    with pytest.raises(ConfigurationError, match="of 4,001 there are too many: leave --search"):
+        model.build(DesignSpace.of_shape(torch.Size((4001,))))
