@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from lightning_mbo.data import CSV, DesignDataModule
-from lightning_mbo.evidence.suitability import fitted
+from lightning_mbo.evidence.suitability import Suitability, fitted
 from lightning_mbo.oracles import (
     AdditiveRegression,
     DeepEnsemble,
@@ -54,6 +54,19 @@ def test_as_many_columns_matter_as_equal_ones_would() -> None:
     spreads = frame()[["a", "b"]].var(ddof=0)
     expected = spreads.sum() ** 2 / (spreads**2).sum()
     assert said.endswith(f"That is as many as {expected:.1f} of equal weight, of 4.")
+
+
+def test_of_many_columns_a_few_are_named() -> None:
+    draw = np.random.default_rng(0)
+    names = [f"x{i}" for i in range(10)]
+    many = pd.DataFrame(draw.normal(size=(NUM_ROWS, 10)), columns=names)
+    data = loaded(CSV(many.assign(y=many.sum(axis=1)), target="y"))
+    oracle = fitted(Stack([AdditiveRegression()]), data.problem)
+    said = lines(
+        "y", dependences(oracle, data, data.designs[:1]), Suitability.of(data.problem, None)
+    )
+    assert said[0].count("%") == 7
+    assert "; all others " in said[0]
 
 
 def test_of_what_the_run_has_predicted_without_each_row() -> None:
