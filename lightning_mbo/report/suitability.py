@@ -28,17 +28,18 @@ def all_suitabilities(oracle: Oracle, data: DesignDataModule) -> dict[str, Suita
     """
     if data.columns_read is None:
         return {}
-    wanted, asked = list(all_wanted(data.problem)), list[Oracle | None]()
+    problem = data.problem
+    wanted = list(all_wanted(problem))
+    asked: Sequence[Oracle | None] = [oracle]
     if isinstance(oracle, ResultOracles):
-        asked.extend(oracle.of_results)
-    else:
-        asked.append(oracle)
-    # Of several results some oracles know the advance alone; and the best rows are not like others.
-    if len(asked) < len(wanted) or (data.problem.held_out.any() and data.held_out == "top"):
+        asked = oracle.of_results
+    elif problem.results is not None:  # of which it knows the advance alone
+        asked = [None] * len(wanted)
+    if problem.held_out.any() and data.held_out == "top":
         asked = [None] * len(wanted)
     return {
-        name: Suitability.of(problem, own, best, _MOST_ENTRIES)
-        for (name, problem, best), own in zip(wanted, asked, strict=True)
+        name: Suitability.of(of_one, own, best, _MOST_ENTRIES)
+        for (name, of_one, best), own in zip(wanted, asked, strict=True)
     }
 
 

@@ -99,6 +99,16 @@ def test_what_no_fit_without_the_rows_has_told_is_left_out(
     assert said[0].endswith("by columns that only add up.")
 
 
+@pytest.mark.parametrize("targets", [{"y": "maximize"}, {"y": "maximize", "z": "minimize"}])
+def test_of_results_an_oracle_of_their_advance_is_not_asked(targets: dict[str, str]) -> None:
+    data = table(targets=targets)
+    found = all_suitabilities(DeepEnsemble(num_members=1), data)
+    assert list(found) == list(targets)
+    for name, said in found.items():
+        assert np.isnan(said.predicted)
+        assert said.by_sums > 0.9, name
+
+
 def test_each_of_several_results_has_a_paragraph() -> None:
     data, oracle = of_two()
     found = all_suitabilities(oracle, data)
