@@ -71,6 +71,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     catalogue = frame.drop(columns="yield").sample(40, random_state=0)
     catalogue["concentration"] = rng.uniform(0, 2.5, 40)
     catalogue.assign(number=range(1, 41)).to_csv("catalogue.csv", index=False)
+    _published_sequences(rng)
     pd.read_csv(SUBSET).iloc[::20].to_csv("train.csv", index=False)
     Path("my_rules.py").write_text(
         "def can_be_made(designs):\n    return designs['concentration'] <= 2.5\n"
@@ -78,6 +79,24 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     for name, content in named_blocks().items():
         Path(name).write_text(content)
     return frame
+
+
+def _published_sequences(rng: np.random.Generator) -> None:
+    """Made-up rows of the layout of two published files."""
+    parent, rows = "MSKGEELFTGVVPILVELDGDVNGHKFSVSGE", []
+    for _ in range(60):
+        place, letter = rng.integers(1, len(parent)), rng.choice(list("ACDEFGHIKLMNPQRSTVWY"))
+        word = parent[:place] + letter + parent[place + 1 :]
+        rows.append((f"{parent[place]}{place + 1}{letter}", word, rng.normal(3, 1)))
+    gfp = pd.DataFrame(rows, columns=["mutant", "mutated_sequence", "DMS_score"])
+    gfp["DMS_score_bin"] = (gfp["DMS_score"] > 3).astype(int)
+    gfp.to_csv("GFP_AEQVI_Sarkisyan_2016.csv", index=False)
+    reads = rng.integers(1, 200, (60, 14))
+    utr = pd.DataFrame({"utr": ["".join(word) for word in rng.choice(list("ACGT"), (60, 50))]})
+    utr = utr.join(pd.DataFrame(reads, columns=[str(i) for i in range(14)]))
+    shares = pd.DataFrame(reads / reads.sum(1, keepdims=True), columns=[f"r{i}" for i in range(14)])
+    utr = utr.join(shares).assign(rl=rng.uniform(2, 9, 60), total_reads=reads.sum(1))
+    utr.to_csv("GSM3130435_egfp_unmod_1.csv.gz")
 
 
 @pytest.fixture
@@ -295,6 +314,14 @@ def _classes_of_ones_own(used: str) -> Check:
         assert ("novelty" in trajectory) == (used == "my_callback.Novelty")
 
     return check
+
+
+@after(TABULAR, "Published sequences")
+def _sequences_as_published(found: dict[str, Any], table: pd.DataFrame) -> None:
+    for version, (name, length) in enumerate([("mutated_sequence", 32), ("utr", 50)]):
+        candidates = pd.read_csv(f"runs/sequences/version_{version}/candidates.csv")
+        assert list(candidates)[-1] == name
+        assert (candidates[name].str.len() == length).all()
 
 
 CHECKS |= {(page, "Your own"): _classes_of_ones_own(used) for page, used in OWN.items()}

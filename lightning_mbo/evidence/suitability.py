@@ -102,14 +102,14 @@ class Suitability(NamedTuple):
             predicted = _explained(unseen.mean, judged)
             if noise is None:
                 seen = oracle.predict(rows.designs.to(oracle.device))
-                noise = (seen.std.square() - seen.epistemic_std.square()).mean()
+                noise = (seen.std.square() - seen.epistemic_std.square()).mean().cpu()
         by_sums, combined = _adding_up(some_rows(problem, most_entries), len(rows.designs), best)
-        variance = rows.properties.var(correction=0).item()
+        variance = rows.properties.var(correction=0)
         return cls(
             correlation=correlation,
             predicted=predicted,
             by_sums=by_sums,
-            noise=math.nan if noise is None else min(1.0, noise.item() / variance),
+            noise=math.nan if noise is None else min(1.0, (noise / variance).item()),
             is_measured=is_measured,
             nearness=_nearness(rows, best) if best else math.nan,
             combined=combined,

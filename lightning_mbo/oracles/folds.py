@@ -40,7 +40,10 @@ def balanced_folds(weights: Tensor, num_folds: int, generator: torch.Generator) 
 
 
 def grouped_folds(things: Tensor, num_folds: int, generator: torch.Generator) -> Tensor:
-    """Random folds of designs, with what is the same thing in the same fold.
+    """Random folds of designs, with what is the same thing in the same fold, none of them empty.
+
+    Of fewer things than folds there are as many folds; where all designs are one thing, no fit
+    could do without it, and each design is by itself.
 
     Args:
         things: Of each design, from 0 without gaps, shape ``(n,)``.
@@ -50,9 +53,10 @@ def grouped_folds(things: Tensor, num_folds: int, generator: torch.Generator) ->
     Returns:
         Each design's fold, 0 to k - 1, shape ``(n,)``.
     """
+    things = things.cpu() if things.any() else torch.arange(len(things), device="cpu")
     num_things = int(things.max()) + 1
-    folds = balanced_folds(torch.ones(num_things, device="cpu"), num_folds, generator)
-    return folds[things.cpu()]
+    number = min(num_folds, num_things)
+    return balanced_folds(torch.ones(num_things, device="cpu"), number, generator)[things]
 
 
 def clearly_worse(log_likelihoods: Tensor, num_errors: float) -> Tensor:

@@ -205,7 +205,7 @@ class Stack(ClosedFormOracle):
         device, possible = self.property_mean.device, self.scores.isfinite().cpu()
         folds = grouped_folds(problem.things, self.num_folds, generator)
         race = _Race(problem, weights, self._members(), possible)
-        for fold in range(self.num_folds):
+        for fold in range(int(folds.max()) + 1):
             race.run(folds == fold, generator)
         within, running = race.log_likelihoods.clone(), race.running
         # What an oracle that has dropped out said of some designs has no share in anything.

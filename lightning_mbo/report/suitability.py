@@ -10,8 +10,8 @@ from lightning_mbo.oracles import Oracle, ResultOracles
 from lightning_mbo.report.dependence import Dependence
 from lightning_mbo.report.run_evidence import Evidence
 
-_NAMED = 0.9
-"""Of what all columns move the prediction: so much is told column by column."""
+_NAMED, _MOST_NAMED = 0.9, 6
+"""Of what all columns move the prediction: so much is told column by column, of so many."""
 
 _MOST_ENTRIES = 120_000
 """Of the rows that columns which add up are fitted to, in a second or two."""
@@ -28,17 +28,18 @@ def all_suitabilities(oracle: Oracle, data: DesignDataModule) -> dict[str, Suita
     """
     if data.columns_read is None:
         return {}
-    wanted, asked = list(all_wanted(data.problem)), list[Oracle | None]()
+    problem = data.problem
+    wanted = list(all_wanted(problem))
+    asked: Sequence[Oracle | None] = [oracle]
     if isinstance(oracle, ResultOracles):
-        asked.extend(oracle.of_results)
-    else:
-        asked.append(oracle)
-    # Of several results some oracles know the advance alone; and the best rows are not like others.
-    if len(asked) < len(wanted) or (data.problem.held_out.any() and data.held_out == "top"):
+        asked = oracle.of_results
+    elif problem.results is not None:  # of which it knows the advance alone
+        asked = [None] * len(wanted)
+    if problem.held_out.any() and data.held_out == "top":
         asked = [None] * len(wanted)
     return {
-        name: Suitability.of(problem, own, best, _MOST_ENTRIES)
-        for (name, problem, best), own in zip(wanted, asked, strict=True)
+        name: Suitability.of(of_one, own, best, _MOST_ENTRIES)
+        for (name, of_one, best), own in zip(wanted, asked, strict=True)
     }
 
 
@@ -71,7 +72,7 @@ def _columns(dependences: Sequence[Dependence]) -> str:
     for each, share in zip(dependences, shares, strict=True):
         parts.append(f"{each.levels.name} {100 * share:.0f} %")
         told += share
-        if told >= _NAMED:
+        if told >= _NAMED or len(parts) == _MOST_NAMED:
             break
     if len(dependences) > len(parts):
         parts[-1] += f"; all others {100 * (1 - told):.0f} %"

@@ -14,6 +14,7 @@ from lightning_mbo.evidence.suitability import Suitability, fitted, some_rows
 from lightning_mbo.label_noise import LabelNoise
 from lightning_mbo.oracles import Stack
 from lightning_mbo.problem import DesignProblem
+from lightning_mbo.random import Stream
 from lightning_mbo.space import DesignSpace
 
 NUM_ROWS = 150
@@ -175,6 +176,14 @@ def test_columns_that_add_up_are_not_fitted_to_few_rows_of_many_columns() -> Non
     said = Suitability.of(table("sum"), None, most_entries=3 * NUM_ROWS - 1)
     assert math.isnan(said.by_sums)
     assert [line.split(":")[0] for line in said.lines("yield")] == ["Best rows"]
+
+
+@pytest.mark.parametrize("num_groups", [1, 2, 3])
+def test_few_groups_are_left_out_in_turn(num_groups: int) -> None:
+    groups = torch.arange(NUM_ROWS) % num_groups
+    for seed in range(4):
+        problem = replace(table("sum"), groups=groups, stream=Stream(seed))
+        assert Suitability.of(problem, None).by_sums > 0.98
 
 
 def test_held_out_rows_are_what_is_predicted() -> None:

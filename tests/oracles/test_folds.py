@@ -46,6 +46,20 @@ def test_folds_of_different_things_are_of_one_size() -> None:
     assert sorted(folds.bincount().tolist()) == [4, 4, 5, 5, 5]
 
 
+@pytest.mark.parametrize("num_things", [2, 3, 4])
+def test_of_fewer_things_than_folds_none_is_empty(num_things: int) -> None:
+    things = torch.arange(23) % num_things
+    for seed in range(10):
+        folds = grouped_folds(things, 5, torch.Generator().manual_seed(seed))
+        assert sorted(folds.unique().tolist()) == list(range(num_things))
+        assert all(len(folds[things == thing].unique()) == 1 for thing in range(num_things))
+
+
+def test_designs_that_are_all_one_thing_are_by_themselves() -> None:
+    folds = grouped_folds(torch.zeros(23, dtype=torch.long), 5, torch.Generator().manual_seed(1))
+    assert folds.bincount().sort().values.tolist() == [4, 4, 5, 5, 5]
+
+
 def test_shares_make_labels_most_likely() -> None:
     generator = torch.Generator().manual_seed(0)
     found = torch.randn(3, 200, generator=generator, dtype=torch.float64)

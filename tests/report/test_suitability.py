@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from lightning_mbo.data import CSV, DesignDataModule
-from lightning_mbo.evidence.suitability import fitted
+from lightning_mbo.evidence.suitability import Suitability, fitted
 from lightning_mbo.oracles import (
     AdditiveRegression,
     DeepEnsemble,
@@ -56,6 +56,19 @@ def test_as_many_columns_matter_as_equal_ones_would() -> None:
     assert said.endswith(f"That is as many as {expected:.1f} of equal weight, of 4.")
 
 
+def test_of_many_columns_a_few_are_named() -> None:
+    draw = np.random.default_rng(0)
+    names = [f"x{i}" for i in range(10)]
+    many = pd.DataFrame(draw.normal(size=(NUM_ROWS, 10)), columns=names)
+    data = loaded(CSV(many.assign(y=many.sum(axis=1)), target="y"))
+    oracle = fitted(Stack([AdditiveRegression()]), data.problem)
+    said = lines(
+        "y", dependences(oracle, data, data.designs[:1]), Suitability.of(data.problem, None)
+    )
+    assert said[0].count("%") == 7
+    assert "; all others " in said[0]
+
+
 def test_of_what_the_run_has_predicted_without_each_row() -> None:
     data = table(target="y", columns={"z": "ignore"})
     oracle = fitted(Stack([GaussianProcess(), AdditiveRegression()]), data.problem)
@@ -84,6 +97,16 @@ def test_what_no_fit_without_the_rows_has_told_is_left_out(
     said = lines("y", (), all_suitabilities(oracle, data)["y"])
     assert [line.split(":")[0] for line in said] == ["Told by other rows", "Best rows"]
     assert said[0].endswith("by columns that only add up.")
+
+
+@pytest.mark.parametrize("targets", [{"y": "maximize"}, {"y": "maximize", "z": "minimize"}])
+def test_of_results_an_oracle_of_their_advance_is_not_asked(targets: dict[str, str]) -> None:
+    data = table(targets=targets)
+    found = all_suitabilities(DeepEnsemble(num_members=1), data)
+    assert list(found) == list(targets)
+    for name, said in found.items():
+        assert np.isnan(said.predicted)
+        assert said.by_sums > 0.9, name
 
 
 def test_each_of_several_results_has_a_paragraph() -> None:
