@@ -60,7 +60,8 @@ class Steps(Task):
             greatest=torch.tensor([torch.inf, 3.5]).double(),
             nearest_known=lambda found: pd.DataFrame({"row": range(len(found))}),
             motions=lambda found: [
-                Motion(torch.zeros(1, 1, 2, 3).numpy(), design[:1].numpy()) for design in found.abs()
+                Motion(torch.zeros(1, 1, 2, 3).numpy(), design[:1].numpy())
+                for design in found.abs()
             ],
         )
 
