@@ -112,15 +112,17 @@ class Scoring(DesignCallback):
             console.print(f"Written to {path}", soft_wrap=True)
 
 
-def _values(data: DesignDataModule, designs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The ground truth of samples, and of those that are candidates: of some if it takes long."""
+def _values(data: DesignDataModule, designs: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """The ground truth of samples and of the chosen, a mask ``(m,)``; of some, if it takes long."""
     if data.most_scored is None:
         values = evaluate_once(data, designs)
-        return values, values[rows]
-    some = designs[spread(len(designs), data.most_scored).to(designs.device)]
-    candidates = designs[rows[spread(len(rows), data.most_scored).to(rows.device)]]
-    both = evaluate_once(data, torch.cat([some, candidates]))
-    return both[: len(some)], both[len(some) :]
+        return values, values[chosen]
+    parts = [
+        part[spread(len(part), data.most_scored).to(part.device)]
+        for part in (designs, designs[chosen])
+    ]
+    of_samples, of_chosen = evaluate_once(data, torch.cat(parts)).split([len(p) for p in parts])
+    return of_samples, of_chosen
 
 
 def evaluate_once(data: DesignDataModule, designs: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from tests.readmes import ROOT
 
 CALLBACKS = "lightning_mbo.callbacks"
 LATE = {
-    *{"cma", "jinja2", "loky", "openpyxl", "pandas", "pyarrow", "ray", "sklearn", "xgboost"},
-    "zuko",
+    *{"cma", "gymnasium", "jinja2", "loky", "mujoco", "openpyxl", "pandas", "pyarrow", "ray"},
+    *{"sklearn", "xgboost", "zuko"},
 }
 """Not among them: torchmetrics, which Lightning imports, imports matplotlib and scipy itself."""
 
@@ -94,3 +94,9 @@ def test_no_circle_of_imports() -> None:
     needed = {name: imports_of(path, name) & paths.keys() for name, path in paths.items()}
     assert sum(map(len, needed.values())) > 500
     TopologicalSorter(needed).prepare()
+
+
+def test_a_process_that_simulates_imports_no_torch() -> None:
+    found = imported_by("import lightning_mbo.robots.hopper, lightning_mbo.robots.ant")
+    assert "numpy" in found
+    assert not {"torch", "pytorch_lightning", "mujoco", "gymnasium"} & found

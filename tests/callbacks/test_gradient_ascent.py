@@ -160,6 +160,20 @@ def test_without_a_ground_truth(tmp_path: Path) -> None:
     assert (tmp_path / "ascent.png").exists()
 
 
+def test_a_ground_truth_that_takes_long_is_not_read_on_the_way(tmp_path: Path) -> None:
+    data = Quadratic(forbidden)
+    data.most_scored = 19
+    search = callbacks.GradientAscent(3, num_starts=5)
+    ascend(tmp_path, search, callbacks.AscentTrajectory(), data=data)
+    columns = ["step", "oracle_mean", "ensemble_disagreement"]
+    assert list(read_table(tmp_path / "ascent.csv")) == columns
+    data = Quadratic()
+    data.most_scored = 20  # all of them
+    search = callbacks.GradientAscent(3, num_starts=5)
+    ascend(tmp_path, search, callbacks.AscentTrajectory(), data=data)
+    assert "ground_truth_max" in read_table(tmp_path / "ascent.csv")
+
+
 def test_goes_on_from_the_saved_state(tmp_path: Path) -> None:
     whole, first, second = (
         callbacks.GradientAscent(3, num_starts=5, num_iterations=n) for n in (2, 1, 2)

@@ -214,3 +214,35 @@ def test_iterations_without_candidates_have_no_scores(tmp_path: Path) -> None:
     trainer = type("Trainer", (), {"datamodule": data})
     callbacks.Scoring().on_search_model_update(trainer, None, Iteration)
     assert Iteration.metrics == {}
+
+
+def test_a_truth_that_takes_long_is_read_of_some(tmp_path: Path) -> None:
+    asked: list[Tensor] = []
+
+    def slow(designs: Tensor) -> Tensor:
+        asked.append(designs)
+        return wavy(designs)
+
+    data = Quadratic(slow)
+    data.most_scored = 7
+    trajectory = callbacks.Trajectory()
+    _, recorder = run(tmp_path / "some", callbacks.Scoring(), trajectory, data=data)
+    assert [len(designs) for designs in asked] == [14] * 3
+    for iteration, designs, row in zip(recorder.iterations, asked, trajectory.rows, strict=True):
+        samples = iteration.samples.designs
+        assert torch.equal(designs[:7], samples[torch.arange(7) * NUM_SAMPLES // 7])
+        chosen = samples[iteration.candidates]
+        assert torch.equal(designs[7:], chosen[torch.arange(7) * len(chosen) // 7])
+        assert row["ground_truth_p80"] == pytest.approx(np.quantile(wavy(designs[:7]), 0.8))
+        assert row["candidate_ground_truth_max"] == wavy(designs[7:]).max().item()
+
+
+def test_few_samples_are_all_read_even_if_it_takes_long(tmp_path: Path) -> None:
+    rows = []
+    for most in (None, NUM_SAMPLES):
+        data = Quadratic(wavy)
+        data.most_scored = most
+        trajectory = callbacks.Trajectory()
+        run(tmp_path / str(most), callbacks.Scoring(), trajectory, data=data)
+        rows.append(trajectory.rows)
+    assert rows[0] == rows[1]

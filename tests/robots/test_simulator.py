@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,3 +95,16 @@ def test_the_top_is_hidden(task: type[Hopper | AntMorphology]) -> None:
 def test_refused_percentiles(percentile: float) -> None:
     with pytest.raises(ConfigurationError, match="visible_percentile must lie in"):
         Hopper(percentile)
+
+
+def _processes() -> tuple[set[int], int]:
+    """Where simulations run, and who asked."""
+    return set(in_processes(lambda _: os.getpid(), np.zeros((20, 1)))), os.getpid()
+
+
+def test_one_of_many_processes_starts_no_others() -> None:
+    import loky
+
+    where, asked = loky.get_reusable_executor(2).submit(_processes).result()
+    assert where == {asked}
+    assert asked != os.getpid()

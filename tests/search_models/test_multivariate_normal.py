@@ -13,7 +13,12 @@ import scipy.stats
 import torch
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.search_models import MultivariateNormal
+from lightning_mbo.search_models import (
+    CMANormal,
+    GaussianMixture,
+    MultivariateNormal,
+    SearchModel,
+)
 from lightning_mbo.search_models.multivariate_normal import shrink_to_full_rank
 from lightning_mbo.space import DesignSpace
 
@@ -239,3 +244,24 @@ def test_a_healthy_fit_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         built(20).fit(*map(torch.from_numpy, table(30, 20)))
+
+
+@pytest.mark.parametrize("model", [MultivariateNormal(), GaussianMixture(), CMANormal()])
+def test_a_covariance_of_too_many_numbers_is_refused(model: SearchModel) -> None:
+    message = (
+        "has the covariance of each pair of numbers, and of 5,123 there are too many: leave "
+        "--search.search_model out, or give GaussianMixture with a rank"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        model.build(DesignSpace.of_shape(torch.Size([5123])))
+
+
+def test_factors_need_no_covariance_of_all_pairs() -> None:
+    model = GaussianMixture(1, rank=2)
+    model.build(DesignSpace.of_shape(torch.Size([5123])))
+    generator = torch.Generator().manual_seed(0)
+    designs = torch.randn(40, 5123, generator=generator, dtype=torch.float64)
+    model.fit(designs, torch.ones(40, dtype=torch.float64))
+    drawn = model.sample(3, generator)
+    assert drawn.shape == (3, 5123)
+    assert model.log_prob(drawn).isfinite().all()

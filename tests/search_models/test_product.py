@@ -176,9 +176,3 @@ def test_of_very_many_numbers_the_default_has_no_covariance_of_each_pair() -> No
     product = search_model_for(mixed)
     assert isinstance(product, Product)
     assert isinstance(product.numbers, GaussianMixture)
-
-
-@pytest.mark.parametrize("model", [MultivariateNormal(), CMANormal(), GaussianMixture()])
-def test_a_covariance_of_too_many_pairs_is_refused(model: SearchModel) -> None:
-    with pytest.raises(ConfigurationError, match="of 4,001 there are too many: leave --search"):
-        model.build(DesignSpace.of_shape(torch.Size((4001,))))
