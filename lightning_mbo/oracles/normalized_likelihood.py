@@ -85,6 +85,8 @@ class NormalizedLikelihoodModel(RegressionEnsemble):
                 f"averaging_rate in (0, 1], not {num_bins}, {margin}, {batch_size} and "
                 f"{averaging_rate}"
             )
+        if not 0 <= query_weight < float("inf"):
+            raise ConfigurationError(f"model.query_weight must not be negative: {query_weight}")
         self.num_bins = num_bins
         self.margin = margin
         self.adaptation_rate = positive_rate(adaptation_rate, "model.adaptation_rate")

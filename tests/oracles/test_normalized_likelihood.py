@@ -182,8 +182,16 @@ def test_no_training_reaches_the_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"num_bins": 1}, {"margin": -1.0}, {"averaging_rate": 0.0}, {"batch_size": 0}]
+    "options",
+    [
+        {"num_bins": 1},
+        {"margin": -1.0},
+        {"averaging_rate": 0.0},
+        {"batch_size": 0},
+        {"adaptation_rate": 0.0},
+        {"query_weight": -1.0},
+    ],
 )
 def test_numbers_out_of_their_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError, match=r"model\.num_bins must be at least 2"):
+    with pytest.raises(ConfigurationError, match=r"model\.\w+ must"):
         NormalizedLikelihoodModel(**options)
