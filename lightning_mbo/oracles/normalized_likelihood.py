@@ -155,7 +155,7 @@ class NormalizedLikelihoodModel(RegressionEnsemble):
             name: parameter.detach().requires_grad_()
             for name, parameter in self.copies.named_parameters()
         }
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             means = functional_call(self.copies, parameters, features)[..., 0]
             scale = self._scale()
             losses = -bin_log_probs(means, lower[bins], upper[bins], scale) * shares
