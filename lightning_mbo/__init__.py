@@ -42,6 +42,7 @@ _MODULES = {
         "DeepEnsemble",
         "GaussianProcess",
         "GradientOracle",
+        "NormalizedLikelihoodModel",
         "Oracle",
         "RankingEnsemble",
         "RegressionEnsemble",

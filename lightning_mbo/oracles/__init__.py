@@ -19,6 +19,7 @@ from lightning_mbo.oracles.gaussian_process import GaussianProcess
 from lightning_mbo.oracles.gradient import GradientOracle
 from lightning_mbo.oracles.kernel_ridge import KernelRidge
 from lightning_mbo.oracles.list_losses import ListLoss, ListNet, RankCosine
+from lightning_mbo.oracles.normalized_likelihood import NormalizedLikelihoodModel
 from lightning_mbo.oracles.objectives import (
     EnsembleObjective,
     LowerConfidenceBound,
@@ -53,6 +54,7 @@ __all__ = [
     "LowerConfidenceBound",
     "Mean",
     "Minimum",
+    "NormalizedLikelihoodModel",
     "Oracle",
     "PersistentParticles",
     "RankCosine",

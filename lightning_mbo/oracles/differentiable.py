@@ -41,6 +41,17 @@ class DifferentiableOracle(Oracle, ABC):
             Normal of batch shape ``(k, b)``, float32.
         """
 
+    def adapt(self, inputs: Tensor, problem: DesignProblem) -> None:
+        """Learn from where an ascent is, before each of its steps and after the last.
+
+        By default nothing. What is learnt is part of the oracle's state, and the same on all
+        processes.
+
+        Args:
+            inputs: Where its particles are, shape ``(m, inputs)``.
+            problem: Of the training designs.
+        """
+
     def member_outputs(self, designs: Tensor) -> Normal:
         """Each member's view of designs, on the standardised property, batch shape ``(k, b)``."""
         return self.input_outputs(self.representation.encode(designs))

@@ -82,7 +82,8 @@ class GradientOracle(Oracle, ABC):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all members at once; a fresh state starts every fit."""
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return torch.optim.Adam(trained, lr=self.learning_rate, fused=True)
 
     def training_step(self, batch: list[DesignBatch], batch_idx: int) -> None:
         """One optimiser step on each minibatch, for all members at once.

@@ -68,9 +68,13 @@ class RegressionEnsemble(DifferentiableOracle, GradientOracle):
     def build(self, space: DesignSpace) -> None:
         """Create the stacked network for designs of this space."""
         super().build(space)
-        self.network = StackedMLP(
+        self.network = self.stacked(self.num_members)
+
+    def stacked(self, number: int) -> StackedMLP:
+        """So many networks of its kind, as one."""
+        return StackedMLP(
             (self.representation.num_features, *self.hidden_sizes, 1),
-            self.num_members,
+            number,
             self.stream,
             partial(functional.leaky_relu, negative_slope=self.negative_slope),
         )

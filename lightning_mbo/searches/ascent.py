@@ -132,7 +132,7 @@ class AscentSearch(Search):
             if self.particles is None
             else self.particles.to(oracle.device)
         )
-        path = torch.stack([start, *self._climb(oracle, start, self.num_steps)])
+        path = torch.stack([start, *self._climb(oracle, start, self.num_steps, adapting=True)])
         self.particles = path[-1]
         drawn, designs, share = self._feasible(oracle, self.particles)
         if len(designs) == 0:
@@ -233,16 +233,30 @@ class AscentSearch(Search):
         held = self._problem.is_feasible(designs)
         return Draws(drawn[held], designs[held], held.double().mean().item())
 
-    def _climb(self, oracle: DifferentiableOracle, inputs: Tensor, num_steps: int) -> list[Tensor]:
+    def _climb(
+        self,
+        oracle: DifferentiableOracle,
+        inputs: Tensor,
+        num_steps: int,
+        *,
+        adapting: bool = False,
+    ) -> list[Tensor]:
+        """The particles after each step; the oracle may learn from them, or stays as it is."""
         was_training = oracle.training
         oracle.eval()
+        if adapting:
+            oracle.adapt(inputs.to(oracle.device), self._problem.training)
         path = ascent_path(
             lambda inputs: self.objective(oracle.input_outputs(inputs)),
             inputs.to(oracle.device),
             num_steps,
             self.step_size,
         )
-        steps = list(path)
+        steps = []
+        for place in path:
+            steps.append(place)
+            if adapting:
+                oracle.adapt(place, self._problem.training)
         oracle.train(was_training)
         return steps
 

@@ -17,6 +17,7 @@ from lightning_mbo.oracles import (
     DeepEnsemble,
     GaussianProcess,
     KernelRidge,
+    NormalizedLikelihoodModel,
     Oracle,
     PersistentParticles,
     RankingEnsemble,
@@ -36,6 +37,7 @@ ORACLES = {
     "DeepEnsemble": lambda: DeepEnsemble(2, (8,), 0.02),
     "RegressionEnsemble": lambda: RegressionEnsemble(2, (8,), 0.02),
     "RankingEnsemble": lambda: RankingEnsemble(2, (8,), 0.02),
+    "NormalizedLikelihoodModel": lambda: NormalizedLikelihoodModel((8,), 0.02, num_bins=5),
     "ConservativeObjectiveModel": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles()
     ),

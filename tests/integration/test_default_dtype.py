@@ -15,6 +15,7 @@ from lightning_mbo.cli import main
 RUNS = {
     "deep": ["--config=cbas_af.yaml"],
     "regression": ["--config=grad_mean.yaml", "--search.num_steps=5"],
+    "nemo": ["--config=nemo.yaml", "--search.num_steps=5"],
     "ranking": ["--config=ram.yaml", "--search.num_steps=5"],
     "conservative": ["--config=coms.yaml", "--search.num_steps=5"],
     "convolutional": [

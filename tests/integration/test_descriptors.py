@@ -118,6 +118,7 @@ def test_a_level_between_others_is_designed_and_predicted_between_them(
 SHORT = ["--convergence.max_epochs=3", "--search.num_iterations=2"]
 OTHERS = {
     "DeepEnsemble": SHORT,
+    "NormalizedLikelihoodModel": SHORT,
     "RankingEnsemble": SHORT,
     "RegressionEnsemble": SHORT,
     "ConservativeObjectiveModel": SHORT,

@@ -14,11 +14,11 @@ import torch
 TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
 
 
-def fit(root: str, options: list[str], *more: str) -> Path:
+def fit(root: str, options: list[str], *more: str, config: str = "cbas_af") -> Path:
     subprocess.run(
         [
             sys.executable,
-            *("-m", "lightning_mbo", "fit", "--config=cbas_af.yaml"),
+            *("-m", "lightning_mbo", "fit", f"--config={config}.yaml"),
             f"--trainer.default_root_dir={root}",
             *options,
             *more,
@@ -26,7 +26,7 @@ def fit(root: str, options: list[str], *more: str) -> Path:
         check=True,
         timeout=300,
     )
-    return Path(root) / "cbas_af" / "version_0"
+    return Path(root) / config / "version_0"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,17 @@ def test_parameters_agree_after_the_first_fit(
     for name, values in states[0].items():
         # Adam divides by the root of squared gradients: its steps are as accurate as they are.
         torch.testing.assert_close(states[1][name], values, rtol=1e-4, atol=1e-5)
+
+
+def test_what_learns_from_an_ascent_learns_the_same(tmp_path: Path, small_run: list[str]) -> None:
+    options = [option for option in small_run if "num_samples" not in option]
+    options += ["--search.num_steps=20", "--model.num_bins=5"]
+    options += ["--model.query_weight=1", "--search.num_iterations=2", "--convergence.max_epochs=1"]
+    one, two = (
+        pd.read_csv(fit(f"{tmp_path}/{name}", options, *more, config="nemo") / "ascent.csv")
+        for name, more in (("one", []), ("two", TWO))
+    )
+    np.testing.assert_allclose(two, one, rtol=2e-3)
 
 
 def test_two_processes_resume_what_one_began(runs: tuple[list[str], Path, Path]) -> None:

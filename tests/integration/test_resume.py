@@ -38,6 +38,7 @@ PARTICLES = ["--model.adversary.num_particles=20"], {"log_alpha", "adversary.par
 ASCENTS = {
     "coms": PARTICLES,
     "coms_af": PARTICLES,
+    "nemo": (["--search.num_iterations=2", "--model.num_bins=5"], {"bins", "averages.weights.0"}),
     "ram": (["--search.num_iterations=2"], {"level", "slope"}),
 }
 """Options of a small ascent, and what its checkpoints hold."""

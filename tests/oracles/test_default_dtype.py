@@ -23,6 +23,7 @@ from lightning_mbo.oracles import (
     DifferentiableOracle,
     GaussianProcess,
     KernelRidge,
+    NormalizedLikelihoodModel,
     Oracle,
     PersistentParticles,
     RankCosine,
@@ -47,6 +48,7 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     "DeepEnsemble": lambda: DeepEnsemble(2, (8,)),
     "GaussianProcess": GaussianProcess,
     "KernelRidge": KernelRidge,
+    "NormalizedLikelihoodModel": lambda: NormalizedLikelihoodModel((8,), num_bins=5),
     "RankingEnsemble": lambda: RankingEnsemble(2, (8,), loss=RankCosine()),
     "RegressionEnsemble": lambda: RegressionEnsemble(
         2, (8,), representation=SmoothedLogits(standardize=True)

@@ -23,6 +23,7 @@ from lightning_mbo.oracles import (
     GaussianProcess,
     GradientOracle,
     KernelRidge,
+    NormalizedLikelihoodModel,
     Oracle,
     PersistentParticles,
     RankCosine,
@@ -66,6 +67,7 @@ ORACLES = {
     "deep": (lambda: DeepEnsemble(2, (8, 4)), Quadratic),
     "regression": (lambda: RegressionEnsemble(3, [8], negative_slope=0.2), Quadratic),
     "ranking": (lambda: RankingEnsemble(2, [8], loss=RankCosine()), Quadratic),
+    "normalised likelihood": (lambda: NormalizedLikelihoodModel([8], num_bins=5), Quadratic),
     "coms": (
         lambda: ConservativeObjectiveModel(
             hidden_sizes=[8], adversary=PersistentParticles(16, 2, num_steps=6)

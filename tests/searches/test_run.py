@@ -25,6 +25,7 @@ from lightning_mbo.oracles import (
     DeepEnsemble,
     GaussianProcess,
     KernelRidge,
+    NormalizedLikelihoodModel,
     Oracle,
     PersistentParticles,
     RankingEnsemble,
@@ -49,6 +50,7 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
     "deep": lambda: DeepEnsemble(2, (8,), learning_rate=0.02),
     "regression": lambda: RegressionEnsemble(2, (8,)),
     "ranking": lambda: RankingEnsemble(2, (8,)),
+    "nemo": lambda: NormalizedLikelihoodModel((8,), num_bins=5),
     "coms": lambda: ConservativeObjectiveModel(
         hidden_sizes=(8,), adversary=PersistentParticles(16, 2, num_steps=6)
     ),
