@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,8 @@ class AscentSearch(Search):
 
     A design iteration is a segment of the ascent, which goes on where the one before ended. The
     ascent goes through the oracle's inputs, in which it is differentiable, and designs are decoded
-    from them: the nearest that can be made, and of those the feasible ones.
+    from them: the nearest that can be made. A particle that ends where nothing feasible can be
+    made is put back to where it last could be.
 
     With ratios, an oracle can be refitted between two segments with the weights of a density
     around the decoded particles (`fit_to_particles`), or of a classifier of them and the training
@@ -51,7 +52,7 @@ class AscentSearch(Search):
 
     Attributes:
         with_densities: Whether it is to have ratios, by `ratio_kind`; set before it is started.
-        particles: Where the last segment ended, shape ``(m, inputs)``; None before the first.
+        particles: Where the last segment has left them, ``(m, inputs)``; None before the first.
     """
 
     candidate_quantile = 0.0
@@ -133,8 +134,8 @@ class AscentSearch(Search):
             else self.particles.to(oracle.device)
         )
         path = torch.stack([start, *self._climb(oracle, start, self.num_steps, adapting=True)])
-        self.particles = path[-1]
-        drawn, designs, share = self._feasible(oracle, self.particles)
+        self.particles, share = self._last_feasible(oracle, path)
+        drawn, designs, _ = self._feasible(oracle, self.particles)
         if len(designs) == 0:
             return None
         samples = JudgedDesigns(designs, oracle.predict(designs), drawn)
@@ -166,7 +167,8 @@ class AscentSearch(Search):
         oracle = climbable(oracle)
         start = self._encoded(oracle, num_samples)
         path = [start, *self._climb(oracle, start, self.num_done * self.num_steps)]
-        return self._feasible(oracle, path[-1])
+        particles, share = self._last_feasible(oracle, path)
+        return self._feasible(oracle, particles)._replace(acceptance_rate=share)
 
     def further_samples(self, oracle: Oracle) -> Iterator[Draws]:
         """Where as long an ascent on the present oracle leads from the next best training designs.
@@ -177,8 +179,9 @@ class AscentSearch(Search):
         for rows in self._ranking[self.num_starts :].split(max(self.num_starts, _FURTHER_STARTS)):
             designs = self._problem.training.designs[rows].to(oracle.device, torch.float32)
             start = oracle.representation.encode(designs)
-            path = self._climb(oracle, start, self.num_done * self.num_steps)
-            yield self._feasible(oracle, path[-1])
+            path = [start, *self._climb(oracle, start, self.num_done * self.num_steps)]
+            particles, share = self._last_feasible(oracle, path)
+            yield self._feasible(oracle, particles)._replace(acceptance_rate=share)
 
     def baseline(self) -> Tensor:
         """The designs that it starts from."""
@@ -225,6 +228,35 @@ class AscentSearch(Search):
     def _encoded(self, oracle: DifferentiableOracle, number: int) -> Tensor:
         designs = self._starts(number).to(oracle.device, torch.float32)
         return oracle.representation.encode(designs)
+
+    def _last_feasible(
+        self, oracle: DifferentiableOracle, path: Sequence[Tensor] | Tensor
+    ) -> tuple[Tensor, float]:
+        """Where particles are at the end, or were when they last stood for what can be made.
+
+        Args:
+            oracle: Which knows what they stand for.
+            path: The particles ``(m, inputs)`` before and after each step.
+
+        Returns:
+            Shape ``(m, inputs)``; and the share of those that could be made at the end.
+        """
+        ends = path[-1].clone()
+        share, lost = 1.0, torch.arange(len(ends), device=ends.device)
+        for places in reversed(path):
+            ends[lost] = places[lost]
+            held = self._can_be_made(oracle, places[lost])
+            if len(lost) == len(ends):
+                share = held.double().mean().item()
+            lost = lost[~held]
+            if len(lost) == 0:
+                break
+        return ends, share
+
+    def _can_be_made(self, oracle: DifferentiableOracle, inputs: Tensor) -> Tensor:
+        """Whether what particles ``(m, inputs)`` stand for is feasible, bool, ``(m,)``."""
+        drawn = oracle.representation.decode(inputs.to(oracle.device)).double()
+        return self._problem.is_feasible(self._problem.nearest_allowed(drawn))
 
     def _feasible(self, oracle: DifferentiableOracle, inputs: Tensor) -> Draws:
         """What particles ``(m, inputs)`` stand for, and the designs that can be made of it."""

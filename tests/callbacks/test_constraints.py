@@ -232,12 +232,12 @@ def test_an_ascent_keeps_to_what_can_be_made(tmp_path: Path) -> None:
     data, samples = trainer.datamodule, used.search.last_samples(trainer.lightning_module)
     assert can_be_made(samples, data)
     assert can_be_made(used.search.more_samples(trainer.lightning_module, 50).designs, data)
-    # What is not feasible climbs on, and is not counted.
-    assert len(used.search.particles) == 30 > len(samples) > 0
+    # What has climbed out of the feasible is put back to where it last was.
+    assert len(used.search.particles) == len(samples) == 30
     means = trainer.lightning_module.predict(samples).mean.numpy()
     trajectory = pd.read_csv(tmp_path / "trajectory.csv")
     assert trajectory["oracle_p80"][0] == pytest.approx(np.quantile(means, 0.8), rel=1e-5)
-    assert trajectory["acceptance_rate"][0] == pytest.approx(len(samples) / 30)
+    assert 0 < trajectory["acceptance_rate"][0] < 1
     candidates = pd.read_csv(tmp_path / "candidates.csv")
     assert (candidates["degrees"] <= 1).all()
     # It starts from the best feasible designs.

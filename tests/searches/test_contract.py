@@ -271,3 +271,18 @@ def test_nothing_feasible_at_all_is_refused(name: str) -> None:
     case.problem.feasible.least = torch.inf
     with pytest.raises(DataError, match="constraints"):
         case.start().iterate(case.oracle)
+
+
+def test_a_particle_that_leaves_the_feasible_is_put_back_to_where_it_last_was_in_it() -> None:
+    case = case_of("ascent")
+    assert isinstance(case.problem.feasible, Rule)
+    case.problem.feasible.least = 0.0
+    search = case.start()
+    assert isinstance(search, AscentSearch)
+    # Of the first number: one stays, one leaves, one leaves and comes back, one was never there.
+    firsts = torch.tensor([[1.0, 2.0, 3.0], [1.0, 0.5, -1.0], [1.0, -1.0, 0.25], [-1.0, -2, -3]])
+    path = torch.stack([firsts.T, torch.arange(12.0).reshape(3, 4)], dim=-1)
+    ends, share = search._last_feasible(case.oracle, path)
+    last = torch.tensor([2, 1, 2, 0])
+    assert torch.equal(ends, path[last, torch.arange(4)])
+    assert share == 0.5
