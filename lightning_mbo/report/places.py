@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from scipy import stats
+from numpy.typing import NDArray
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.report import page_figures as figures
@@ -73,6 +74,15 @@ def _moved(data: pd.Series[Any], candidates: pd.Series[Any]) -> float:
     from pandas.api.types import is_numeric_dtype
 
     if is_numeric_dtype(data):
-        return float(stats.ks_2samp(data, candidates, method="asymp").statistic)
+        return kolmogorov_distance(data.to_numpy(np.float64), candidates.to_numpy(np.float64))
     shares = figures.frequencies(data, candidates)
     return float((shares["data"] - shares["new"]).abs().sum() / 2)
+
+
+def kolmogorov_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """The greatest difference of two distribution functions; of thousands of columns in seconds."""
+    both = np.concatenate([one, other])
+    shares = [
+        np.searchsorted(np.sort(part), both, side="right") / len(part) for part in (one, other)
+    ]
+    return float(np.abs(shares[0] - shares[1]).max())

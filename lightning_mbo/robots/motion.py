@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -63,9 +62,3 @@ class Camera:
 def lowest(motion: Motion) -> float:
     """How high the lowest point is in the first moment, m."""
     return float((motion.ends[0, :, :, 2].min(1) - motion.radii).min())
-
-
-def seen(motions: Sequence[Motion]) -> tuple[float, float]:
-    """From where to where the motions go, m."""
-    ends = np.concatenate([motion.ends[..., 0].ravel() for motion in motions])
-    return float(ends.min()), float(ends.max())
