@@ -55,8 +55,10 @@ class TaskData(DesignDataModule):
 
     @property
     def has_constraints(self) -> bool:
-        """Whether some designs cannot be at all."""
-        return self._known.feasible is not None
+        """Whether some designs cannot be at all, by the task, once it is read, or a subclass."""
+        known: tasks.KnownProblem | None = getattr(self, "_known", None)
+        by_task = known is not None and known.feasible is not None
+        return by_task or type(self).feasible is not TaskData.feasible
 
     def feasible(self, designs: Tensor) -> Tensor:
         """Which of the designs ``(m, *design_shape)`` can be at all, bool, ``(m,)``."""
