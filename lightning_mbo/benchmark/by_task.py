@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lightning_mbo.benchmark.comparison import averages, finished
+from lightning_mbo.benchmark.comparison import averages
 from lightning_mbo.benchmark.tables import markdown_table
 from lightning_mbo.report.headings import heading
 
@@ -50,6 +51,13 @@ def has_tasks(rows: pd.DataFrame) -> bool:
     return "task" in rows and set(RANKED) <= set(rows.columns)
 
 
+def best_rows(rows: pd.DataFrame) -> pd.Series | None:
+    """What the best visible row of each task has, by its name; None where nobody has said."""
+    if "best_visible" not in rows:
+        return None
+    return rows.groupby("task")["best_visible"].mean()
+
+
 def task_markdown(rows: pd.DataFrame, arms: Sequence[str]) -> str:
     """A table in Markdown for each of `RANKED`: a row a method, a column a task.
 
@@ -57,12 +65,13 @@ def task_markdown(rows: pd.DataFrame, arms: Sequence[str]) -> str:
         rows: One a run, with a column `task`.
         arms: In order.
     """
-    parts = []
+    parts, best, seconds = [], best_rows(rows), _seconds(rows, arms)
     for metric in RANKED:
         found = by_task(rows, metric, arms)
         tasks = list(found["task"].unique())
-        body = [_of_rows(rows, tasks)] if "best_visible" in rows else []
-        seconds = _seconds(rows, arms)
+        body = []
+        if best is not None:
+            body = [["best row", *(_cell(best[task], math.nan) for task in tasks), "", ""]]
         for name in found["name"].unique():
             own = found[found["name"] == name]
             cells = own.set_index("task").reindex(tasks)
@@ -85,12 +94,6 @@ def _cell(mean: float, std: float) -> str:
     if mean != mean:
         return _UNKNOWN
     return f"{mean:.3f}" + (f" ± {std:.3f}" if std == std else "")
-
-
-def _of_rows(rows: pd.DataFrame, tasks: list[str]) -> list[str]:
-    """What the best visible row has."""
-    best = finished(rows).groupby("task")["best_visible"].mean().reindex(tasks)
-    return ["best row", *(_cell(value, float("nan")) for value in best), "", ""]
 
 
 def _seconds(rows: pd.DataFrame, arms: Sequence[str]) -> dict[str, float]:

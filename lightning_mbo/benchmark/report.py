@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from lightning_mbo.benchmark.by_task import RANKED, by_task, has_tasks, task_markdown
+from lightning_mbo.benchmark.by_task import RANKED, best_rows, by_task, has_tasks, task_markdown
 from lightning_mbo.benchmark.comparison import averages, compare, finished, improvement
 from lightning_mbo.benchmark.evidence import (
     EVIDENCE,
@@ -96,11 +96,8 @@ def _judge(folder: Path, rows: pd.DataFrame, grid: list[str], arms: list[str]) -
 def _rank(folder: Path, rows: pd.DataFrame, arms: list[str]) -> str:
     """Draw what methods find on tasks, and tabulate it in Markdown."""
     path = folder / "tasks.png"
-    best = None
-    if "best_visible" in rows:
-        best = finished(rows).groupby("task")["best_visible"].mean()
     with dispensable(path):
-        draw_tasks([by_task(rows, metric, arms) for metric in RANKED], best, path)
+        draw_tasks([by_task(rows, metric, arms) for metric in RANKED], best_rows(rows), path)
     return task_markdown(rows, arms)
 
 

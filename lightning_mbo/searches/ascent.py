@@ -134,8 +134,7 @@ class AscentSearch(Search):
             else self.particles.to(oracle.device)
         )
         path = torch.stack([start, *self._climb(oracle, start, self.num_steps, adapting=True)])
-        self.particles, share = self._last_feasible(oracle, path)
-        drawn, designs, _ = self._feasible(oracle, self.particles)
+        self.particles, (drawn, designs, share) = self._ended(oracle, path)
         if len(designs) == 0:
             return None
         samples = JudgedDesigns(designs, oracle.predict(designs), drawn)
@@ -167,8 +166,7 @@ class AscentSearch(Search):
         oracle = climbable(oracle)
         start = self._encoded(oracle, num_samples)
         path = [start, *self._climb(oracle, start, self.num_done * self.num_steps)]
-        particles, share = self._last_feasible(oracle, path)
-        return self._feasible(oracle, particles)._replace(acceptance_rate=share)
+        return self._ended(oracle, path)[1]
 
     def further_samples(self, oracle: Oracle) -> Iterator[Draws]:
         """Where as long an ascent on the present oracle leads from the next best training designs.
@@ -180,8 +178,7 @@ class AscentSearch(Search):
             designs = self._problem.training.designs[rows].to(oracle.device, torch.float32)
             start = oracle.representation.encode(designs)
             path = [start, *self._climb(oracle, start, self.num_done * self.num_steps)]
-            particles, share = self._last_feasible(oracle, path)
-            yield self._feasible(oracle, particles)._replace(acceptance_rate=share)
+            yield self._ended(oracle, path)[1]
 
     def baseline(self) -> Tensor:
         """The designs that it starts from."""
@@ -229,6 +226,13 @@ class AscentSearch(Search):
         designs = self._starts(number).to(oracle.device, torch.float32)
         return oracle.representation.encode(designs)
 
+    def _ended(
+        self, oracle: DifferentiableOracle, path: Sequence[Tensor] | Tensor
+    ) -> tuple[Tensor, Draws]:
+        """Where a path leaves its particles, and what can be made of it."""
+        ends, share = self._last_feasible(oracle, path)
+        return ends, self._feasible(oracle, ends)._replace(acceptance_rate=share)
+
     def _last_feasible(
         self, oracle: DifferentiableOracle, path: Sequence[Tensor] | Tensor
     ) -> tuple[Tensor, float]:
@@ -245,7 +249,7 @@ class AscentSearch(Search):
         share, lost = 1.0, torch.arange(len(ends), device=ends.device)
         for places in reversed(path):
             ends[lost] = places[lost]
-            held = self._can_be_made(oracle, places[lost])
+            *_, held = self._made(oracle, places[lost])
             if len(lost) == len(ends):
                 share = held.double().mean().item()
             lost = lost[~held]
@@ -253,16 +257,15 @@ class AscentSearch(Search):
                 break
         return ends, share
 
-    def _can_be_made(self, oracle: DifferentiableOracle, inputs: Tensor) -> Tensor:
-        """Whether what particles ``(m, inputs)`` stand for is feasible, bool, ``(m,)``."""
+    def _made(self, oracle: DifferentiableOracle, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What particles ``(m, inputs)`` stand for, the nearest designs, and which are feasible."""
         drawn = oracle.representation.decode(inputs.to(oracle.device)).double()
-        return self._problem.is_feasible(self._problem.nearest_allowed(drawn))
+        designs = self._problem.nearest_allowed(drawn)
+        return drawn, designs, self._problem.is_feasible(designs)
 
     def _feasible(self, oracle: DifferentiableOracle, inputs: Tensor) -> Draws:
         """What particles ``(m, inputs)`` stand for, and the designs that can be made of it."""
-        drawn = oracle.representation.decode(inputs.to(oracle.device)).double()
-        designs = self._problem.nearest_allowed(drawn)
-        held = self._problem.is_feasible(designs)
+        drawn, designs, held = self._made(oracle, inputs)
         return Draws(drawn[held], designs[held], held.double().mean().item())
 
     def _climb(
