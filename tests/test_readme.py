@@ -132,7 +132,10 @@ def shortened(words: list[str]) -> list[str]:
     if words[0] != "fit" or "--help" in words:
         return words
     data = SMALL_DATA if "cbas_af.yaml" in words else []
-    if any(word.startswith(("ant", "coms", "grad", "nemo", "quadratic", "ram")) for word in words):
+    if any(
+        word.startswith(("ant", "coms", "dkitty", "grad", "nemo", "quadratic", "ram"))
+        for word in words
+    ):
         return [*words, *data, *SHORT, "--search.num_steps=2"]
     return [*words, *data, *SHORT, *([] if "PoolSearch" in words else FEW)]
 

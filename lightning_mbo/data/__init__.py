@@ -6,6 +6,7 @@ from lightning_mbo.data.known_function import KnownFunction
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.data.task_data import (
     AntMorphology,
+    DKittyMorphology,
     EhrlichFunction,
     Hopper,
     Quadratic,
@@ -19,6 +20,7 @@ from lightning_mbo.label_noise import LabelNoise
 __all__ = [
     "CSV",
     "AntMorphology",
+    "DKittyMorphology",
     "DesignBatch",
     "DesignDataModule",
     "EhrlichFunction",

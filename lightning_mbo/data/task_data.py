@@ -205,6 +205,19 @@ class AntMorphology(TaskData):
         super().__init__(tasks.AntMorphology(visible_percentile), **kwargs)
 
 
+class DKittyMorphology(TaskData):
+    """The legs of a robot after the D'Kitty: see `lightning_mbo.tasks.DKittyMorphology`."""
+
+    def __init__(self, visible_percentile: float = 80.0, **kwargs: Any) -> None:
+        """Set how much is known.
+
+        Args:
+            visible_percentile: Designs above this percentile of the distance are hidden.
+            **kwargs: Of `DesignDataModule`.
+        """
+        super().__init__(tasks.DKittyMorphology(visible_percentile), **kwargs)
+
+
 class Superconductor(TaskData):
     """Superconductors, by 81 features of their composition or by the composition itself.
 

@@ -16,6 +16,7 @@ from lightning_mbo.cli import main
 from lightning_mbo.data import (
     AntMorphology,
     DesignDataModule,
+    DKittyMorphology,
     EhrlichFunction,
     Hopper,
     Quadratic,
@@ -165,6 +166,8 @@ NAMES: list[tuple[type[TaskData], dict[str, Any], Task]] = [
     (Hopper, {"visible_percentile": 7.0}, tasks.Hopper(visible_percentile=7.0)),
     (AntMorphology, {}, tasks.AntMorphology()),
     (AntMorphology, {"visible_percentile": 7.0}, tasks.AntMorphology(visible_percentile=7.0)),
+    (DKittyMorphology, {}, tasks.DKittyMorphology()),
+    (DKittyMorphology, {"visible_percentile": 7.0}, tasks.DKittyMorphology(7.0)),
     (Superconductor, {}, tasks.SimulatedSuperconductors()),
     (
         Superconductor,

@@ -59,19 +59,22 @@ def test_what_hardly_moves_is_no_tower(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches", "ignore:design iteration")
+@pytest.mark.parametrize(
+    ("config", "name"), [("ant", "distance (m)"), ("dkitty", "distance less falls (m)")]
+)
 def test_a_run_shows_the_best_row_and_the_best_candidates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("mujoco", reason="needs the extra robots")
     monkeypatch.chdir(tmp_path)
     options = ["--data.visible_percentile=2", "--convergence.max_epochs=1"]
     search = ["--search.num_steps=2", "--search.num_starts=10", "--num_candidates=5"]
-    main(["fit", "--config=ant_morphology.yaml", *options, *search])
+    main(["fit", f"--config={config}_morphology.yaml", *options, *search])
     (folder,) = Path("runs").glob("*/version_0")
     page = (folder / "report.html").read_text()
     assert "<h2>How they move</h2>" in page
-    assert "The best row of the table: distance (m) " in page
-    assert "The most promising candidate: distance (m) " in page
+    assert f"The best row of the table: {name} " in page
+    assert f"The most promising candidate: {name} " in page
     assert matplotlib.image.imread(folder / "motions.png").shape[1] == 1200
 
 

@@ -13,9 +13,10 @@ import torch
 
 from lightning_mbo.cli import main
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.robots import ant, ant_table, hopper, hopper_search
+from lightning_mbo.robots import hopper, hopper_search
+from lightning_mbo.robots.ant import ANT
 from lightning_mbo.robots.simulator import RELEASE, Simulated, check_release, in_processes
-from lightning_mbo.tasks import AntMorphology, Hopper
+from lightning_mbo.tasks import AntMorphology, DKittyMorphology, Hopper
 from tests.readmes import ROOT
 
 pytestmark = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra robots")
@@ -59,9 +60,9 @@ def test_processes_give_the_same_to_the_last_bit(num_processes: int) -> None:
     policies = hopper_search.visited(0, np.ones((2, 16), np.float32)).reshape(-1, 5123)[:9]
     expected = [hopper.returned(policy) for policy in policies]
     assert in_processes(hopper.returned, policies, num_processes) == expected
-    designs = ant_table.designs(9)
-    expected = [ant.distance(design) for design in designs]
-    assert in_processes(ant.distance, designs, num_processes) == expected
+    designs = ANT.designs(9)
+    expected = [ANT.distance(design) for design in designs]
+    assert in_processes(ANT.distance, designs, num_processes) == expected
 
 
 def test_a_design_is_simulated_once() -> None:
@@ -78,8 +79,8 @@ def test_a_design_is_simulated_once() -> None:
     assert sorted(asked) == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("task", [Hopper, AntMorphology])
-def test_the_top_is_hidden(task: type[Hopper | AntMorphology]) -> None:
+@pytest.mark.parametrize("task", [Hopper, AntMorphology, DKittyMorphology])
+def test_the_top_is_hidden(task: type[Hopper | AntMorphology | DKittyMorphology]) -> None:
     generator = torch.Generator()
     every, usual = task(100.0).problem(generator), task().problem(generator)
     assert len(usual.designs) == round(0.8 * len(every.designs))

@@ -24,6 +24,7 @@ from lightning_mbo.search_models import (
 )
 from lightning_mbo.tasks import (
     AntMorphology,
+    DKittyMorphology,
     EhrlichFunction,
     Hopper,
     KnownProblem,
@@ -53,6 +54,7 @@ CASES: dict[str, Case] = {
     # Few rows: all are simulated.
     "hopper": (lambda _: Hopper(2.0), (5123,), False),
     "ant morphology": (lambda _: AntMorphology(1.0), (60,), False),
+    "D'Kitty morphology": (lambda _: DKittyMorphology(1.0), (56,), False),
     "TF Bind 8": (lambda folder: TFBind8(folder / "landscape.txt", 90.0), (4, 4), False),
     **{
         f"{kind.__name__}, {representation}": (
@@ -89,7 +91,7 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
-    if request.param in ("hopper", "ant morphology"):
+    if request.param in ("hopper", "ant morphology", "D'Kitty morphology"):
         pytest.importorskip("mujoco", reason="needs the extra robots")
     return CASES[request.param]
 
