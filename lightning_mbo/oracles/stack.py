@@ -198,6 +198,18 @@ class Stack(ClosedFormOracle):
             for i, name in enumerate(classes)
         ]
 
+    def _blank(self) -> Self:
+        """Without what was said of the rows of the comparison."""
+        names = ("means", "stds", "epistemic_stds", "log_likelihoods", "rows")
+        kept = {name: getattr(self, name) for name in names}
+        try:
+            for name, said in kept.items():
+                setattr(self, name, said[..., :0].clone())
+            return super()._blank()
+        finally:
+            for name, said in kept.items():
+                setattr(self, name, said)
+
     def _members(self) -> list[ClosedFormOracle]:
         return cast(list[ClosedFormOracle], list(self.fitted))
 

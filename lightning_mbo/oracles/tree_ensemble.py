@@ -197,14 +197,16 @@ class TreeEnsemble(ClosedFormOracle):
     ) -> xgboost.DMatrix:
         import xgboost
 
-        return xgboost.DMatrix(
-            columns,
-            label=None if labels is None else labels.numpy(),
-            # The scale of the weights is part of the model.
-            weight=None if weights is None else of_mean_one(weights).numpy(),
-            feature_types=self._kinds,
-            enable_categorical=True,
-            nthread=1,
+        kinds: dict[str, Any] = {
+            "feature_types": self._kinds,
+            "enable_categorical": True,
+            "nthread": 1,
+        }
+        if labels is None or weights is None:
+            return xgboost.DMatrix(columns, **kinds)
+        # It holds nothing but what `hist` grows trees by. The scale of the weights is part of them.
+        return xgboost.QuantileDMatrix(
+            columns, label=labels.numpy(), weight=of_mean_one(weights).numpy(), **kinds
         )
 
     def _booster(self, matrix: xgboost.DMatrix, *more: xgboost.DMatrix, seed: int) -> Any:
