@@ -283,10 +283,12 @@ class _Race:
 
     def run(self, out: Tensor, generator: torch.Generator) -> None:
         """Fit to the designs but those left out, bool, ``(n,)``, and predict these."""
-        part, left = self._problem.of_rows(~out), self._problem.of_rows(out)
+        part = self._problem.of_rows(~out)
         for i in self.running.nonzero()[:, 0].tolist():
             # Each starts from what the last one has learnt, which was of nearly the same designs.
             self._oracles[i].solve(part, self._weights[~out], generator)
+        left = self._problem.of_rows(out)
+        for i in self.running.nonzero()[:, 0].tolist():
             prediction = self._oracles[i].predict(left.designs)
             columns = torch.stack([prediction.mean, prediction.std, prediction.epistemic_std])
             self.predicted[:, i, out] = columns.cpu()

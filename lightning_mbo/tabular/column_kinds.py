@@ -136,6 +136,13 @@ def _as_float(text: object) -> float:
         return math.nan
 
 
+def is_constant(column: pd.Series) -> bool:
+    """Whether all values, of which none is missing, equal the first."""
+    values = column.to_numpy()
+    # The last tells of most columns.
+    return bool(values[-1] == values[0] and (values == values[0]).all())
+
+
 def is_sequence(texts: pd.Series) -> bool:
     """Whether texts, of which none is missing, are words over a small alphabet."""
     distinct = pd.Series(texts.unique())

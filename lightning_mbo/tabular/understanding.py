@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.tabular.column_kinds import as_numbers
+from lightning_mbo.tabular.column_kinds import as_numbers, is_constant
 from lightning_mbo.tabular.column_options import pasted, pasted_list
 from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.counts_of_letters import counting_letters
@@ -111,7 +111,7 @@ class _Reader:
         self.targets = targets
         self.given = set(settings)
         self.source = source
-        varying = [name for name in kinds if _varies(table[name])]
+        varying = [name for name in kinds if not is_constant(table[name])]
         self.numbers = {
             name: as_numbers(table[name], source).to_numpy()
             for name in varying
@@ -379,7 +379,3 @@ class _Reader:
             both = leader in self.numbers and name in self.numbers
             if leader in self.numbers and not (both and is_monotone(table, name, leader)):
                 self.found.kinds[leader] = "category"
-
-
-def _varies(column: pd.Series) -> bool:
-    return bool((column != column.iloc[0]).any())
