@@ -144,16 +144,14 @@ def distinct(designs: Tensor) -> tuple[Tensor, Tensor]:
         tied = np.flatnonzero(~(begins & ends))
         if not len(tied):
             break
-        rows, run = order[tied], begins.cumsum()[tied]
-        values = column[rows]
-        sorted_ = np.lexsort((values, run))
-        order[tied], values = rows[sorted_], values[sorted_]
+        run, values = begins.cumsum()[tied], column[order[tied]]
+        by_value = np.lexsort((values, run))
+        order[tied], values = order[tied][by_value], values[by_value]
         begins[tied[1:]] |= (values[1:] != values[:-1]) & (run[1:] == run[:-1])
-    rows = torch.from_numpy(order)
-    firsts = torch.from_numpy(begins)
-    which = torch.empty_like(rows)
-    which[rows] = firsts.cumsum(0) - 1
-    return rows[firsts].to(designs.device), which.to(designs.device)
+    which = np.empty_like(order)
+    which[order] = begins.cumsum() - 1
+    rows, found = torch.from_numpy(order[begins]), torch.from_numpy(which)
+    return rows.to(designs.device), found.to(designs.device)
 
 
 def joined_groups(one: Tensor, other: Tensor) -> Tensor:

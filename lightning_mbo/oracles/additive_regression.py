@@ -250,7 +250,8 @@ class _FeaturesOf:
         rows = self._rows[numbers.to(self._rows.device)]
         designs = self._designs[rows].to(self._oracle.property_mean)
         inputs = self._oracle.representation.encode(designs)
-        return self._oracle.features(inputs, self._with_products)
+        features: Tensor = self._oracle.features(inputs, self._with_products)
+        return features
 
 
 def chosen_variances(

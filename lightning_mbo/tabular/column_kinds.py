@@ -53,7 +53,7 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     Raises:
         DataError: If it holds dates, mixes texts and numbers, or can be one or the other.
     """
-    values = column.dropna()
+    values = column.dropna() if column.hasnans else column
     if values.empty:
         return "empty"
     inferred = pd.api.types.infer_dtype(values)

@@ -30,6 +30,7 @@ from lightning_mbo.tabular.repeats import (
     row_hashes,
     tells_apart,
 )
+from lightning_mbo.tabular.replicates import design_numbers
 from lightning_mbo.tabular.sparse_amounts import (
     equalities_with_sparse,
     sparse_amounts,
@@ -118,8 +119,10 @@ class _Reader:
             if kinds[name] in ("number", "integer")
         }
         self.table = table[varying].copy(deep=False)
+        dtypes = self.table.dtypes
         for name, numbers in self.numbers.items():
-            self.table[name] = numbers
+            if dtypes[name] != np.float64:
+                self.table[name] = numbers
         self.suspected: list[str] = []
         """Columns of which a question is asked, by which nothing else is found."""
         self.found = Understanding(dict(kinds))
@@ -280,7 +283,9 @@ class _Reader:
     def find_followers(self, given: Mapping[str, str | None], laws: Collection[str]) -> None:
         """Find what holds among the columns in every row."""
         found = self.found
-        table = self.table.drop(columns=self.suspected).drop_duplicates()
+        table = self.table.drop(columns=self.suspected)
+        repeated = pd.Series(design_numbers(table), table.index).duplicated()
+        table = table[~repeated] if repeated.any() else table
         followers = {name: self._leader(name, leader) for name, leader in given.items()}
         names = list(table.columns)
         settings = self.given.intersection(names) | {*followers.values()}
