@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,6 @@ from lightning_mbo.shipped_configs import found_config
 from lightning_mbo.signals import ended_by_signals
 
 _NAME = "lightning-mbo"
-_MMAP_THRESHOLD = -3
-"""In GNU's malloc.h: the size from which a block is the system's, which also keeps it there."""
 
 
 def main(args: list[str] | None = None) -> None:
@@ -34,21 +31,10 @@ def main(args: list[str] | None = None) -> None:
         if answer is not None:
             print(answer)
             return
-        return_what_is_freed()
         # Not before: torch takes seconds to import.
         from lightning_mbo.cli import main as command_line
 
         command_line(words)
-
-
-def return_what_is_freed() -> None:
-    """Have large blocks of memory given back when they are freed, where the C library is GNU's.
-
-    It comes to keep blocks of up to 32 MB, which lie between others: of the columns of a long table
-    as much as all that is in use.
-    """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_MMAP_THRESHOLD, 2**18)
 
 
 def quick_answer(words: Sequence[str]) -> str | None:

@@ -304,7 +304,7 @@ class TreeEnsemble(ClosedFormOracle):
 
 def _error(squares: Tensor, counts: Tensor, folds: Tensor) -> Tensor:
     """The mean over folds of each fold's weighted mean, a scalar; of those that have weight."""
-    none = squares.new_zeros(int(folds.max()) + 1)
+    none, counts = squares.new_zeros(int(folds.max()) + 1), counts.to(squares)
     sums = none.index_add(0, folds, counts * squares)
     return (sums / none.index_add(0, folds, counts)).nanmean()
 
