@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from lightning_mbo.errors import CheckpointError
 from lightning_mbo.files import replacing
 
-_DIGEST = "digest"
+_DIGEST = "content_digest"
 """The key of a run's checkpoints that vouches for the others."""
 
 
@@ -77,22 +78,26 @@ def _check_weights(weights: Any, path: Path) -> None:
 def _digest(checkpoint: dict[str, Any]) -> str:
     """Of all that a checkpoint holds, however it is nested."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in _parts(checkpoint):
-        digest.update(part)
+    _Hashing(digest).dump(checkpoint)
     return digest.hexdigest()
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """Buffers that two values have in common only where they are equal."""
-    if isinstance(value, torch.Tensor):
-        yield f"{value.dtype} {tuple(value.shape)}".encode()
-        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
-    elif isinstance(value, dict | list | tuple):
-        yield f"{type(value).__name__} {len(value)}".encode()
-        for part in value.items() if isinstance(value, dict) else value:
-            yield from _parts(part)
-    else:
-        yield f"{type(value).__name__} {value!r}\0".encode()
+class _Hashing(pickle.Pickler):
+    """Puts into a hash what two values have in common only where they are equal."""
+
+    def __init__(self, digest: hashlib.blake2b) -> None:
+        super().__init__(SimpleNamespace(write=digest.update), protocol=5)
+        # No references: which equal parts are one object is another matter after loading.
+        self.fast = True
+        self._digest = digest
+
+    def persistent_id(self, value: Any) -> str | None:
+        """Stands for a tensor, whose values are hashed as they lie."""
+        if not isinstance(value, torch.Tensor):
+            return None
+        values = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
+        self._digest.update(values.numpy().data)
+        return f"{value.dtype} {tuple(value.shape)}"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

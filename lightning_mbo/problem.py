@@ -142,7 +142,7 @@ class DesignProblem:
     @cached_property
     def training(self) -> DesignProblem:
         """The rows that are not held out."""
-        return self.of_rows(~self.held_out)
+        return self.of_rows(~self.held_out) if self.held_out.any() else self
 
     @cached_property
     def evidence(self) -> DesignProblem:

@@ -11,11 +11,13 @@ from torch import Tensor
 from lightning_mbo import designs as module
 from lightning_mbo.designs import (
     are_among,
+    distinct,
     euclidean,
     first_occurrences,
     hamming,
     mean_pairwise_distance,
     nearest,
+    nearest_others,
 )
 
 NUM_LETTERS = 3
@@ -24,6 +26,7 @@ NUM_LETTERS = 3
 @pytest.fixture(autouse=True)
 def _several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CHUNK_SIZE", 4)
+    monkeypatch.setattr(module, "_OTHERS_AT_ONCE", 3)
 
 
 def words(num: int, length: int, seed: int = 0) -> np.ndarray:
@@ -104,3 +107,20 @@ def test_known_designs_are_recognised() -> None:
     assert are_among(asked, known).tolist() == [False] * 4 + [True] * 3
     assert are_among(asked[:0], known).tolist() == []
     assert not are_among(asked, known[:0]).any()
+
+
+@pytest.mark.parametrize("num", [1, 60])
+def test_distinct_designs_are_those_of_unique_in_its_order(num: int) -> None:
+    designs = torch.randint(-1, 2, (num, 4), generator=torch.Generator().manual_seed(0)).double()
+    designs[:2] *= -0.0
+    rows, which = distinct(designs)
+    expected, expected_which = designs.unique(dim=0, return_inverse=True)
+    assert torch.equal(designs[rows], expected)
+    assert torch.equal(which, expected_which)
+
+
+def test_the_nearest_other_design_is_never_itself() -> None:
+    designs = torch.randn(11, 2, generator=torch.Generator().manual_seed(0))
+    expected = cdist(designs, designs) + np.diag(np.full(11, np.inf))
+    found = nearest_others(designs, torch.arange(0, 11, 2), euclidean)
+    np.testing.assert_allclose(found, expected[::2].min(1), rtol=1e-6)

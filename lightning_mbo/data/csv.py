@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lightning_mbo.tabular.several_results import SplitRows
 
 _FEWEST_IN_BATCH, _MOST_IN_BATCH, _NUM_BATCHES = 8, 100, 20
-_CHUNK_SIZE = 50_000
 _FRAME = "the data frame"
 
 
@@ -346,14 +345,7 @@ class CSV(DesignDataModule):
             measured = dict(zip(self.results.names, self.results.values.unbind(1), strict=True))
         if not len(designs):
             return pd.DataFrame({"nearest_row": [], **{f"nearest_{name}": [] for name in measured}})
-        designs = designs.double().cpu()
-        found = [
-            nearest(designs, chunk, self.distances)
-            for chunk in self.known_designs.split(_CHUNK_SIZE)
-        ]
-        best = torch.stack([distances for distances, _ in found]).argmin(0)
-        rows = torch.stack([rows + i * _CHUNK_SIZE for i, (_, rows) in enumerate(found)])
-        rows = rows.gather(0, best[None])[0]
+        _, rows = nearest(designs.double().cpu(), self.known_designs, self.distances)
         return pd.DataFrame(
             {
                 "nearest_row": self._row_numbers[rows.numpy()],

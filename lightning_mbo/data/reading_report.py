@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lightning_mbo.tabular.preparation import PreparedTable
 
 
+_CHUNK_SIZE = 50_000
+
+
 def remarks(prepared: PreparedTable, amounts: Amounts | None) -> tuple[str, ...]:
     """What was found of a table's columns, and what is asked of them, a line each.
 
@@ -68,12 +71,9 @@ def say_of_table(data: CSV, prepared: PreparedTable, designs: Tensor) -> None:
             f"{merged:,} rows measure designs of other rows again: {prepared.num_rows:,} rows "
             f"make {len(designs):,} designs, with the mean of all their rows"
         )
-    bounded = prepared.layout.nearest(designs)
-    free = (c.fixed is None for c in prepared.layout.numbers)
-    mask = torch.tensor([*free], dtype=torch.bool, device=designs.device)
-    num = len(mask)
-    moved = ((bounded.flatten(1)[:, :num] - designs.flatten(1)[:, :num]).abs() > 1e-6) & mask
-    outside = moved.any(1).numpy() | ~data.feasible(designs).numpy()
+    outside = torch.cat(
+        [_outside(data, prepared.layout, chunk) for chunk in designs.split(_CHUNK_SIZE)]
+    ).numpy()
     if outside.any():
         warnings.warn(
             f"{data.source}: {outside.sum():,} of {len(designs):,} designs of the table are "
@@ -83,6 +83,16 @@ def say_of_table(data: CSV, prepared: PreparedTable, designs: Tensor) -> None:
             category=MBOWarning,
             stacklevel=4,
         )
+
+
+def _outside(data: CSV, layout: TableLayout, designs: Tensor) -> Tensor:
+    """Which designs ``(m, *design_shape)`` no candidate could be, bool, ``(m,)``."""
+    free = [c.fixed is None for c in layout.numbers]
+    mask = torch.tensor(free, dtype=torch.bool, device=designs.device)
+    num = len(mask)
+    bounded = layout.nearest(designs)
+    moved = ((bounded.flatten(1)[:, :num] - designs.flatten(1)[:, :num]).abs() > 1e-6) & mask
+    return moved.any(1) | ~data.feasible(designs)
 
 
 def say_of_pool(data: CSV, layout: TableLayout, pool: Pool, source: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,13 +23,20 @@ class HalfFit(NamedTuple):
 
     Attributes:
         oracle: What was fitted.
-        unseen: The rows of the other half.
+        problem: The training designs.
+        rows: Which of them are the other half, bool, shape ``(n,)``.
         seen: What it says of them.
     """
 
     oracle: Oracle
-    unseen: DesignProblem
+    problem: DesignProblem
+    rows: Tensor
     seen: Seen
+
+    @property
+    def unseen(self) -> DesignProblem:
+        """The rows of the other half."""
+        return self.problem.of_rows(self.rows)
 
 
 def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
@@ -58,7 +65,7 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
                 return []
             unseen = training.of_rows(halves != half)
             said = fitted.predict(unseen.designs.to(fitted.device))
-            found.append(HalfFit(fitted, unseen, _seen(said, unseen)))
+            found.append(HalfFit(fitted, training, halves != half, _seen(said, unseen)))
     return found
 
 
@@ -99,7 +106,7 @@ def bounds_of_halves(fits: Sequence[HalfFit], designs: Tensor, prediction: Predi
     if not len(designs):
         return Bounds(torch.zeros(0, dtype=torch.float64, device=designs.device))
     said = [fit.oracle.predict(designs) for fit in fits]
-    found = _bounds(said, [fit.seen for fit in fits], [fit.unseen for fit in fits])
+    found = _bounds(said, [fit.seen for fit in fits], (fit.unseen for fit in fits))
     of_property = found.property.minimum(prediction.mean)
     if found.results is None:
         return Bounds(of_property)
@@ -122,7 +129,7 @@ def bounds_of_held_out(
 
 
 def _bounds(
-    predictions: Sequence[Prediction], seen: Sequence[Seen], unseen: Sequence[DesignProblem]
+    predictions: Sequence[Prediction], seen: Sequence[Seen], unseen: Iterable[DesignProblem]
 ) -> Bounds:
     of_property = lower_bounds(predictions, seen)
     of_results = [p.results for p in predictions if isinstance(p, PredictionOfResults)]

@@ -19,6 +19,7 @@ _MOST_DRAWS = 64
 _MOST_ENTRIES = 2**20
 _FEWEST_DRAWS = 4
 _NUM_SWEEPS = 10
+_CHUNK_SIZE = 65_536
 
 
 class Preimages(NamedTuple):
@@ -125,7 +126,11 @@ def log_density_ratios(
         Shape ``(n,)``, nats, float64.
     """
     designs, rows, drawn, log_proposal = preimages
-    log_ratios = search_model.log_prob(designs) - training_distribution.log_prob(designs)
+    found = [
+        search_model.log_prob(chunk) - training_distribution.log_prob(chunk)
+        for chunk in designs.split(_CHUNK_SIZE)
+    ]
+    log_ratios = torch.cat(found)
     if len(rows) == 0:
         return log_ratios
     flat = drawn.flatten(0, 1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from lightning_mbo.designs import distinct
 from lightning_mbo.oracles.additive_features import AdditiveFeatures
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
@@ -138,14 +139,13 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
             weights: Shape ``(n,)``, not negative, not all zero.
             generator: Draws the designs to choose the prior by, where there are very many.
         """
-        designs, labels = self._distinct(problem, weights)
-        with_products = self.products and len(designs) * sum(self.features.sizes) < _MOST_ENTRIES
+        rows, labels = self._distinct(problem, weights)
+        with_products = self.products and len(rows) * sum(self.features.sizes) < _MOST_ENTRIES
         sizes = self.features.sizes[: 2 + with_products]
-        inputs = self.representation.encode(designs)
-        features = torch.cat([self.features(i, with_products) for i in inputs.split(_CHUNK_SIZE)])
+        features = _FeaturesOf(self, problem.designs, rows, with_products)
         num_judged = max(1000, round(_MOST_WORK / min(features.shape) ** 2))
-        order = torch.randperm(len(designs), generator=generator, device="cpu")
-        judged = order[:num_judged].sort().values.to(features.device)
+        order = torch.randperm(len(rows), generator=generator, device="cpu")
+        judged = order[:num_judged].sort().values.to(labels.labels.device)
         seen, variance = labels.of_designs(judged), self.property_mean.new_ones(())
         for _ in range(1 if problem.noise is None else _ROUNDS):
             variance = beside_errors(variance)
@@ -162,14 +162,15 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
         # Without products, neither they nor their zeros are kept.
         if len(sizes) == 3 and chosen[2] == 0:
             sizes = sizes[:2]
-            ridge = BlockRidge(features[:, : sum(sizes)], targets, counts, sizes)
+            features = _FeaturesOf(self, problem.designs, rows, False)
+            ridge = BlockRidge(features, targets, counts, sizes)
         self._keep(ridge.posterior(chosen[: len(sizes)]))
         self.variance.copy_(variance)
         self.block_variances.zero_()[: len(chosen)] = self.variance.new_tensor(chosen)
         self.loss.fill_(found.loss)
         if self.features.described:
             blocks = [sizes[0] - sum(self.features.described), *self.features.described, *sizes[1:]]
-            ridge = BlockRidge(features[:, : sum(sizes)], targets, counts, blocks)
+            ridge = BlockRidge(features, targets, counts, blocks)
             limits = [min(chosen[0], spread) for spread in self._spreads_of_levels()]
             self._keep(ridge.posterior([chosen[0], *limits, *chosen[1 : len(sizes)]]))
 
@@ -211,14 +212,12 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
         return found
 
     def _distinct(self, problem: DesignProblem, weights: Tensor) -> tuple[Tensor, WeightedLabels]:
-        """The different designs ``(g, *design_shape)``, and their labels, standardised."""
-        designs, design = problem.designs.unique(dim=0, return_inverse=True)
+        """A row of each different design, ``(g,)``, and the labels, standardised."""
+        rows, design = distinct(problem.designs)
         labels = self.standardized(problem.properties.to(self.property_mean))
         noise = self.standardized_noise(problem)
         design = design.to(labels.device)
-        return designs.to(labels), WeightedLabels(
-            labels, weights.to(labels), noise, design, len(designs)
-        )
+        return rows, WeightedLabels(labels, weights.to(labels), noise, design, len(rows))
 
     def _known(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The mean at inputs ``(..., inputs)``, and its variance in σ²."""
@@ -229,6 +228,30 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
     def _keep(self, posterior: LinearPosterior) -> None:
         for name, value in posterior._asdict().items():
             self.register_buffer(name, value)
+
+
+class _FeaturesOf:
+    """Features of the different designs of a table, computed where they are asked for.
+
+    Attributes:
+        shape: How many designs, and features of each.
+    """
+
+    def __init__(
+        self, oracle: AdditiveRegression, designs: Tensor, rows: Tensor, with_products: bool
+    ) -> None:
+        """Of designs ``(n, *design_shape)`` those in some rows ``(g,)``."""
+        self._oracle, self._designs, self._rows = oracle, designs, rows
+        self._with_products = with_products
+        self.shape = len(rows), sum(oracle.features.sizes[: 2 + with_products])
+
+    def __getitem__(self, numbers: Tensor) -> Tensor:
+        """Shape ``(j, features)``, of numbers of designs ``(j,)``."""
+        rows = self._rows[numbers.to(self._rows.device)]
+        designs = self._designs[rows].to(self._oracle.property_mean)
+        inputs = self._oracle.representation.encode(designs)
+        features: Tensor = self._oracle.features(inputs, self._with_products)
+        return features
 
 
 def chosen_variances(

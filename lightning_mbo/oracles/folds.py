@@ -90,10 +90,13 @@ def shares_of(log_likelihoods: Tensor, weights: Tensor) -> Tensor:
         Shape ``(k,)``, summing to one; small ones are zero.
     """
     possible = log_likelihoods.isfinite().all(1)
-    shares = possible.to(weights) / possible.sum()
-    weights = weights / weights.sum()
+    found, weights = torch.zeros_like(possible, dtype=weights.dtype), weights / weights.sum()
+    log_likelihoods = log_likelihoods[possible]
+    likelihoods = (log_likelihoods - log_likelihoods.amax(0)).exp().to(weights)
+    shares = weights.new_ones(len(likelihoods)) / len(likelihoods)
     for _ in range(_NUM_STEPS):
-        parts = (shares.log()[:, None] + log_likelihoods).softmax(0)
-        shares = parts @ weights
-    shares = torch.where(shares < _SMALLEST_SHARE, 0.0, shares)
-    return shares / shares.sum()
+        before, shares = shares, shares * (likelihoods @ (weights / (shares @ likelihoods)))
+        if torch.equal(before, shares):
+            break
+    found[possible] = torch.where(shares < _SMALLEST_SHARE, 0.0, shares)
+    return found / found.sum()

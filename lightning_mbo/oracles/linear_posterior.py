@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -67,6 +67,17 @@ class LinearPosterior(NamedTuple):
         return found.clamp(min=0)
 
 
+class FeatureRows(Protocol):
+    """Features ``(n, features)``: a tensor, or what computes those of some rows."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Rows and features."""
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor:
+        """Those of rows whose numbers are given ``(j,)``, shape ``(j, features)``."""
+
+
 class BlockRidge:
     """Minimises Σ w_i (y_i - a - b φ_i)² + Σ_j b_j² / t_j, t being the same within a block.
 
@@ -78,30 +89,40 @@ class BlockRidge:
     """
 
     def __init__(
-        self, features: Tensor, targets: Tensor, weights: Tensor, sizes: Sequence[int]
+        self, features: FeatureRows, targets: Tensor, weights: Tensor, sizes: Sequence[int]
     ) -> None:
         """Sum up the rows.
 
         Args:
-            features: Shape ``(n, sum(sizes))``.
+            features: Shape ``(n, sum(sizes))``; of many rows only some are asked for at a time.
             targets: Shape ``(n,)``.
             weights: Shape ``(n,)``, not negative, not all zero.
             sizes: Features in each block.
         """
         total = weights.sum()
         self.weights, self.total, self.sizes = weights, total, list(sizes)
-        self.centre, self.level = weights @ features / total, weights @ targets / total
-        self.features, self.targets = features - self.centre, targets - self.level
-        self.by_rows = len(features) < features.shape[1]
+        self._of_rows, num_features = features, features.shape[1]
+        self._all_rows = torch.arange(len(targets), device=targets.device)
+        self._some: tuple[Tensor, Tensor] | None = None
+        chunks = self._all_rows.split(_CHUNK_SIZE)
+        self.centre = targets.new_zeros(num_features)
+        for rows in chunks:
+            self.centre += weights[rows] @ features[rows]
+        self.centre /= total
+        self.level = weights @ targets / total
+        self.targets = targets - self.level
+        self.by_rows = len(targets) < num_features
         if self.by_rows:
+            self.features = self._features(None)
             self._kernels = [block @ block.mT for block in self.features.split(self.sizes, 1)]
         else:
-            self._gram = features.new_zeros(features.shape[1], features.shape[1])
-            for part, some in zip(
-                self.features.split(_CHUNK_SIZE), weights.split(_CHUNK_SIZE), strict=True
-            ):
-                self._gram += part.mT @ (some[:, None] * part)
-            self._moments = (weights * self.targets) @ self.features
+            self._gram = targets.new_zeros(num_features, num_features)
+            self._moments = targets.new_zeros(num_features)
+            for rows in chunks:
+                part = features[rows] - self.centre
+                weighted = weights[rows][:, None] * part
+                self._gram += part.mT @ weighted
+                self._moments += self.targets[rows] @ weighted
 
     def leave_one_out(self, variances: Sequence[float], rows: Tensor | None = None) -> LeftOut:
         """Predict each of some rows by all others, exactly and without refits.
@@ -148,12 +169,27 @@ class BlockRidge:
         self, variances: Sequence[float], rows: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         used = self._spread(variances) > 0
-        features = self.features if rows is None else self.features[rows]
         factor, sds = self._feature_factor(self._spread(variances), used)
-        scaled = features[:, used] * sds
         solved = torch.cholesky_solve((sds * self._moments[used])[:, None], factor)[:, 0]
-        spreads = torch.linalg.solve_triangular(factor, scaled.mT, upper=False).square().sum(0)
-        return scaled @ solved, spreads
+        means, spreads = [], []
+        for part in self._features(rows).split(_CHUNK_SIZE):
+            scaled = part[:, used] * sds
+            explained = torch.linalg.solve_triangular(factor, scaled.mT, upper=False)
+            means.append(scaled @ solved)
+            spreads.append(explained.square().sum(0))
+        return torch.cat(means), torch.cat(spreads)
+
+    def _features(self, rows: Tensor | None) -> Tensor:
+        """Less their mean, of some rows or all: kept, as the same rows are asked for in turns."""
+        rows = self._all_rows if rows is None else rows
+        if self._some is None or self._some[0] is not rows:
+            features = self.centre.new_empty(len(rows), len(self.centre))
+            for part, some in zip(
+                features.split(_CHUNK_SIZE), rows.split(_CHUNK_SIZE), strict=True
+            ):
+                torch.sub(self._of_rows[some], self.centre, out=part)
+            self._some = rows, features
+        return self._some[1]
 
     def _by_rows(self, variances: Sequence[float], rows: Tensor | None) -> tuple[Tensor, Tensor]:
         factor, kernel = self._row_factor(variances), self._kernel(variances)
@@ -168,8 +204,8 @@ class BlockRidge:
 
     def _spread(self, variances: Sequence[float]) -> Tensor:
         """The prior variance t of each feature, shape ``(features,)``."""
-        sizes = torch.tensor(self.sizes, device=self.features.device)
-        return self.features.new_tensor(variances).repeat_interleave(sizes)
+        sizes = torch.tensor(self.sizes, device=self.centre.device)
+        return self.centre.new_tensor(variances).repeat_interleave(sizes)
 
     def _feature_factor(
         self, by_feature: Tensor, used: Tensor | None = None

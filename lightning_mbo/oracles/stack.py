@@ -198,6 +198,18 @@ class Stack(ClosedFormOracle):
             for i, name in enumerate(classes)
         ]
 
+    def _blank(self) -> Self:
+        """Without what was said of the rows of the comparison."""
+        names = ("means", "stds", "epistemic_stds", "log_likelihoods", "rows")
+        kept = {name: getattr(self, name) for name in names}
+        try:
+            for name, said in kept.items():
+                setattr(self, name, said[..., :0].clone())
+            return super()._blank()
+        finally:
+            for name, said in kept.items():
+                setattr(self, name, said)
+
     def _members(self) -> list[ClosedFormOracle]:
         return cast(list[ClosedFormOracle], list(self.fitted))
 
@@ -271,10 +283,12 @@ class _Race:
 
     def run(self, out: Tensor, generator: torch.Generator) -> None:
         """Fit to the designs but those left out, bool, ``(n,)``, and predict these."""
-        part, left = self._problem.of_rows(~out), self._problem.of_rows(out)
+        part = self._problem.of_rows(~out)
         for i in self.running.nonzero()[:, 0].tolist():
             # Each starts from what the last one has learnt, which was of nearly the same designs.
             self._oracles[i].solve(part, self._weights[~out], generator)
+        left = self._problem.of_rows(out)
+        for i in self.running.nonzero()[:, 0].tolist():
             prediction = self._oracles[i].predict(left.designs)
             columns = torch.stack([prediction.mean, prediction.std, prediction.epistemic_std])
             self.predicted[:, i, out] = columns.cpu()

@@ -17,7 +17,6 @@ from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, noise_share
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.folds import balanced_folds
-from lightning_mbo.oracles.kernel_ridge import weighted_error
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.space import DesignSpace
 
@@ -155,18 +154,15 @@ class TreeEnsemble(ClosedFormOracle):
         labels, noise = (problem.properties - mean) / scale, problem.noise
         columns = self._columns(problem.designs.flatten(1))
         folds = folds_of_things(problem.things, weights, self.num_folds, generator)
-        held_out = folds == torch.arange(int(folds.max()) + 1)[:, None]
         used = weights
-        squares, num_trees = self._validated(columns, labels, weights, weights, held_out)
-        variance = weighted_error(squares, weights * held_out)
+        squares, num_trees = self._validated(columns, labels, weights, weights, folds)
+        variance = _error(squares, weights, folds)
         for _ in range(0 if noise is None else _ROUNDS_BESIDE_ERRORS):
             errors, scatters = self.standardized_noise(problem).map(Tensor.cpu)
             shares = noise_share(errors, variance.clamp(min=SMALLEST_BESIDE_ERRORS))
             used, counts = weights * shares, weights * shares.square()
-            squares, num_trees = self._validated(columns, labels, used, counts, held_out)
-            variance = weighted_error(
-                squares + scatters.square() - errors.square(), counts * held_out
-            )
+            squares, num_trees = self._validated(columns, labels, used, counts, folds)
+            variance = _error(squares + scatters.square() - errors.square(), counts, folds)
         seeds = torch.randint(2**31 - 1, (self.num_members,), generator=generator, device="cpu")
         matrix = self._matrix(columns, labels, used)
         self._keep([self._grown(matrix, num_trees, seed) for seed in seeds.tolist()])
@@ -197,17 +193,19 @@ class TreeEnsemble(ClosedFormOracle):
     ) -> xgboost.DMatrix:
         import xgboost
 
-        return xgboost.DMatrix(
-            columns,
-            label=None if labels is None else labels.numpy(),
-            # The scale of the weights is part of the model.
-            weight=None if weights is None else of_mean_one(weights).numpy(),
-            feature_types=self._kinds,
-            enable_categorical=True,
-            nthread=1,
+        kinds: dict[str, Any] = {
+            "feature_types": self._kinds,
+            "enable_categorical": True,
+            "nthread": 1,
+        }
+        if labels is None or weights is None:
+            return xgboost.DMatrix(columns, **kinds)
+        # It holds nothing but what `hist` grows trees by. The scale of the weights is part of them.
+        return xgboost.QuantileDMatrix(
+            columns, label=labels.numpy(), weight=of_mean_one(weights).numpy(), **kinds
         )
 
-    def _booster(self, matrix: xgboost.DMatrix, *more: xgboost.DMatrix, seed: int) -> Any:
+    def _booster(self, matrix: xgboost.DMatrix, seed: int) -> Any:
         import xgboost
 
         labels, weights = matrix.get_label(), matrix.get_weight()
@@ -225,7 +223,7 @@ class TreeEnsemble(ClosedFormOracle):
             # Else all boosters that grow in turns draw from one generator.
             "seed_per_iteration": True,
         }
-        return xgboost.Booster(parameters, [matrix, *more])
+        return xgboost.Booster(parameters, [matrix])
 
     def _grown(self, matrix: xgboost.DMatrix, num_trees: int, seed: int) -> bytes:
         """A member of so many trees, in UBJSON."""
@@ -240,32 +238,42 @@ class TreeEnsemble(ClosedFormOracle):
         labels: Tensor,
         weights: Tensor,
         counts: Tensor,
-        held_out: Tensor,
+        folds: Tensor,
     ) -> tuple[Tensor, int]:
-        """Squared errors of each fold ``(k, n)`` at the best number of trees, and that number.
+        """Squared errors ``(n,)`` of fits without each fold at the best number of trees, and that.
 
         Args:
             columns: Shape ``(n, columns)``.
             labels: Shape ``(n,)``.
             weights: Of the labels in a fit, shape ``(n,)``.
             counts: Of their squared errors.
-            held_out: Which labels are in each fold, bool, shape ``(k, n)``.
+            folds: Of each label, shape ``(n,)``.
         """
-        fits = []
-        for fold in held_out:
-            kept = self._matrix(columns[~fold.numpy()], labels[~fold], weights[~fold])
-            left = self._matrix(columns[fold.numpy()])
-            fits.append((self._booster(kept, left, seed=0), kept, left))
-        best, least, num_best = labels.new_zeros(held_out.shape), float("inf"), 1
+        fits: list[tuple[xgboost.Booster, xgboost.DMatrix]] = []
+        for fold in range(int(folds.max()) + 1):
+            rest = folds != fold
+            kept = self._matrix(columns[rest.numpy()], labels[rest], weights[rest])
+            fits.append((self._booster(kept, seed=0), kept))
+        said: list[NDArray[np.float32] | None] = [None] * len(fits)
+        best, least, num_best = torch.zeros_like(labels), float("inf"), 1
         for start in range(0, self.most_trees, _STRIDE):
             num_trees = min(start + _STRIDE, self.most_trees)
-            squares = labels.new_zeros(held_out.shape)
-            for row, fold, (booster, kept, left) in zip(squares, held_out, fits, strict=True):
+            squares = torch.zeros_like(labels)
+            for fold, (booster, kept) in enumerate(fits):
                 for tree in range(start, num_trees):
                     booster.update(kept, tree)
-                found = booster.predict(left, validate_features=False)
-                row[fold] = (labels[fold] - torch.from_numpy(found)).square()
-            loss = weighted_error(squares, counts * held_out).item()
+                out = folds == fold
+                # The new trees add to what the others say.
+                found = booster.inplace_predict(
+                    columns[out.numpy()],
+                    iteration_range=(start, num_trees),
+                    predict_type="margin",
+                    validate_features=False,
+                    base_margin=said[fold],
+                ).copy()
+                said[fold] = found
+                squares[out] = (labels[out] - torch.from_numpy(found)).square()
+            loss = _error(squares, counts, folds).item()
             if loss < least:
                 best, least, num_best = squares, loss, num_trees
             elif num_trees - num_best >= _PATIENCE:
@@ -292,6 +300,13 @@ class TreeEnsemble(ClosedFormOracle):
                 start += size
             self._parsed = content, boosters
         return self._parsed[1]
+
+
+def _error(squares: Tensor, counts: Tensor, folds: Tensor) -> Tensor:
+    """The mean over folds of each fold's weighted mean, a scalar; of those that have weight."""
+    none, counts = squares.new_zeros(int(folds.max()) + 1), counts.to(squares)
+    sums = none.index_add(0, folds, counts * squares)
+    return (sums / none.index_add(0, folds, counts)).nanmean()
 
 
 def of_mean_one(weights: Tensor) -> Tensor:

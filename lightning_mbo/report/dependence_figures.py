@@ -43,7 +43,7 @@ def draw_dependence(
         number: Of the figure: what is in it is named by it.
     """
     if dependence.levels.is_number:
-        with styled((_WIDTH, 3.0)) as (figure, axes):
+        with styled((_WIDTH, 3.0), (0.85, 0.5, 0.1, 0.2)) as (figure, axes):
             _draw_curve(axes, dependence, ends)
             axes.set_ylabel(_shortened(property_name, 30), fontsize=9)
             return svg(figure, f"dependence{number}")

@@ -68,21 +68,20 @@ def draw_marginal(name: str, data: pd.Series[Any], candidates: pd.Series[Any], n
     """
     from pandas.api.types import is_numeric_dtype
 
-    with styled((2.9, 2.1)) as (figure, axes):
-        if is_numeric_dtype(data):
+    of_numbers = is_numeric_dtype(data)
+    with styled((2.9, 2.1), (0.55, 0.4, 0.1, 0.3) if of_numbers else None) as (figure, axes):
+        if of_numbers:
             values = [data.to_numpy(np.float64), candidates.to_numpy(np.float64)]
-            bins = np.histogram_bin_edges(np.concatenate(values), 24).tolist()
-            weights = [np.full(len(v), 100 / len(v)) for v in values]
-            for entries, weight, color in zip(
-                values, weights, (DATA_COLOR, CANDIDATE_COLOR), strict=True
-            ):
-                axes.hist(entries, bins, weights=weight, color=color, alpha=0.65)
+            bins = np.histogram_bin_edges(np.concatenate(values), 24)
+            for entries, color in zip(values, (DATA_COLOR, CANDIDATE_COLOR), strict=True):
+                shares = 100 * np.histogram(entries, bins)[0] / len(entries)
+                axes.stairs(shares, bins, fill=True, color=color, alpha=0.65)
             axes.locator_params("x", nbins=4)
         else:
             _draw_bars(axes, data, candidates)
         axes.set_ylabel("% of designs", fontsize=8)
         axes.tick_params(labelsize=8)
-        axes.set_title(name if len(name) < 34 else f"{name[:32]}…", fontsize=9)
+        axes.set_title(name if len(name) < 32 else f"{name[:30]}…", fontsize=9)
         return svg(figure, f"marginal{number}")
 
 
@@ -192,13 +191,33 @@ def draw_iterations(
 
 
 @contextmanager
-def styled(size: tuple[float, float] = (6, 4)) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes, in the report's style while it is drawn and written."""
+def styled(
+    size: tuple[float, float] = (6, 4),
+    margins: tuple[float, float, float, float] | None = None,
+) -> Iterator[tuple[Figure, Axes]]:
+    """A figure with one pair of axes, in the report's style while it is drawn and written.
+
+    Args:
+        size: Inches.
+        margins: Left, lower, right and upper one, inches; default: as wide as what stands there,
+            which takes longer than all that is drawn.
+    """
     from matplotlib.figure import Figure
 
     with in_style():
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure, figure.subplots()
+        figure = Figure(figsize=size, layout=None if margins else "constrained")
+        axes = figure.subplots()
+        if margins:
+            (width, height), (left, lower, right, upper) = size, margins
+            axes.set_position(
+                (
+                    left / width,
+                    lower / height,
+                    1 - (left + right) / width,
+                    1 - (lower + upper) / height,
+                )
+            )
+        yield figure, axes
 
 
 @contextmanager

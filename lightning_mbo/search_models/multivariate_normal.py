@@ -17,6 +17,8 @@ from lightning_mbo.space import DesignSpace
 # grows with the dimension, and triangular solves stay accurate to about half of float64's digits.
 _SMALLEST_EIGENVALUE = 1e-13
 
+_CHUNK_SIZE = 65_536
+
 MOST_IN_PAIRS = 4000
 """Numbers of which each pair has a covariance: an update of so many takes minutes on a core."""
 
@@ -123,8 +125,11 @@ def weighted_moments(
     designs, weights = designs.double(), weights.double()
     total = reduce(weights.sum())
     mean = reduce(weights @ designs) / total
-    centred = designs - mean
-    covariance = reduce((weights[:, None] * centred).mT @ centred) / total
+    products = designs.new_zeros(len(mean), len(mean))
+    for part, some in zip(designs.split(_CHUNK_SIZE), weights.split(_CHUNK_SIZE), strict=True):
+        centred = part - mean
+        products += (some[:, None] * centred).mT @ centred
+    covariance = reduce(products) / total
     covariance = (covariance + covariance.mT) / 2
     covariance, share = of_full_rank(covariance, variances)
     warn_of_lost_rank(share, stacklevel=4)

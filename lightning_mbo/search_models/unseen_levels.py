@@ -49,4 +49,4 @@ def with_unseen_levels(designs: Tensor, space: DesignSpace) -> tuple[Tensor, Ten
         copies.append(space.join(space.numbers(designs)[places % len(designs)], changed))
         share = len(unseen) / is_seen.sum()
         weights.append(weights[0].new_ones(number) * (share * len(designs) / number))
-    return torch.cat(copies), torch.cat(weights)
+    return (torch.cat(copies) if len(copies) > 1 else designs), torch.cat(weights)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_mbo.errors import ConfigurationError, DataError
-from lightning_mbo.tabular.column_kinds import as_numbers
+from lightning_mbo.tabular.column_kinds import as_numbers, is_constant
 from lightning_mbo.tabular.column_options import ColumnOptions, pasted
 from lightning_mbo.tabular.columns import (
     GAP,
@@ -46,7 +46,7 @@ def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: s
     if kind in ("number", "integer"):
         values = as_numbers(values, source)
     [first] = values.iloc[:1].tolist()
-    if (values == first).all():
+    if is_constant(values):
         value = int(first) if kind == "integer" else first
         _check_constant(name, value, options.fixed)
         return ConstantColumn(name, value)
@@ -63,7 +63,8 @@ def build_column(values: pd.Series, kind: str, options: ColumnOptions, source: s
 
 def _number(values: pd.Series, whole: bool, options: ColumnOptions, source: str) -> NumberColumn:
     name = str(values.name)
-    broken = values[values % 1 != 0] if whole else values[:0]
+    numbers = values.to_numpy()
+    broken = values[numbers % 1 != 0] if whole else values[:0]
     if len(broken):
         raise DataError(
             f"{source}, column {name!r}, data row {broken.index[0] + 1}: {broken.iloc[0]:g} is no "
@@ -72,13 +73,13 @@ def _number(values: pd.Series, whole: bool, options: ColumnOptions, source: str)
     log = options.scale == "log"
     if log:
         _check_positive(values, options, source)
-    seen = float(values.min()), float(values.max())
+    seen = float(numbers.min()), float(numbers.max())
     lower, upper, step = _bounds(name, seen, whole, options)
     fixed = None if options.fixed is None else _fixed_number(name, options.fixed, whole)
     if fixed is not None and not lower <= fixed <= upper:
         raise ConfigurationError(f"data.columns.{name}: fixed {fixed:g} is out of its bounds")
-    entries = np.log(values) if log else values
-    mean, std = float(entries.mean()), float(entries.std(ddof=0))
+    entries = np.log(numbers) if log else numbers
+    mean, std = float(entries.mean()), float(entries.std())
     if not 0 < std < math.inf:
         raise DataError(f"{source}, column {name!r}: its numbers are too large, or too near equal")
     uneven = options.values if step is None else None

@@ -53,7 +53,7 @@ def inferred_kind(column: pd.Series, source: str) -> str:
     Raises:
         DataError: If it holds dates, mixes texts and numbers, or can be one or the other.
     """
-    values = column.dropna()
+    values = column.dropna() if column.hasnans else column
     if values.empty:
         return "empty"
     inferred = pd.api.types.infer_dtype(values)
@@ -134,6 +134,13 @@ def _as_float(text: object) -> float:
         return float(str(text))
     except ValueError:
         return math.nan
+
+
+def is_constant(column: pd.Series) -> bool:
+    """Whether all values, of which none is missing, equal the first."""
+    values = column.to_numpy()
+    # The last tells of most columns.
+    return bool(values[-1] == values[0] and (values == values[0]).all())
 
 
 def is_sequence(texts: pd.Series) -> bool:

@@ -110,10 +110,10 @@ def kinds_of(
         ConfigurationError: If an option does not go with a column.
         DataError: If a column can be nothing.
     """
-    kinds = {}
+    kinds, nothing_said = {}, ColumnOptions()
     figures = _figures_of(roles.target, results)
     for name in table.columns.drop([name for name in vars(roles).values() if name is not None]):
-        given = options.get(name, ColumnOptions())
+        given = options.get(name, nothing_said)
         if name in figures:
             kinds[name] = "figure"
             if given.is_setting:
@@ -122,10 +122,11 @@ def kinds_of(
                     "column"
                 )
             continue
-        of_levels = _kind_of_levels(table[name], given)
-        kinds[name] = given.kind or of_levels or inferred_kind(table[name], source)
+        column = table[name]
+        of_levels = _kind_of_levels(column, given)
+        kinds[name] = given.kind or of_levels or inferred_kind(column, source)
         if given.is_pattern and given.kind in SETTINGS:
-            kinds[name] = kind_of_rows(table[name]) or given.kind
+            kinds[name] = kind_of_rows(column) or given.kind
         if kinds[name] == "integer" and given.kind is None and given.is_fractional:
             kinds[name] = "number"
         if kinds[name] in LEFT_OUT and (given.kind is None or given.is_pattern):

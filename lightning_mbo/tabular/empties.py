@@ -80,10 +80,12 @@ def with_empties(
     """
     table, kinds, notes = table.copy(deep=False), dict(kinds), []
     levels: dict[str, object] = {}
+    has_empty = table.isna().any()
+    with_empty = set(table.columns[has_empty.to_numpy()])
     for name, kind in kinds.items():
-        absent = table[name].isna()
-        if kind not in SETTINGS or not absent.any():
+        if kind not in SETTINGS or name not in with_empty:
             continue
+        absent = table[name].isna()
         given = options.get(name, ColumnOptions())
         if given.missing is not None:
             empty = Empty("lost") if given.missing == "drop" else Empty("level", given.missing)

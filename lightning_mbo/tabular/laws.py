@@ -64,10 +64,11 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
     """
     rows = sampled_rows(len(table))
     laws = []
+    columns = {name: table[name].to_numpy(np.float64) for name in table}
     largest = {
-        name: table[name].max()
-        for name in table
-        if table[name].min() >= 0 and not (table[name].max() == 1 and _binary(table[name]))
+        name: most
+        for name, values in columns.items()
+        if values.min() >= 0 and not ((most := values.max()) == 1 and _binary(values))
     }
     for total in TOTALS:
         amounts = [name for name, most in largest.items() if most <= total]
@@ -75,7 +76,7 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
             sums = np.zeros(len(rows))
             group: list[str] = []
             for name in map(str, amounts):
-                more = sums + table[name].to_numpy(np.float64)[rows]
+                more = sums + columns[name][rows]
                 if more.max() > total * (1 + 1e-9):
                     break
                 sums, group = more, [*group, name]
@@ -204,8 +205,8 @@ def _near_totals(values: NDArray[np.float64]) -> list[tuple[NDArray[np.float64],
     return []
 
 
-def _binary(column: pd.Series) -> bool:
-    return bool(column.isin((0, 1)).all())
+def _binary(values: NDArray[np.float64]) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
 
 
 def _bounds(amounts: pd.DataFrame, total: float) -> bool:

@@ -136,11 +136,9 @@ class TableLayout:
     def cells(self, designs: Tensor) -> Cells:
         """Which entries become, by `nearest`, those of the designs ``(m, *shape)``."""
         numbers = self.space.numbers(designs)
-        none = numbers.new_empty(len(numbers), 0)
-        bounds = [c.cell(numbers[:, [j]]) for j, c in enumerate(self.numbers)]
-        lower, upper = (
-            torch.cat([none, *(bound[side] for bound in bounds)], dim=1) for side in (0, 1)
-        )
+        lower, upper = torch.empty_like(numbers), torch.empty_like(numbers)
+        for j, column in enumerate(self.numbers):
+            lower[:, [j]], upper[:, [j]] = column.cell(numbers[:, [j]])
         fixed = [
             isinstance(column, CategoryColumn) and column.fixed is not None
             for column in self._ordered

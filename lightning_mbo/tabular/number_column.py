@@ -115,6 +115,8 @@ class NumberColumn:
             ends = torch.cat([-infinite[:1, 0], between, infinite[:1, 0]])
             place = torch.bucketize(entries.contiguous(), between)
             return ends[place], ends[place + 1]
+        if self.is_continuous and self.lower == -math.inf and self.upper == math.inf:
+            return entries, entries
         nearest = self.nearest(entries)
         nearest = torch.where((nearest - entries).abs() > _ROUNDING, nearest, entries)
         least, greatest = self.nearest(-infinite), self.nearest(infinite)

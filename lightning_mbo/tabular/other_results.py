@@ -141,7 +141,8 @@ def suspected_results(
     rows = sampled_rows(len(properties), _MOST_ROWS)
     labels = _standard(properties[rows])
     shown = {name: values[rows] for name, values in numbers.items()}
-    ranks = {name: _standard(rankdata(values)) for name, values in shown.items()}
+    ranked = rankdata(np.stack(list(shown.values())), axis=1)
+    ranks = {name: _standard(values) for name, values in zip(shown, ranked, strict=True)}
     label_ranks = _standard(rankdata(labels))
     going_with = {n: abs(float(np.mean(ranks[n] * label_ranks))) for n in numbers}
     near = [name for name in numbers if going_with[name] >= _LEAST_CORRELATION]

@@ -179,6 +179,8 @@ def _read_text(
     return as_whole(table, whole)
 
 
+_ROWS_AT_ONCE = 50_000
+_NUMBERS = (np.dtype(np.int64), np.dtype(np.float64))
 _NUM_LOOKED_AT = 2000
 """Rows of which the texts tell whether a column is written in whole numbers."""
 
@@ -206,20 +208,35 @@ def _text(path: Path, kind: str, option: str) -> str:
 def _parsed(
     text: str, separator: str, missing: Collection[str] = MISSING, **options: Any
 ) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        # Rows with more fields than the header would lose them, or shift the columns.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        table: pd.DataFrame = pd.read_csv(
-            io.StringIO(text),
+    def read(**how: Any) -> Any:
+        return pd.read_csv(
+            io.BytesIO(text.encode()),
             sep=separator,
             index_col=False,
             skipinitialspace=True,
             keep_default_na=False,
             na_values=list(missing),
             low_memory=False,
-            **options,
+            **{**options, **how},
         )
+
+    with warnings.catch_warnings():
+        # Rows with more fields than the header would lose them, or shift the columns.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        # The parser needs many times the room of the rows that it is reading.
+        parts = list(read(chunksize=_ROWS_AT_ONCE))
+        if not _are_alike(parts):
+            parts = [read()]
+    table: pd.DataFrame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
     return table
+
+
+def _are_alike(parts: Sequence[pd.DataFrame]) -> bool:
+    """Whether each column is of the same type in all parts, or of numbers in all."""
+    found = {tuple(part.dtypes) for part in parts}
+    return all(
+        len(set(types)) == 1 or set(types) <= {*_NUMBERS} for types in zip(*found, strict=True)
+    )
 
 
 def plain(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -233,8 +250,11 @@ def plain(table: pd.DataFrame, source: str) -> pd.DataFrame:
     table = table.set_axis(named([str(name) for name in table.columns]), axis=1)
     check_names(list(table.columns), source)
     table = table.reset_index(drop=True)
-    for name, column in table.items():
-        if isinstance(column.dtype, pd.CategoricalDtype):
+    for name, dtype in zip(table.columns, table.dtypes, strict=True):
+        if not pd.api.types.is_extension_array_dtype(dtype):
+            continue
+        column = table[name]
+        if isinstance(dtype, pd.CategoricalDtype):
             table[name] = column.astype(column.cat.categories.dtype)
             column = table[name]
         extension = pd.api.types.is_extension_array_dtype(column)

@@ -53,6 +53,17 @@ def positive(column: pd.Series, source: str) -> NDArray[np.float64]:
     return values
 
 
+def design_numbers(designs: pd.DataFrame) -> NDArray[np.intp]:
+    """Equal numbers for equal rows, from 0 in the order of appearance, ``(N,)``."""
+    numbers = np.zeros(len(designs), np.intp)
+    for name in designs.columns:
+        values, levels = pd.factorize(designs[name], use_na_sentinel=False)
+        numbers, found = pd.factorize(numbers * len(levels) + values)
+        if len(found) == len(designs):
+            break  # The first few columns tell the rows of most tables apart.
+    return numbers
+
+
 class Replicates(NamedTuple):
     """A table in which every design stands once.
 
@@ -89,13 +100,12 @@ def merged(
         weights: Shape ``(N,)``.
         errors: Standard deviations of the properties, positive, ``(N,)``; None: not known.
     """
-    repeated = designs.duplicated().to_numpy()
-    rows = np.flatnonzero(~repeated)
+    # In order of appearance, as the rows are.
+    design = design_numbers(designs)
+    rows = np.unique(design, return_index=True)[1]
     none = np.zeros(len(rows))
     if len(rows) == len(designs):
         return Replicates(rows, properties, weights, none if errors is None else errors, none)
-    # In order of appearance, as `rows` are.
-    design = designs.groupby(list(designs.columns), sort=False).ngroup().to_numpy()
     numbers = np.bincount(design)
     totals = np.bincount(design, weights).astype(np.float64)
     if errors is None:
@@ -120,7 +130,7 @@ def grouped(designs: pd.DataFrame, columns: pd.DataFrame) -> NDArray[np.intp] | 
     """
     if columns.empty:
         return None
-    design = designs.groupby(list(designs.columns), sort=False).ngroup().to_numpy()
+    design = design_numbers(designs)
     num_nodes = int(design.max()) + 1
     edges = []
     for name in columns:

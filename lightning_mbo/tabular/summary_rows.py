@@ -34,10 +34,10 @@ def check_no_summary(table: pd.DataFrame, texts: Collection[str], source: str) -
     Raises:
         DataError: Naming the rows.
     """
-    for name in table.columns.drop(list(texts)):
-        column = table[name]
-        if not (pd.api.types.is_string_dtype(column.dtype) or column.dtype == object):
+    for name, dtype in zip(table.columns, table.dtypes, strict=True):
+        if name in texts or not pd.api.types.is_string_dtype(dtype):
             continue
+        column = table[name]
         words = column.iloc[-_NUM_LOOKED_AT:].dropna().astype(str).str.strip()
         is_summary = words.map(lambda word: _SUMMARY.fullmatch(word) is not None)
         last = words[is_summary[::-1].cummin()[::-1].astype(bool)]

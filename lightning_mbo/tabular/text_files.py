@@ -180,7 +180,8 @@ def with_decimal_points(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     Raises:
         DataError: If other columns have decimal points, or the commas may separate thousands.
     """
-    texts = {name: column for name, column in table.items() if _is_text(column)}
+    are_texts = [_is_text(dtype) for dtype in table.dtypes]
+    texts = dict(table.loc[:, are_texts].items())
     commas = [name for name, column in texts.items() if _throughout(column, _DECIMAL_COMMA)]
     if not commas:
         return table
@@ -206,8 +207,8 @@ def with_decimal_points(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table
 
 
-def _is_text(column: pd.Series) -> bool:
-    return pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
+def _is_text(dtype: Any) -> bool:
+    return bool(pd.api.types.is_string_dtype(dtype))
 
 
 def _throughout(column: pd.Series, pattern: re.Pattern[str]) -> bool:

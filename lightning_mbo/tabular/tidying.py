@@ -27,6 +27,8 @@ def with_spellings(
     """
     table, notes, questions = table.copy(deep=False), [], []
     for name, kind in kinds.items():
+        if kind not in ("sequence", "category", "group"):
+            continue
         given = options.get(name, ColumnOptions())
         how, column = given.spelling, table[name]
         if kind == "sequence":

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_mbo.errors import ConfigurationError
-from lightning_mbo.tabular.column_kinds import as_numbers
+from lightning_mbo.tabular.column_kinds import as_numbers, is_constant
 from lightning_mbo.tabular.column_options import pasted, pasted_list
 from lightning_mbo.tabular.constraints import LinearConstraint
 from lightning_mbo.tabular.counts_of_letters import counting_letters
@@ -30,6 +30,7 @@ from lightning_mbo.tabular.repeats import (
     row_hashes,
     tells_apart,
 )
+from lightning_mbo.tabular.replicates import design_numbers
 from lightning_mbo.tabular.sparse_amounts import (
     equalities_with_sparse,
     sparse_amounts,
@@ -111,15 +112,17 @@ class _Reader:
         self.targets = targets
         self.given = set(settings)
         self.source = source
-        varying = [name for name in kinds if _varies(table[name])]
+        varying = [name for name in kinds if not is_constant(table[name])]
         self.numbers = {
             name: as_numbers(table[name], source).to_numpy()
             for name in varying
             if kinds[name] in ("number", "integer")
         }
         self.table = table[varying].copy(deep=False)
+        dtypes = self.table.dtypes
         for name, numbers in self.numbers.items():
-            self.table[name] = numbers
+            if dtypes[name] != np.float64:
+                self.table[name] = numbers
         self.suspected: list[str] = []
         """Columns of which a question is asked, by which nothing else is found."""
         self.found = Understanding(dict(kinds))
@@ -280,7 +283,9 @@ class _Reader:
     def find_followers(self, given: Mapping[str, str | None], laws: Collection[str]) -> None:
         """Find what holds among the columns in every row."""
         found = self.found
-        table = self.table.drop(columns=self.suspected).drop_duplicates()
+        table = self.table.drop(columns=self.suspected)
+        repeated = pd.Series(design_numbers(table), table.index).duplicated()
+        table = table[~repeated] if repeated.any() else table
         followers = {name: self._leader(name, leader) for name, leader in given.items()}
         names = list(table.columns)
         settings = self.given.intersection(names) | {*followers.values()}
@@ -379,7 +384,3 @@ class _Reader:
             both = leader in self.numbers and name in self.numbers
             if leader in self.numbers and not (both and is_monotone(table, name, leader)):
                 self.found.kinds[leader] = "category"
-
-
-def _varies(column: pd.Series) -> bool:
-    return bool((column != column.iloc[0]).any())

@@ -15,16 +15,13 @@ NULLABLE: Final = "Int64"
 
 def possibly_whole(table: pd.DataFrame) -> list[str]:
     """Columns of whole numbers that may be floating-point for their missing entries alone."""
-    return [
-        str(name)
-        for name, column in table.items()
-        if column.dtype == np.float64 and _is_whole_with_gaps(column.to_numpy())
+    with_gaps = table.columns[
+        table.isna().any().to_numpy() & (table.dtypes == np.float64).to_numpy()
     ]
+    return [str(name) for name in with_gaps if _is_whole(table[name].to_numpy())]
 
 
-def _is_whole_with_gaps(values: NDArray[np.float64]) -> bool:
-    if not np.isnan(values).any():
-        return False
+def _is_whole(values: NDArray[np.float64]) -> bool:
     present = values[~np.isnan(values)]
     if not len(present) or np.isinf(present).any() or (present[:100] % 1).any():
         return False
@@ -47,9 +44,8 @@ def as_whole(table: pd.DataFrame, names: Collection[str] | None = None) -> pd.Da
 def floating(table: pd.DataFrame) -> pd.DataFrame:
     """The table, with whole numbers of which some are missing floating-point again."""
     table = table.copy(deep=False)
-    for name, column in table.items():
-        if column.dtype == NULLABLE:
-            table[name] = column.astype(np.float64)
+    for name in table.columns[(table.dtypes == NULLABLE).to_numpy()]:
+        table[name] = table[name].astype(np.float64)
     return table
 
 

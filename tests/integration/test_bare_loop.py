@@ -12,7 +12,7 @@ from lightning_mbo.algorithms import CbAS
 from lightning_mbo.data import Superconductor
 from lightning_mbo.oracles import DeepEnsemble
 from lightning_mbo.search_models import MultivariateNormal
-from tests.speed.bare_loop import bare_run
+from tests.performance.bare_loop import bare_run
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
 

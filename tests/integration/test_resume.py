@@ -65,6 +65,12 @@ def straight_and_resumed(
     return Path("straight", config, "version_0"), Path("runs", config, "version_0")
 
 
+@pytest.fixture
+def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than the runs; `test_a_resumed_run_has_the_same_report` has it drawn."""
+    monkeypatch.setattr(callbacks.Report, "on_train_end", lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def straight(
     small_run: list[str], tmp_path_factory: pytest.TempPathFactory
@@ -78,6 +84,7 @@ def straight(
     return outcomes
 
 
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
@@ -107,6 +114,7 @@ def test_resumed_run_equals_straight_run(
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
 
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize("config", ASCENTS)
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
@@ -136,6 +144,7 @@ def test_a_resumed_ascent_equals_a_straight_one(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [("OracleConvergence", "on_train_epoch_start", 2), ("ModelInversion", "on_oracle_fit_end", 1)],
@@ -149,6 +158,7 @@ def test_a_resumed_inversion_equals_a_straight_one(
     assert outcome(resumed) == outcome(whole)
 
 
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize(
     ("owner", "hook", "count", "num_inducing"),
     [
@@ -182,6 +192,7 @@ def test_a_resumed_run_with_a_gaussian_process(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [

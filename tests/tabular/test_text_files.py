@@ -19,7 +19,7 @@ import torch
 
 from lightning_mbo.data import CSV
 from lightning_mbo.errors import ConfigurationError, DataError
-from lightning_mbo.tabular import text_files
+from lightning_mbo.tabular import reading, text_files
 from lightning_mbo.tabular.reading import read_table
 from lightning_mbo.tabular.text_files import check_workbook, read_text
 
@@ -353,3 +353,21 @@ def test_a_parquet_file_that_unpacks_without_end_is_refused(
     monkeypatch.setattr(text_files, "MOST_UNPACKED", 3000)
     with pytest.raises(DataError, match="unpacks to more than"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(["1", "2.5", "3", "", "5"], ["1", "2", "3", "4", "5"], ["1", "2", "", "", "5"]),
+        *(["007", "8", "9", "10", "a"], ["True", "False", "True", "", "maybe"]),
+        *(["", "", "", "b", ""], ["True", "False", "True", "", "False"]),
+    ],
+)
+def test_a_table_that_is_read_by_parts_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: list[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{line}\n" for line in ("x,y", *(f"{x},1.5" for x in column))))
+    whole = read_table(path)
+    monkeypatch.setattr(reading, "_ROWS_AT_ONCE", 2)
+    pd.testing.assert_frame_equal(read_table(path), whole)
