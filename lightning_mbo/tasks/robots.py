@@ -26,7 +26,7 @@ from lightning_mbo.tasks.codecs import Standardized
 
 Array = NDArray[np.float64]
 
-_MOST_SCORED = 256
+_MOST_SCORED = 64
 """Samples, and candidates, of an iteration that are simulated."""
 
 
