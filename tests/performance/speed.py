@@ -27,11 +27,10 @@ import pandas as pd
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TABLE_COLUMNS, TABLE_ROWS = 20, 300
-MEBIBYTE = 2**20
 
 
 class Cost(NamedTuple):
-    """Of a process: seconds of the processor, and the most memory at once, in bytes."""
+    """Of a process: seconds of the processor, and the most memory at once, MiB."""
 
     seconds: float
     memory: float
@@ -57,7 +56,7 @@ RATIOS = (
         "a million rows / their float32",
         ("rows", 1_000_000),
         of="memory",
-        scale=1 / (1_000_000 * TABLE_COLUMNS * 4),
+        scale=2**20 / (1_000_000 * TABLE_COLUMNS * 4),
     ),
 )
 GROWTH = {
@@ -98,7 +97,7 @@ def cost(job: str, size: int, checkout: Path) -> Cost:
         _, status, used = os.wait4(process.pid, 0)
         if status:
             raise SystemExit(f"{job} of {size} in {checkout}:\n{errors}")
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def beyond_imports(job: str, size: int, checkout: Path) -> Cost:
@@ -165,7 +164,7 @@ def draw(measured: pd.DataFrame, path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for (job, code), rows in measured.groupby(["job", "code"], sort=False):
         axes[0].loglog(rows["size"], rows["seconds"], marker="o", label=f"{job}, {code}")
-        axes[1].loglog(rows["size"], rows["memory"] / MEBIBYTE, marker="o")
+        axes[1].loglog(rows["size"], rows["memory"], marker="o")
     axes[0].set(xlabel="size", ylabel="processor's seconds beyond imports")
     axes[1].set(xlabel="size", ylabel="MiB beyond imports")
     axes[0].legend(frameon=False)
@@ -201,7 +200,8 @@ def main() -> None:
     if len(table):
         print("\n" + table.round(3).to_string())
     if len(measured):
-        print("\n" + measured.pivot_table(index=["job", "size"], columns="code").to_string())
+        by_size = measured.pivot_table(index=["job", "size"], columns="code", sort=False)
+        print("\n" + by_size.round(2).to_string())
         print("\n" + exponents(measured).round(2).to_string())
         draw(measured, arguments.figure)
         print(f"\nDrawn: {arguments.figure}")
