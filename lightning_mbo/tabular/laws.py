@@ -71,20 +71,22 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
         if values.min() >= 0 and not ((most := values.max()) == 1 and _binary(values))
     }
     for total in TOTALS:
-        amounts = [name for name, most in largest.items() if most <= total]
-        while len(amounts) > 1:
-            sums = np.zeros(len(rows))
-            group: list[str] = []
-            for name in map(str, amounts):
-                more = sums + columns[name][rows]
+        amounts = [str(name) for name, most in largest.items() if most <= total]
+        none = sums = np.zeros(len(rows))
+        start = end = 0
+        while start < len(amounts) - 1:
+            # A group that begins later does not end earlier.
+            while end < len(amounts):
+                more = sums + columns[amounts[end]][rows]
                 if more.max() > total * (1 + 1e-9):
                     break
-                sums, group = more, [*group, name]
+                sums, end = more, end + 1
+            group = amounts[start:end]
             if len(group) > 1 and sums.max() >= _REACHED * total and _bounds(table[group], total):
                 laws.append(_constraint(group, (np.ones(len(group)), total), "<="))
-                amounts = [name for name in amounts if name not in group]
+                sums, start = none, end
             else:
-                amounts = amounts[1:]
+                sums, start = sums - columns[amounts[start]][rows], start + 1
     return laws
 
 
