@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -94,18 +94,13 @@ def nearest_others(designs: Tensor, rows: Tensor, distances: Distances) -> Tenso
     found = []
     for chunk in rows.split(_CHUNK_SIZE):
         least = []
-        for start, part in _in_parts(designs):
-            to_part, own = distances(designs[chunk], part), chunk - start
+        for number, part in enumerate(designs.split(_OTHERS_AT_ONCE)):
+            to_part, own = distances(designs[chunk], part), chunk - number * _OTHERS_AT_ONCE
             here = ((own >= 0) & (own < len(part))).nonzero()[:, 0]
             to_part[here, own[here]] = torch.inf
             least.append(to_part.min(1).values)
         found.append(torch.stack(least).amin(0))
     return torch.cat(found)
-
-
-def _in_parts(designs: Tensor) -> Iterator[tuple[int, Tensor]]:
-    for number, part in enumerate(designs.split(_OTHERS_AT_ONCE)):
-        yield number * _OTHERS_AT_ONCE, part
 
 
 def mean_pairwise_distance(designs: Tensor, distances: Distances) -> Tensor:

@@ -217,7 +217,8 @@ def _parsed(
             keep_default_na=False,
             na_values=list(missing),
             low_memory=False,
-            **{**options, **how},
+            **options,
+            **how,
         )
 
     with warnings.catch_warnings():
