@@ -38,6 +38,15 @@ class Scoring(DesignCallback):
     Reference: Fannjiang and Listgarten, NeurIPS 2020, algorithm 3 and table 1.
     """
 
+    def __init__(self, skip_slow: bool = False) -> None:
+        """Nothing is scored yet.
+
+        Args:
+            skip_slow: Whether a ground truth that takes long is left out of design iterations'
+                metrics.
+        """
+        self.skip_slow = skip_slow
+
     def on_search_model_update(
         self, trainer: pl.Trainer, oracle: Oracle, iteration: DesignIteration
     ) -> None:
@@ -46,7 +55,7 @@ class Scoring(DesignCallback):
         Of a search model with nodes, also its expectation under the updated search model.
         """
         data = design_data(trainer)
-        if data.ground_truth is None:
+        if data.ground_truth is None or (self.skip_slow and data.most_scored is not None):
             return
         model = iteration.search_model
         if model is not None and model.has_nodes:

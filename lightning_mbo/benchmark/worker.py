@@ -75,10 +75,11 @@ class _Run(MBOCommandLine):
         super().__init__(words)
 
     def recording_callbacks(self) -> list[pl.Callback]:
-        # All figures are there before the record.
+        # All figures are there before the record; rows have the scores of the best iteration, and
+        # to simulate those of all others would take longer than the search.
         return [
             callbacks.HeldOut(),
-            callbacks.Scoring(),
+            callbacks.Scoring(skip_slow=True),
             self.best_samples,
             *self._batch_callbacks(),
             self.trajectory,
