@@ -25,6 +25,7 @@ _LARGEST_COEFFICIENT = 12.0
 _SIGNIFICANT = 6
 _NEAR_TOTAL = 0.01
 _REACHED = 0.95
+_NUM_DRAWN = 2000
 
 
 def find_equalities(table: pd.DataFrame) -> list[LinearConstraint]:
@@ -63,30 +64,47 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
         table: Columns of numbers that are in no equality.
     """
     rows = sampled_rows(len(table))
-    laws = []
     columns = {name: table[name].to_numpy(np.float64) for name in table}
     largest = {
         name: most
         for name, values in columns.items()
         if values.min() >= 0 and not ((most := values.max()) == 1 and _binary(values))
     }
+    laws = []
     for total in TOTALS:
         amounts = [str(name) for name, most in largest.items() if most <= total]
-        none = sums = np.zeros(len(rows))
+        limit = total * (1 + 1e-9)
+
+        def entries(place: int, amounts: list[str] = amounts) -> NDArray[np.float64]:
+            """Of sampled rows, and then of rows in which it does not depend on other columns."""
+            values = columns[amounts[place]]
+            drawn = np.random.default_rng(place).integers(len(values), size=_NUM_DRAWN)
+            entered: NDArray[np.float64] = values[np.concatenate([rows, drawn])]
+            return entered
+
+        none = sums = np.zeros(len(rows) + _NUM_DRAWN)
         start = end = 0
         while start < len(amounts) - 1:
             # A group that begins later does not end earlier.
             while end < len(amounts):
-                more = sums + columns[amounts[end]][rows]
-                if more.max() > total * (1 + 1e-9):
+                more = sums + entries(end)
+                if more[: len(rows)].max() > limit:
                     break
                 sums, end = more, end + 1
-            group = amounts[start:end]
-            if len(group) > 1 and sums.max() >= _REACHED * total and _bounds(table[group], total):
-                laws.append(_constraint(group, (np.ones(len(group)), total), "<="))
+            of_rows, of_drawn = np.split(sums, [len(rows)])
+            # Kept by all rows, though it would not be if the columns were independent.
+            share = (of_drawn <= limit).mean()
+            if (
+                end - start > 1
+                and of_rows.max() >= _REACHED * total
+                and len(table) * math.log(max(share, 1e-9)) < CERTAIN
+                and table[amounts[start:end]].to_numpy(np.float64).sum(1).max() <= limit
+            ):
+                ones = np.ones(end - start)
+                laws.append(_constraint(amounts[start:end], (ones, total), "<="))
                 sums, start = none, end
             else:
-                sums, start = sums - columns[amounts[start]][rows], start + 1
+                sums, start = sums - entries(start), start + 1
     return laws
 
 
@@ -209,17 +227,6 @@ def _near_totals(values: NDArray[np.float64]) -> list[tuple[NDArray[np.float64],
 
 def _binary(values: NDArray[np.float64]) -> bool:
     return bool(((values == 0) | (values == 1)).all())
-
-
-def _bounds(amounts: pd.DataFrame, total: float) -> bool:
-    """Whether the total is kept in all rows, and would not be if the columns were independent."""
-    values = amounts.to_numpy(np.float64)
-    if values.sum(1).max() > total * (1 + 1e-9):
-        return False
-    rng = np.random.default_rng(0)
-    drawn = rng.choice(len(values), (2000, values.shape[1]))
-    share = (np.take_along_axis(values, drawn, 0).sum(1) <= total * (1 + 1e-9)).mean()
-    return len(values) * math.log(max(share, 1e-9)) < CERTAIN
 
 
 def _constraint(
