@@ -13,6 +13,9 @@ _DEGREE = 3
 MOST_PAIRS = 2000
 """Products that are thought of; of a space with more of them there are none."""
 
+_MOST_ENTRIES = 2**18
+"""Of columns whose polynomials are worked out together."""
+
 
 class AdditiveFeatures(nn.Module):
     """Main effects, curves and products of designs, in this order.
@@ -78,9 +81,9 @@ class AdditiveFeatures(nn.Module):
         scaled = (numbers - centre) * self.scale
         self.register_buffer("lower", scaled.amin(0))
         self.register_buffer("upper", scaled.amax(0))
-        found = [orthogonal_polynomials(column) for column in scaled.unbind(1)]
-        none = scaled.new_zeros(0, _DEGREE + 1, _DEGREE + 1)
-        self.register_buffer("polynomials", torch.stack(found) if found else none)
+        some = max(1, _MOST_ENTRIES // len(scaled))
+        found = [orthogonal_polynomials(columns) for columns in scaled.split(some, dim=1)]
+        self.register_buffer("polynomials", torch.cat(found))
         one_hots = space.one_hots(designs)
         frequencies = torch.cat(one_hots, -1).double().mean(0) if one_hots else scaled.new_zeros(0)
         self.register_buffer("frequencies", frequencies)
@@ -171,23 +174,25 @@ def main_effects(space: DesignSpace) -> tuple[list[Tensor], list[tuple[Tensor, .
 
 
 def orthogonal_polynomials(values: Tensor) -> Tensor:
-    """Polynomials of mean square 1 over values ``(n,)``, each orthogonal to those before.
+    """Polynomials of mean square 1 over columns ``(n, d)``, each orthogonal to those before.
 
     Returns:
-        Coefficients of the powers from 0 on, a row each, shape ``(4, 4)``; zeros where there are
-        too few different values.
+        Coefficients of the powers from 0 on, a row each, shape ``(d, 4, 4)``; zeros where a column
+        has too few different values.
     """
-    num_terms = _DEGREE + 1
-    powers = torch.stack([values**m for m in range(num_terms)], -1)
-    identity = torch.eye(num_terms, dtype=values.dtype, device=values.device)
-    found = torch.zeros_like(identity)
-    # With n - 1 terms the n different values are met exactly: what is left is rounding.
-    for degree in range(min(num_terms, len(values.unique()))):
-        row = identity[degree]
+    powers = torch.stack([values.mT**m for m in range(_DEGREE + 1)], -1)
+    found = values.new_zeros(values.shape[1], _DEGREE + 1, _DEGREE + 1)
+    num_distinct = (values.sort(0).values.diff(dim=0) > 0).sum(0) + 1
+    for degree in range(_DEGREE + 1):
+        row = torch.zeros_like(found[:, 0])
+        row[:, degree] = 1.0
         for _ in range(2):  # once more against rounding
-            term = powers @ row
-            row = row - (found @ powers.mT @ term / len(values)) @ found
-        size = (powers @ row).square().mean().sqrt()
-        if size > 1e-7 * (powers[:, degree].square().mean().sqrt()):
-            found[degree] = row / size
+            term = powers @ row[..., None]
+            along = found @ (powers.mT @ term) / len(values)
+            row = row - (found.mT @ along).squeeze(-1)
+        size = (powers @ row[..., None]).square().mean(1).sqrt()
+        # With n - 1 terms the n different values are met exactly: what is left is rounding.
+        is_more = size > 1e-7 * powers[..., degree].square().mean(1, keepdim=True).sqrt()
+        is_more &= (degree < num_distinct)[:, None]
+        found[:, degree] = torch.where(is_more, row / size, 0.0)
     return found

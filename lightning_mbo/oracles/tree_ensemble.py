@@ -35,6 +35,9 @@ _STRIDE = 5
 _PATIENCE = 30
 """Trees without a smaller cross-validated error, after which no more are grown."""
 
+_MOST_BINS, _FEWEST_BINS, _ALL_BINS = 256, 32, 2**16
+"""What is told apart of a column, and of all columns of a wide table together."""
+
 
 class TreeEnsemble(ClosedFormOracle):
     """Gradient-boosted trees: k members on all weighted designs, each with other random numbers.
@@ -120,7 +123,9 @@ class TreeEnsemble(ClosedFormOracle):
             for group, (size, table) in enumerate(zip(space.groups, tables, strict=True))
             if len(set(table)) < size
         ]
-        self._kinds = ["float"] * space.described.num_numbers + ["c"] * len(self._asked)
+        numbers = ["float"] * space.described.num_numbers
+        # xgboost hands the kinds to every tree: of thousands of numbers they cost more than a tree.
+        self._kinds = [*numbers, *["c"] * len(self._asked)] if self._asked else None
 
     def start(self, problem: DesignProblem) -> None:
         """Learn the scale of the property."""
@@ -202,7 +207,11 @@ class TreeEnsemble(ClosedFormOracle):
             return xgboost.DMatrix(columns, **kinds)
         # It holds nothing but what `hist` grows trees by. The scale of the weights is part of them.
         return xgboost.QuantileDMatrix(
-            columns, label=labels.numpy(), weight=of_mean_one(weights).numpy(), **kinds
+            columns,
+            label=labels.numpy(),
+            weight=of_mean_one(weights).numpy(),
+            max_bin=_num_bins(columns.shape[1]),
+            **kinds,
         )
 
     def _booster(self, matrix: xgboost.DMatrix, seed: int) -> Any:
@@ -218,6 +227,7 @@ class TreeEnsemble(ClosedFormOracle):
             "colsample_bynode": self.column_share,
             "min_child_weight": self.min_child_weight,
             "tree_method": "hist",
+            "max_bin": _num_bins(matrix.num_col()),
             "nthread": 1,
             "seed": seed,
             # Else all boosters that grow in turns draw from one generator.
@@ -300,6 +310,10 @@ class TreeEnsemble(ClosedFormOracle):
                 start += size
             self._parsed = content, boosters
         return self._parsed[1]
+
+
+def _num_bins(num_columns: int) -> int:
+    return max(_FEWEST_BINS, min(_MOST_BINS, _ALL_BINS // num_columns))
 
 
 def _error(squares: Tensor, counts: Tensor, folds: Tensor) -> Tensor:
