@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 _DEPTH = np.array([0.35, 0.3])
 """How far to the right and up a metre away from the eye is drawn, m."""
 
+_ON_FLOOR = np.array([1.0, 1.0, 0.0])
+_SHADE = "#e4e4e4"
+
 _WIDTH, _MOST_HEIGHT = 8.0, 2.0
 """Of the figure and of one robot's strip, inches."""
 _CAPTION, _MARGIN, _AXIS = 0.45, 0.1, 0.45
@@ -72,6 +75,9 @@ def write_motions(motions: Mapping[str, Motion], path: Path) -> None:
 def _figure(motions: Mapping[str, Motion]) -> Figure:
     """Robots in a strip each, on one scale: what is seen of them, the later the darker.
 
+    Beneath lies what of them shades the floor, which tells one that is off to the side from one
+    that is off the floor.
+
     Args:
         motions: By what is to be said of them, and of no more than a few moments each.
     """
@@ -79,9 +85,10 @@ def _figure(motions: Mapping[str, Motion]) -> Figure:
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
-    drawn = [_projected(motion) for motion in motions.values()]
+    drawn = [_projected(motion.ends) for motion in motions.values()]
+    shadows = [_projected(motion.ends * _ON_FLOOR) for motion in motions.values()]
     reach = 1.5 * max(motion.radii.max() for motion in motions.values())
-    corners = np.concatenate([lines.reshape(-1, 2) for lines in drawn])
+    corners = np.concatenate([lines.reshape(-1, 2) for lines in (*drawn, *shadows)])
     (left, low), (right, high) = corners.min(0) - reach, corners.max(0) + reach
     width = _WIDTH - 2 * _MARGIN
     scale = min(width / (right - left), _MOST_HEIGHT / (high - low))
@@ -100,6 +107,13 @@ def _figure(motions: Mapping[str, Motion]) -> Figure:
             axes.set_xlabel("m", fontsize=8)
         # In points, by which the axes are to scale.
         widths = 2 * motion.radii * scale * _POINTS
+        shadow = LineCollection(
+            list(shadows[row].reshape(-1, 2, 2)),
+            linewidths=np.tile(widths, len(shadows[row])).tolist(),
+            colors=[_SHADE],
+            capstyle="round",
+        )
+        axes.add_collection(shadow)
         for moment, parts in enumerate(drawn[row]):
             color = colormaps["YlOrBr"](0.1 + 0.6 * (moment + 1) / len(drawn[row]))
             for edge, shade in ((_EDGE, "#503000"), (0.0, color)):
@@ -114,8 +128,8 @@ def _figure(motions: Mapping[str, Motion]) -> Figure:
     return figure
 
 
-def _projected(motion: Motion) -> Array:
-    """The parts' ends as they are drawn, ``(f, k, 2, 2)``: what is farther lies up to the right."""
-    found: Array = motion.ends[..., [0, 2]] + motion.ends[..., [1]] * _DEPTH
+def _projected(ends: Array) -> Array:
+    """Ends of parts ``(f, k, 2, 3)`` as they are drawn, ``(f, k, 2, 2)``, the farther up right."""
+    found: Array = ends[..., [0, 2]] + ends[..., [1]] * _DEPTH
     found[..., 1, 0] += _LEAST_LENGTH
     return found

@@ -24,11 +24,11 @@ def walking(to: float, num_moments: int = 3) -> Motion:
     return Motion(np.stack([ball, limb]) + gone, LIMBS)
 
 
-def test_every_part_of_every_moment_is_drawn_once_with_an_edge() -> None:
+def test_every_part_of_every_moment_is_drawn_once_with_an_edge_and_a_shadow() -> None:
     svg = draw_motions({"one": walking(4.0), "another, of 5 $": walking(1.0, 7)})
     assert svg.startswith("<svg")
     assert "another, of 5 $" in svg
-    assert svg.count("stroke-linecap: round") == 2 * 2 * (3 + 7)
+    assert svg.count("stroke-linecap: round") == 3 * 2 * (3 + 7)
     assert draw_motions({"one": walking(4.0), "another, of 5 $": walking(1.0, 7)}) == svg
     assert set(re.findall(r'id="(\w+)-', svg)) == {"motions"}
 
@@ -51,6 +51,23 @@ def test_strips_are_on_one_scale_and_as_wide_as_what_is_drawn(tmp_path: Path) ->
     per_metre = far / 8.45
     rows = np.flatnonzero(colored[:half].any(1))
     assert (rows.max() - rows.min()) / per_metre == pytest.approx(1.15, rel=0.05)
+
+
+def height_above_shadow(ball: list[float], path: Path) -> float:
+    """Between the middles of a ball of .1 m that is seen, and of its shadow, in its sizes."""
+    write_motions({"": Motion(np.array([[[ball] * 2]]), LIMBS[:1])}, path)
+    image = matplotlib.image.imread(path)[..., :3]
+    colored, grey = np.ptp(image, axis=2) > 0.2, np.abs(image - 0xE4 / 0xFF).max(2) < 0.01
+    # Letters have a few such pixels too.
+    body, shadow = (np.flatnonzero(seen.sum(1) > 10) for seen in (colored, grey))
+    return float((shadow.max() + shadow.min() - body.max() - body.min()) / 2 / np.ptp(body))
+
+
+def test_a_shadow_tells_off_the_floor_from_off_to_the_side(tmp_path: Path) -> None:
+    # Seen at the same place: 0.3 m up a metre away.
+    high, beside = [0.35, 0.0, 0.8], [0.0, 1.0, 0.5]
+    assert height_above_shadow(high, tmp_path / "a.png") == pytest.approx(0.8 / 0.2, rel=0.1)
+    assert height_above_shadow(beside, tmp_path / "b.png") == pytest.approx(0.5 / 0.2, rel=0.1)
 
 
 def test_what_hardly_moves_is_no_tower(tmp_path: Path) -> None:
