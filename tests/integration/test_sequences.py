@@ -12,6 +12,7 @@ import pytest
 from lightning_mbo.cli import main
 
 LETTERS = "ACGT"
+pytestmark = pytest.mark.usefixtures("blank_pages")
 
 
 @pytest.fixture(scope="module")
