@@ -282,10 +282,10 @@ def test_a_finished_run_can_be_extended(small_run: list[str]) -> None:
     assert outcome(Path("runs/cbas_af/version_0")) == outcome(Path("straight/cbas_af/version_0"))
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_kill_9_at_random_moments(small_run: list[str]) -> None:
     options = [*small_run, "--search.num_iterations=6"]
-    with blank_pages():
-        fit(options, "--trainer.default_root_dir=straight")
+    fit(options, "--trainer.default_root_dir=straight")
     command = [sys.executable, "-m", "lightning_mbo", "fit", "--config=cbas_af.yaml", *options]
     folder = Path("runs/cbas_af/version_0")
     moments = random.Random(0)
@@ -297,7 +297,7 @@ def test_kill_9_at_random_moments(small_run: list[str]) -> None:
         time.sleep(moments.uniform(0, 1.0))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run([*command, "--ckpt_path=last"], check=True, stdout=subprocess.DEVNULL)
+    fit(options, "--ckpt_path=last")
     assert outcome(folder) == outcome(Path("straight/cbas_af/version_0"))
 
 
