@@ -32,7 +32,7 @@ def small_run(small_table: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     return [
         f"--data.path={small_table}",
         f"--data.cache_dir={tmp_path_factory.mktemp('cache')}",
-        "--data.num_features=4",
+        "--data.num_features=8",
         "--model.hidden_sizes=[16]",
         "--model.learning_rate=0.01",
         "--search.num_samples=400",
