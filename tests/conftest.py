@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.search_models import SearchModel
+from tests.blank_pages import blank_pages
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,13 @@ def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(folder):
             del sys.modules[name]
+
+
+@pytest.fixture(name="blank_pages")
+def _blank_pages() -> Iterator[None]:
+    """For tests that look at neither report nor curves."""
+    with blank_pages():
+        yield
 
 
 @pytest.fixture

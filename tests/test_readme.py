@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.figure import Figure
 
 from lightning_mbo.benchmark.fit_options import FitOptions
 from lightning_mbo.cli import main
@@ -97,16 +96,6 @@ def _published_sequences(rng: np.random.Generator) -> None:
     shares = pd.DataFrame(reads / reads.sum(1, keepdims=True), columns=[f"r{i}" for i in range(14)])
     utr = utr.join(shares).assign(rl=rng.uniform(2, 9, 60), total_reads=reads.sum(1))
     utr.to_csv("GSM3130435_egfp_unmod_1.csv.gz")
-
-
-@pytest.fixture
-def blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than a run."""
-    monkeypatch.setattr("lightning_mbo.callbacks.report.render", lambda evidence: "page")
-    for name in ("trajectory.draw_trajectory", "ascent_trajectory.draw_ascent"):
-        monkeypatch.setattr(
-            f"lightning_mbo.callbacks.{name}", lambda *args: Figure((1, 1)).savefig(args[-1])
-        )
 
 
 Check = Callable[[dict[str, Any], pd.DataFrame], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -44,6 +45,23 @@ SETTINGS = {
 def words(small_run: list[str]) -> list[str]:
     Path("small.yaml").write_text(yaml.safe_dump(SETTINGS))
     return ["benchmark", "--config=small.yaml", *small_run]
+
+
+@pytest.fixture(scope="module")
+def finished(small_run: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a benchmark that tests may read and must not change."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("small.yaml").write_text(yaml.safe_dump(SETTINGS))
+        main(["benchmark", "--config=small.yaml", *small_run])
+    return folder / "runs" / "small"
+
+
+@pytest.fixture
+def copied(finished: Path) -> None:
+    """A copy of that benchmark, as if it had been made here."""
+    shutil.copytree(finished, "runs/small")
 
 
 def rows() -> pd.DataFrame:
@@ -97,8 +115,8 @@ def test_amounts_of_elements_are_drawn_as_such() -> None:
     assert len(sampled) == 4
 
 
-def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]) -> None:
-    main(words)
+@pytest.mark.usefixtures("copied", "blank_pages")
+def test_a_row_says_what_fit_and_test_say(small_run: list[str]) -> None:
     table = rows().set_index(["method", "arm", "trial"])
     assert len(table) == 12
     assert set(table["error"]) == {""}
@@ -122,17 +140,16 @@ def test_a_row_says_what_fit_and_test_say(words: list[str], small_run: list[str]
     assert (Path("runs/small") / "trajectories.png").stat().st_size > 0
 
 
+@pytest.mark.usefixtures("copied")
 def test_started_again_it_does_what_is_missing(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main([*words, "--num_trials=1"])
     first = rows()
-    capsys.readouterr()
-    main([*words, "--num_trials=1"])
-    assert "6 runs, of which 6 are done" in capsys.readouterr().out
+    main(words)
+    assert "12 runs, of which 12 are done" in capsys.readouterr().out
     first.drop(index=[2, 4]).to_csv("runs/small/rows.csv", index=False)
-    main([*words, "--num_trials=1"])
-    assert "6 runs, of which 4 are done" in capsys.readouterr().out
+    main(words)
+    assert "12 runs, of which 10 are done" in capsys.readouterr().out
     key = ["method", "arm", "trial"]
     pd.testing.assert_frame_equal(
         rows().sort_values(key, ignore_index=True).drop(columns=SECONDS),
@@ -198,8 +215,8 @@ def test_whether_what_was_said_of_batches_came_true(capsys: pytest.CaptureFixtur
     assert plain["realised_share"] == (truth > best_label).mean()
 
 
-def test_without_a_batch_nothing_is_said_of_one(words: list[str]) -> None:
-    main([*words, "--num_trials=1"])
+@pytest.mark.usefixtures("copied")
+def test_without_a_batch_nothing_is_said_of_one() -> None:
     assert "batch_median" not in rows()
     assert "batches" not in Path("runs/small/tables.md").read_text()
     assert not Path("runs/small/reliability.png").exists()

@@ -197,6 +197,7 @@ def test_only_metrics_read_the_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*had lost rank", "ignore:.*the covariance of the search model")
+@pytest.mark.usefixtures("blank_pages")
 def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = ["--search.num_iterations=2", "--search.num_samples=300", "--num_candidates=8"]

@@ -275,6 +275,7 @@ RUN = [
 ]
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_task_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the command line: as its own datamodule's, and as one of those that are known."""
     monkeypatch.chdir(tmp_path)

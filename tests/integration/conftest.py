@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lightning_mbo.tasks
+from lightning_mbo.cli import main
+from tests.blank_pages import blank_pages
 
 SUBSET = Path(lightning_mbo.tasks.__file__).parent / "tables" / "superconductor_subset.csv.gz"
 
@@ -36,6 +39,22 @@ def small_run(small_table: Path, tmp_path_factory: pytest.TempPathFactory) -> li
         "--search.num_iterations=3",
         "--convergence.max_epochs=4",
     ]
+
+
+@pytest.fixture(scope="module")
+def straight_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], Path]:
+    """Gives the folder of a run that nothing interrupts, made once for all tests that compare."""
+    folders: dict[tuple[str, ...], Path] = {}
+
+    def fit(options: list[str]) -> Path:
+        if tuple(options) not in folders:
+            root = tmp_path_factory.mktemp("straight")
+            with blank_pages():
+                main(["fit", *options, f"--trainer.default_root_dir={root}"])
+            (folders[tuple(options)],) = root.glob("*/version_0")
+        return folders[tuple(options)]
+
+    return fit
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,7 @@ def fit(config: str, *more: str) -> None:
     main(["fit", f"--config={config}.yaml", *SMALL, *more])
 
 
-def outcome(root: str, config: str) -> list[bytes]:
-    folder = Path(root) / config / "version_0"
+def outcome(folder: Path) -> list[bytes]:
     return [(folder / f"{name}.csv").read_bytes() for name in ("candidates", "trajectory")]
 
 
@@ -70,22 +70,26 @@ def test_shipped_config(config: str) -> None:
     assert oracle.predict(torch.zeros(2, 5)).mean.isfinite().all()
 
 
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize("config", KINDS)
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [("SearchModelUpdate", "on_oracle_fit_end", 1), ("Trajectory", "on_search_model_update", 1)],
 )
-def test_resumed_run_equals_straight_run(config: str, owner: str, hook: str, count: int) -> None:
+def test_resumed_run_equals_straight_run(
+    config: str, owner: str, hook: str, count: int, straight_run: Callable[[list[str]], Path]
+) -> None:
     options = ["--autofocus.alpha=0.3"]
-    fit(config, "--trainer.default_root_dir=straight", *options)
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, hook, count, getattr(callbacks, owner))
         with pytest.raises(Crash):
             fit(config, *options)
     fit(config, *options, "--ckpt_path=last")
-    assert outcome("runs", config) == outcome("straight", config)
+    straight = straight_run([f"--config={config}.yaml", *SMALL, *options])
+    assert outcome(Path("runs", config, "version_0")) == outcome(straight)
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_additive_regression_can_be_climbed_and_trees_cannot() -> None:
     ascent = ["--search=GradientAscent", "--search.num_steps=5", "--data.path=table.csv"]
     ascent += ["--data.target=y", "--trainer.enable_progress_bar=false"]

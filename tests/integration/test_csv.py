@@ -19,6 +19,7 @@ SMALL = [
     "--search.num_iterations=2",
     "--convergence.max_epochs=10",
 ]
+pytestmark = pytest.mark.usefixtures("blank_pages")
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from lightning_mbo.cli import main
 RUNS = {
     "deep": ["--config=cbas_af.yaml"],
     "regression": ["--config=grad_mean.yaml", "--search.num_steps=5"],
-    "nemo": ["--config=nemo.yaml", "--search.num_steps=5"],
+    "nemo": ["--config=nemo.yaml", "--search.num_steps=5", "--model.num_bins=5"],
     "ranking": ["--config=ram.yaml", "--search.num_steps=5"],
     "conservative": ["--config=coms.yaml", "--search.num_steps=5"],
     "convolutional": [
         "--config=sequences.yaml",
-        "--data.batch_size=10000",
+        "--data.visible_percentile=5",
         "--model.num_channels=8",
     ],
-    "logits": ["--config=coms_tf_bind_8.yaml", "--data.batch_size=10000"],
+    "logits": ["--config=coms_tf_bind_8.yaml", "--data.visible_percentile=5"],
     "kernel ridge": ["--config=toy_af.yaml", "--search.num_iterations=4"],
     "gaussian process": ["--config=cbas_gp.yaml", "--data.target=y"],
     "cma": ["--config=cma_es_af.yaml"],
@@ -31,6 +31,7 @@ RUNS = {
 
 CLOSED_FORMS = ("gaussian process", "kernel ridge")
 SHORT = ["--search.num_samples=200", "--search.num_iterations=2"]
+pytestmark = pytest.mark.usefixtures("blank_pages")
 
 
 def table() -> str:
@@ -58,7 +59,7 @@ def test_the_default_dtype_changes_nothing(kind: str, small_run: list[str]) -> N
         options += small_run
     elif kind == "gaussian process":
         options += [f"--data.path={table()}", *SHORT]
-    elif kind in ("regression", "conservative"):
+    elif kind in ("regression", "nemo", "ranking", "conservative"):
         options += [option for option in small_run if option.startswith("--data.")]
     if kind == "convolutional":
         options += SHORT

@@ -74,6 +74,7 @@ def test_the_best_level_is_found_although_no_row_has_it(
     assert "described by" not in (without / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_list_of_unseen_levels_is_ranked(table: pd.DataFrame) -> None:
     run = fit("cbas_gp", DESCRIBED, "--search.num_iterations=1")
     listed = pd.DataFrame({"temp": 90.0, "solvent": [*BOILING_POINTS]})
@@ -87,6 +88,7 @@ def test_a_list_of_unseen_levels_is_ranked(table: pd.DataFrame) -> None:
         main(["predict", f"--ckpt_path={run}", "--candidates=other.csv"])
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_run_does_not_go_on_with_other_descriptors() -> None:
     run = fit("cbas_gp", DESCRIBED, "--search.num_iterations=1")
     content = Path("solvents.csv").read_text()
@@ -98,6 +100,7 @@ def test_a_run_does_not_go_on_with_other_descriptors() -> None:
     fit("cbas_gp", DESCRIBED, *more)
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_level_between_others_is_designed_and_predicted_between_them(
     table: pd.DataFrame,
 ) -> None:
@@ -128,6 +131,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize("model", OTHERS)
 def test_every_oracle_goes_with_descriptors(model: str) -> None:
     config = "cbas_gp" if model == "GaussianProcess" else "my_data"

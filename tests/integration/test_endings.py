@@ -28,6 +28,7 @@ OPTIONS = [
     "--data.batch_size=10",
 ]
 FOLDER = Path("runs/cbas_af/version_0")
+pytestmark = pytest.mark.usefixtures("blank_pages")
 
 
 @pytest.fixture

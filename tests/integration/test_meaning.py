@@ -19,6 +19,7 @@ SMALL = [
     "--search.num_samples=500",
     "--num_candidates=24",
 ]
+pytestmark = pytest.mark.usefixtures("blank_pages")
 
 SEARCHES = {
     "SearchModelUpdate": SMALL[3:],

@@ -77,6 +77,7 @@ def rank_list(*more: str) -> None:
     main(["predict", f"--ckpt_path={RUN}", *more])
 
 
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.filterwarnings("ignore:the covariance of the search model had lost rank")
 @pytest.mark.filterwarnings("ignore:table.csv. 10 of 120 rows are left out")
 def test_a_list_is_ranked_by_a_run_s_oracle(
@@ -121,6 +122,7 @@ def test_a_list_is_ranked_by_a_run_s_oracle(
     pd.testing.assert_frame_equal(predicted(5)[columns], found[columns])
 
 
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.filterwarnings("ignore:table.csv. 10 of 120 rows are left out")
 def test_mistakes_are_one_line(fit: Callable[..., None], pool: pd.DataFrame) -> None:
     fit(*SAMPLES)
@@ -151,6 +153,7 @@ def test_mistakes_are_one_line(fit: Callable[..., None], pool: pd.DataFrame) -> 
     assert not list(RUN.glob("predicted*"))
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_run_without_a_table_has_no_list(tmp_path: Path) -> None:
     options = ["--search.num_samples=200", "--search.num_iterations=1"]
     main(["fit", "--config=toy.yaml", "--trainer.enable_progress_bar=false", *options])
@@ -188,6 +191,7 @@ def test_a_search_in_a_list(
     assert "There is no ground truth" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.filterwarnings("ignore:table.csv. 10 of 120 rows are left out")
 def test_rows_without_a_target_are_searched(fit: Callable[..., None], table: pd.DataFrame) -> None:
     fit("--search=PoolSearch")
@@ -195,6 +199,7 @@ def test_rows_without_a_target_are_searched(fit: Callable[..., None], table: pd.
     assert sorted(found["temp"]) == sorted(table["temp"].iloc[110:])
 
 
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.filterwarnings("ignore:table.csv. 10 of 120 rows are left out")
 @pytest.mark.parametrize(
     ("owner", "hook", "at"),
@@ -205,19 +210,23 @@ def test_rows_without_a_target_are_searched(fit: Callable[..., None], table: pd.
     ],
 )
 def test_a_resumed_search_equals_a_straight_one(
-    owner: str, hook: str, at: int, fit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    owner: str,
+    hook: str,
+    at: int,
+    fit: Callable[..., None],
+    straight_run: Callable[[list[str]], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = [*POOL, "--data.held_out_fraction=0.2", "--num_candidates=9"]
-    fit(*options, "--trainer.default_root_dir=straight")
     with monkeypatch.context() as patch:
         crash_at(patch, hook, at, getattr(callbacks, owner))
         with pytest.raises(Crash):
             fit(*options)
     assert not (RUN / "candidates.csv").exists()
     fit(*options, "--ckpt_path=last")
+    straight = straight_run(["--config=my_data.yaml", *SMALL, *options])
     for name in ("candidates.csv", "trajectory.csv"):
-        straight = (Path("straight") / "my_data/version_0" / name).read_bytes()
-        assert (RUN / name).read_bytes() == straight
+        assert (RUN / name).read_bytes() == (straight / name).read_bytes()
 
 
 def test_two_processes_write_and_say_what_one_does(pool: pd.DataFrame) -> None:

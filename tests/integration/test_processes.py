@@ -11,22 +11,26 @@ import pandas as pd
 import pytest
 import torch
 
+from lightning_mbo.cli import main
+from tests.blank_pages import blank_pages
+
 TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
 
 
-def fit(root: str, options: list[str], *more: str, config: str = "cbas_af") -> Path:
-    subprocess.run(
-        [
-            sys.executable,
-            *("-m", "lightning_mbo", "fit", f"--config={config}.yaml"),
-            f"--trainer.default_root_dir={root}",
-            *options,
-            *more,
-        ],
-        check=True,
-        timeout=300,
-    )
-    return Path(root) / config / "version_0"
+def fit(root: Path, config: str, options: list[str], *more: str) -> Path:
+    """The folder of a run in this process."""
+    words = ["fit", f"--config={config}.yaml", f"--trainer.default_root_dir={root}"]
+    with blank_pages():
+        main([*words, *options, *more])
+    return root / config / "version_0"
+
+
+def fit_by_two(root: Path, config: str, options: list[str], *more: str) -> Path:
+    """The folder of a run in two processes of its own."""
+    words = ["fit", f"--config={config}.yaml", f"--trainer.default_root_dir={root}"]
+    command = [sys.executable, "-m", "lightning_mbo", *words, *options, *more, *TWO]
+    subprocess.run(command, check=True, timeout=300)
+    return root / config / "version_0"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,8 @@ def runs(
     root = tmp_path_factory.mktemp("processes")
     # 55 splits into shares of 28 and 27: the global mean is not the mean of the shares' means.
     options = [*small_run, "--data.batch_size=55", "--search.num_samples=401"]
-    return options, fit(f"{root}/one", options), fit(f"{root}/two", options, *TWO)
+    one, two = fit(root / "one", "cbas_af", options), fit_by_two(root / "two", "cbas_af", options)
+    return options, one, two
 
 
 def test_one_run_s_files(runs: tuple[list[str], Path, Path]) -> None:
@@ -62,8 +67,11 @@ def test_parameters_agree_after_the_first_fit(
     options = [*options, f"--model={model}", "--model.hidden_sizes=[16]"]
     first = [*options, "--search.num_iterations=1", "--convergence.max_epochs=1"]
     states = [
-        torch.load(fit(f"{root}/{name}", first, *more) / "checkpoints" / "last.ckpt")["state_dict"]
-        for name, more in (("first_one", []), ("first_two", TWO))
+        torch.load(folder / "checkpoints" / "last.ckpt")["state_dict"]
+        for folder in (
+            fit(root / "first_one", "cbas_af", first),
+            fit_by_two(root / "first_two", "cbas_af", first),
+        )
     ]
     for name, values in states[0].items():
         # Adam divides by the root of squared gradients: its steps are as accurate as they are.
@@ -75,8 +83,11 @@ def test_what_learns_from_an_ascent_learns_the_same(tmp_path: Path, small_run: l
     options += ["--search.num_steps=20", "--model.num_bins=5"]
     options += ["--model.query_weight=1", "--search.num_iterations=2", "--convergence.max_epochs=1"]
     one, two = (
-        pd.read_csv(fit(f"{tmp_path}/{name}", options, *more, config="nemo") / "ascent.csv")
-        for name, more in (("one", []), ("two", TWO))
+        pd.read_csv(folder / "ascent.csv")
+        for folder in (
+            fit(tmp_path / "one", "nemo", options),
+            fit_by_two(tmp_path / "two", "nemo", options),
+        )
     )
     np.testing.assert_allclose(two, one, rtol=2e-3)
 
@@ -84,21 +95,20 @@ def test_what_learns_from_an_ascent_learns_the_same(tmp_path: Path, small_run: l
 def test_two_processes_resume_what_one_began(runs: tuple[list[str], Path, Path]) -> None:
     options, one, _ = runs
     root = one.parents[2]
-    fit(f"{root}/began", options, "--search.num_iterations=1")
-    folder = fit(f"{root}/began", options, "--ckpt_path=last", *TWO)
+    fit(root / "began", "cbas_af", options, "--search.num_iterations=1")
+    folder = fit_by_two(root / "began", "cbas_af", options, "--ckpt_path=last")
     expected, resumed = (pd.read_csv(f / "trajectory.csv") for f in (one, folder))
     np.testing.assert_allclose(resumed, expected, rtol=2e-4)
 
 
 def test_a_closed_form_is_found_by_one_process_for_all(tmp_path: Path) -> None:
-    options = ["--config=toy_af.yaml", "--search.num_iterations=3", "--trainer.logger=false"]
-    for root, more in (("one", []), ("two", TWO)):
-        words = ["fit", *options, f"--trainer.default_root_dir={tmp_path / root}", *more]
-        subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)
+    options = ["--search.num_iterations=3", "--trainer.logger=false"]
+    folders = (
+        fit(tmp_path / "one", "toy_af", options),
+        fit_by_two(tmp_path / "two", "toy_af", options),
+    )
     for file in ("candidates.csv", "trajectory.csv"):
-        one, two = (
-            pd.read_csv(tmp_path / root / "toy_af" / "version_0" / file) for root in ("one", "two")
-        )
+        one, two = (pd.read_csv(folder / file) for folder in folders)
         # Some processors add up a few rows in another order than many.
         pd.testing.assert_frame_equal(two, one, rtol=1e-9)
 
@@ -120,15 +130,15 @@ def test_an_oracle_in_closed_form_is_found_by_one_process_for_all(
     table = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
     table["y"] = table["a"] * table["b"] + draw.normal(size=80) / 9
     table.to_csv(tmp_path / "table.csv", index=False)
-    options = [f"--config={config}.yaml", f"--data.path={tmp_path}/table.csv", "--data.target=y"]
+    options = [f"--data.path={tmp_path}/table.csv", "--data.target=y"]
     options += ["--search.num_samples=401", "--search.num_iterations=3", "--autofocus.alpha=0.3"]
     options += more_options
-    for root, more in (("one", []), ("two", TWO)):
-        words = ["fit", *options, f"--trainer.default_root_dir={tmp_path / root}", *more]
-        subprocess.run([sys.executable, "-m", "lightning_mbo", *words], check=True, timeout=300)
     one, two = (
-        pd.read_csv(tmp_path / root / config / "version_0" / "trajectory.csv")
-        for root in ("one", "two")
+        pd.read_csv(folder / "trajectory.csv")
+        for folder in (
+            fit(tmp_path / "one", config, options),
+            fit_by_two(tmp_path / "two", config, options),
+        )
     )
     assert list(one) == list(two)
     assert len(one) == 3

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,14 @@ import pytest
 import torch
 
 from lightning_mbo.cli import main
+from lightning_mbo.searches import inverse_map
+from tests.blank_pages import blank_pages
 from tests.integration.crashes import Crash, crash_at
 from tests.tables_of_results import TARGETS, table_of_results
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
+
+StraightRun = Callable[[list[str]], Path]
 
 ARMS = {
     "original": ["--autofocus.enabled=false"],
@@ -52,23 +57,15 @@ def outcome(folder: Path) -> tuple[bytes, bytes]:
     return (folder / "candidates.csv").read_bytes(), (folder / "trajectory.csv").read_bytes()
 
 
-def straight_and_resumed(
-    config: str, options: list[str], owner: str, hook: str, count: int
-) -> tuple[Path, Path]:
-    """The folders of two runs, of which something has interrupted the second."""
-    main(["fit", "--trainer.default_root_dir=straight", *options])
+def crashed_and_resumed(options: list[str], owner: str, hook: str, count: int) -> Path:
+    """The folder of a run that something has interrupted."""
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, hook, count, getattr(callbacks, owner))
         with pytest.raises(Crash):
             main(["fit", *options])
     main(["fit", *options, "--ckpt_path=last"])
-    return Path("straight", config, "version_0"), Path("runs", config, "version_0")
-
-
-@pytest.fixture
-def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than the runs; `test_a_resumed_run_has_the_same_report` has it drawn."""
-    monkeypatch.setattr(callbacks.Report, "on_train_end", lambda *_: None)
+    (folder,) = Path("runs").glob("*/version_0")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +76,13 @@ def straight(
     outcomes = {}
     for arm, options in ARMS.items():
         root = tmp_path_factory.mktemp(arm)
-        fit(small_run + options, f"--trainer.default_root_dir={root}")
+        with blank_pages():
+            fit(small_run + options, f"--trainer.default_root_dir={root}")
         outcomes[arm] = outcome(root / "cbas_af" / "version_0")
     return outcomes
 
 
-@pytest.mark.usefixtures("without_report")
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
@@ -114,7 +112,7 @@ def test_resumed_run_equals_straight_run(
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
 
-@pytest.mark.usefixtures("without_report")
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize("config", ASCENTS)
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
@@ -126,12 +124,13 @@ def test_resumed_run_equals_straight_run(
     ],
 )
 def test_a_resumed_ascent_equals_a_straight_one(
-    config: str, owner: str, hook: str, count: int, small_run: list[str]
+    config: str, owner: str, hook: str, count: int, small_run: list[str], straight_run: StraightRun
 ) -> None:
     options = [option for option in small_run if "num_samples" not in option]
     more, kept = ASCENTS[config]
     options += [f"--config={config}.yaml", "--search.num_steps=3", *more]
-    whole, resumed = straight_and_resumed(config, options, owner, hook, count)
+    whole = straight_run(options)
+    resumed = crashed_and_resumed(options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
     assert (resumed / "ascent.csv").read_bytes() == (whole / "ascent.csv").read_bytes()
     assert (resumed / "ascent.png").read_bytes() == (whole / "ascent.png").read_bytes()
@@ -144,21 +143,28 @@ def test_a_resumed_ascent_equals_a_straight_one(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-@pytest.mark.usefixtures("without_report")
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [("OracleConvergence", "on_train_epoch_start", 2), ("ModelInversion", "on_oracle_fit_end", 1)],
 )
 def test_a_resumed_inversion_equals_a_straight_one(
-    owner: str, hook: str, count: int, small_run: list[str]
+    owner: str,
+    hook: str,
+    count: int,
+    small_run: list[str],
+    straight_run: StraightRun,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(inverse_map, "FIRST_STEPS", 50)
     options = ["--config=mins.yaml", *small_run, "--autofocus.ratio=classifier"]
     options += ["--autofocus.alpha=auto"]
-    whole, resumed = straight_and_resumed("mins", options, owner, hook, count)
+    whole = straight_run(options)
+    resumed = crashed_and_resumed(options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
 
 
-@pytest.mark.usefixtures("without_report")
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize(
     ("owner", "hook", "count", "num_inducing"),
     [
@@ -171,7 +177,7 @@ def test_a_resumed_inversion_equals_a_straight_one(
     ],
 )
 def test_a_resumed_run_with_a_gaussian_process(
-    owner: str, hook: str, count: int, num_inducing: int
+    owner: str, hook: str, count: int, num_inducing: int, straight_run: StraightRun
 ) -> None:
     draw = np.random.default_rng(0)
     frame = pd.DataFrame(draw.uniform(size=(80, 3)), columns=["a", "b", "c"])
@@ -181,7 +187,8 @@ def test_a_resumed_run_with_a_gaussian_process(
     options = ["--config=cbas_gp.yaml", "--data.path=table.csv", "--data.target=y"]
     options += ["--search.num_samples=300", "--search.num_iterations=4", "--autofocus.alpha=auto"]
     options += ["--trainer.enable_progress_bar=false", f"--model.num_inducing={num_inducing}"]
-    whole, resumed = straight_and_resumed("cbas_gp", options, owner, hook, count)
+    whole = straight_run(options)
+    resumed = crashed_and_resumed(options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
     states = [
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
@@ -192,7 +199,7 @@ def test_a_resumed_run_with_a_gaussian_process(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-@pytest.mark.usefixtures("without_report")
+@pytest.mark.usefixtures("blank_pages")
 @pytest.mark.parametrize(
     ("owner", "hook", "count"),
     [
@@ -202,17 +209,21 @@ def test_a_resumed_run_with_a_gaussian_process(
         ("CandidateWriter", "on_train_end", 0),
     ],
 )
-def test_a_resumed_run_for_several_results(owner: str, hook: str, count: int) -> None:
+def test_a_resumed_run_for_several_results(
+    owner: str, hook: str, count: int, straight_run: StraightRun
+) -> None:
     pytest.importorskip("botorch")
     table_of_results().to_csv("table.csv", index=False)
     options = ["--config=my_data.yaml", "--data.path=table.csv", f"--data.targets={TARGETS}"]
     options += ["--search.num_samples=200", "--search.num_iterations=3", "--autofocus.alpha=0.2"]
     options += ["--model=GaussianProcess", "--num_candidates=8"]
     options += ["--trainer.enable_progress_bar=false"]
-    whole, resumed = straight_and_resumed("my_data", options, owner, hook, count)
+    whole = straight_run(options)
+    resumed = crashed_and_resumed(options, owner, hook, count)
     assert outcome(resumed) == outcome(whole)
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_resuming_from_an_earlier_checkpoint_makes_a_new_run(small_run: list[str]) -> None:
     fit(small_run)
     first = Path("runs/cbas_af/version_0")
@@ -249,6 +260,7 @@ def test_a_resumed_run_has_the_same_report(
     assert (resumed / "report.html").read_bytes() == (whole / "report.html").read_bytes()
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_finished_run_is_left_alone(
     small_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,6 +274,7 @@ def test_a_finished_run_is_left_alone(
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_finished_run_can_be_extended(small_run: list[str]) -> None:
     fit(small_run, "--trainer.default_root_dir=straight", "--search.num_iterations=4")
     fit(small_run)
@@ -269,6 +282,7 @@ def test_a_finished_run_can_be_extended(small_run: list[str]) -> None:
     assert outcome(Path("runs/cbas_af/version_0")) == outcome(Path("straight/cbas_af/version_0"))
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_kill_9_at_random_moments(small_run: list[str]) -> None:
     options = [*small_run, "--search.num_iterations=6"]
     fit(options, "--trainer.default_root_dir=straight")
@@ -283,10 +297,11 @@ def test_kill_9_at_random_moments(small_run: list[str]) -> None:
         time.sleep(moments.uniform(0, 1.0))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run([*command, "--ckpt_path=last"], check=True, stdout=subprocess.DEVNULL)
+    fit(options, "--ckpt_path=last")
     assert outcome(folder) == outcome(Path("straight/cbas_af/version_0"))
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_changed_option_wins_over_the_checkpoint(small_run: list[str]) -> None:
     fit(small_run, "--search.num_iterations=1")
     fit(small_run, "--ckpt_path=last", "--search.num_iterations=2", "--search.num_samples=300")
@@ -297,12 +312,14 @@ def test_a_changed_option_wins_over_the_checkpoint(small_run: list[str]) -> None
     assert "num_samples: 300" in (folder / "config-2.yaml").read_text()
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_other_data_are_refused(small_run: list[str], small_table: Path) -> None:
     fit(small_run, "--search.num_iterations=1")
     with pytest.raises(SystemExit, match="other training data"):
         fit(small_run, "--ckpt_path=last", "--seed_everything=1")
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_run_killed_before_its_first_checkpoint_starts_over(
     small_run: list[str], straight: dict
 ) -> None:
@@ -312,6 +329,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
     assert outcome(folder) == straight["autofocused"]
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_run_folder_can_be_moved(
     small_run: list[str], straight: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +343,7 @@ def test_a_run_folder_can_be_moved(
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_on_resuming_the_command_line_decides(small_run: list[str]) -> None:
     """That the checkpoint knows what its oracle was made of does not mean that it is wanted."""
     fit(small_run, "--search.num_iterations=1")

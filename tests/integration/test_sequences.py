@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from lightning_mbo.cli import main
+from lightning_mbo.search_models import variational_autoencoder
 
 LETTERS = "ACGT"
+pytestmark = pytest.mark.usefixtures("blank_pages")
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +192,11 @@ def test_an_ascent_ends_on_sequences(landscape: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["Potts", "HiddenMarkov", "VariationalAutoencoder"])
-def test_search_models_of_words_of_different_lengths(model: str) -> None:
+def test_search_models_of_words_of_different_lengths(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variational_autoencoder, "FIRST_STEPS", 300)
+    monkeypatch.setattr(variational_autoencoder, "_FURTHER_STEPS", 200)
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list(LETTERS), size=rng.integers(3, 8))) for _ in range(150)]
     label = [word.count("AC") + word.count("G") / 2 for word in words]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -36,15 +35,6 @@ def outcome(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
-@pytest.fixture
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than a run of six iterations."""
-    for module, function in (("trajectory", "draw_trajectory"), ("search_panels", "draw_panels")):
-        monkeypatch.setattr(f"lightning_mbo.callbacks.{module}.{function}", lambda *args: None)
-    image = np.zeros((1, 1, 3))
-    monkeypatch.setattr("lightning_mbo.callbacks.figures.read_image", lambda path: image)
-
-
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run that nothing interrupts leaves."""
@@ -73,7 +63,7 @@ def test_resumed_run_equals_straight_run(
     assert outcome(FOLDER) == straight
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("blank_pages")
 def test_the_same_run_in_both_arms() -> None:
     fit()
     fit(config="toy.yaml")
@@ -87,7 +77,7 @@ def test_the_same_run_in_both_arms() -> None:
     assert autofocused["threshold"][5] > original["threshold"][5]
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("blank_pages")
 def test_what_comes_after_fit(capsys: pytest.CaptureFixture[str]) -> None:
     fit()
     main(["test", f"--ckpt_path={FOLDER}"])

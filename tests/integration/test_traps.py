@@ -26,6 +26,7 @@ import pytest
 import yaml
 
 from lightning_mbo.cli import main
+from tests.blank_pages import blank_pages
 
 _FOLDER = Path(__file__).parent.parent / "traps"
 _SMALL = [
@@ -89,7 +90,8 @@ def test_trap(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         if not trap.fix:
             return
     fit += trap.fix
-    main([*fit, "--search.num_iterations=2"])
+    with blank_pages():  # They are drawn once: at the end.
+        main([*fit, "--search.num_iterations=2"])
     printed = capsys.readouterr()
     for said in trap.says:
         assert said in printed.out + printed.err

@@ -40,6 +40,7 @@ from lightning_mbo.problem import DesignProblem
 from lightning_mbo.samples import DesignIteration, Prediction
 from lightning_mbo.searches import AscentSearch, ListSearch, SamplingSearch, Search, design
 from lightning_mbo.tabular.pool import Pool
+from tests.blank_pages import blank_pages
 
 ORACLES: dict[str, Callable[[], Oracle]] = {
     "AdditiveRegression": AdditiveRegression,
@@ -395,7 +396,8 @@ def test_the_command_line(kind: str, folder: Path) -> None:
         assert found["oracle_mean"].iloc[0] == pytest.approx(best)
         return
     before = pd.read_csv(out / "trajectory.csv")
-    fit(table, *words, "--ckpt_path=last", "--search.num_iterations=3")
+    with blank_pages():
+        fit(table, *words, "--ckpt_path=last", "--search.num_iterations=3")
     resumed = pd.read_csv(out / "trajectory.csv")
     assert len(resumed) == 3
     told_before = resumed[["design_iteration", "oracle_p80", "threshold"]].head(2)

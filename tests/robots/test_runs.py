@@ -29,6 +29,7 @@ def written(folder: str, config: str) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in ("candidates.csv", "trajectory.csv")}
 
 
+@pytest.mark.usefixtures("blank_pages")
 def test_a_resumed_run_ends_as_a_straight_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,8 @@ from lightning_mbo.search_models import (
     SearchModel,
     SparseAmounts,
     VariationalAutoencoder,
+    normalizing_flow,
+    variational_autoencoder,
 )
 from lightning_mbo.space import Amounts, DesignSpace
 
@@ -74,6 +76,16 @@ CASES = [(model, options, space) for model, (options, spaces) in MODELS.items() 
 CASES.append((GaussianMixture, {"rank": 1}, of_shape(3)))
 CASES.append((Product, {"amounts": SparseAmounts()}, BESIDE))
 NUM_SAMPLES = 200
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_steps() -> Iterator[None]:
+    """What is promised holds of a network however long it has learned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variational_autoencoder, "FIRST_STEPS", 200)
+        patch.setattr(variational_autoencoder, "_FURTHER_STEPS", 200)
+        patch.setattr(normalizing_flow, "_MOST_STEPS", {"first": 200, "later": 100})
+        yield
 
 
 @pytest.fixture(
