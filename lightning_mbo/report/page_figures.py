@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _STYLE: Any = {
     "legend.fontsize": 9,
 }
 _MOST_LETTERS = 12
+_LEGEND_ROW, _BENEATH_LEGEND = 0.2, 0.25
+"""Of a legend in two columns, and from it to the axes, where an exponent may stand, inches."""
 
 
 def draw_map(data: Array, candidates: Array, shares: Array) -> str:
@@ -42,7 +45,7 @@ def draw_map(data: Array, candidates: Array, shares: Array) -> str:
         candidates: Shape ``(c, 2)``.
         shares: Of the data's variance that each component has, ``(2,)``.
     """
-    with styled() as (figure, axes):
+    with styled((6, 4), (0.75, 0.5, 0.1, 0.1)) as (figure, axes):
         axes.scatter(data[:, 0], data[:, 1], s=8, color=DATA_COLOR, linewidths=0, alpha=0.6)
         axes.scatter(
             candidates[:, 0],
@@ -124,7 +127,7 @@ def draw_held_out(
         figure_name: What is in the figure is named by it.
         size: Of the figure, inches.
     """
-    with styled(size) as (figure, axes):
+    with styled(size, (0.85, 0.5, 0.1, _LEGEND_ROW + _BENEATH_LEGEND)) as (figure, axes):
         inside = np.abs(measured - mean) <= margin
         for chosen, color, label in (
             (inside, "#1b6ca8", "within its interval"),
@@ -145,7 +148,7 @@ def draw_held_out(
         axes.plot(ends, ends, color="black", linewidth=1, linestyle="--")
         axes.set_xlabel(f"measured: {name}")
         axes.set_ylabel("predicted")
-        figure.legend(loc="outside upper center", ncols=2)
+        figure.legend(loc="upper center", ncols=2)
         return svg(figure, figure_name)
 
 
@@ -171,7 +174,9 @@ def draw_iterations(
     """
     from matplotlib.ticker import MaxNLocator
 
-    with styled((6, 3.1)) as (figure, axes):
+    num_labels = len(curves) + len(levels or {}) + len(marks)
+    upper = _LEGEND_ROW * math.ceil(num_labels / 2) + _BENEATH_LEGEND
+    with styled((6, 3.1), (0.85, 0.5, 0.1, upper)) as (figure, axes):
         for (label, values), color in zip(
             curves.items(), ("black", "#1b6ca8", "#7570b3"), strict=False
         ):
@@ -186,13 +191,13 @@ def draw_iterations(
         axes.set_ylabel(ylabel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        figure.legend(loc="outside upper center", ncols=2)
+        figure.legend(loc="upper center", ncols=2)
         return svg(figure, name)
 
 
 @contextmanager
 def styled(
-    size: tuple[float, float] = (6, 4),
+    size: tuple[float, float],
     margins: tuple[float, float, float, float] | None = None,
 ) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one pair of axes, in the report's style while it is drawn and written.
