@@ -16,8 +16,11 @@ from lightning_mbo.oracles import Oracle, ResultOracles
 
 Array = NDArray[np.float64]
 
-_NUM_VALUES = 20
-"""Of a number that are asked for; where fewer occur, all of them."""
+_NUM_VALUES, _FEW_VALUES = 20, 5
+"""Of a number that are asked for; where fewer occur, all of them. The few tell what matters."""
+
+_MOST_COLUMNS = 100
+"""Of many that are asked for more than a few values: those that matter most."""
 
 _MOST_PREDICTED = 20_000
 _MOST_ROWS, _FEWEST_ROWS = 200, 20
@@ -110,13 +113,24 @@ def dependences(oracle: Oracle, data: DesignDataModule, candidates: Tensor) -> l
     Returns:
         None of columns that do not vary, and none at all where designs are not made of columns.
     """
-    found = list(_levels(data, candidates))
-    num_asked = sum(len(levels.values) for levels in found)
+    num_columns = data.space.num_numbers + len(data.space.groups)
+    if num_columns <= _MOST_COLUMNS:
+        return _by_importance(oracle, data, [*_levels(data, candidates, _NUM_VALUES)])
+    found = _by_importance(oracle, data, [*_levels(data, candidates, _FEW_VALUES)])
+    first = {dependence.levels.entry for dependence in found[:_MOST_COLUMNS]}
+    more = [v for v in _levels(data, candidates, _NUM_VALUES) if v.entry in first]
+    return [*_by_importance(oracle, data, more), *found[_MOST_COLUMNS:]]
+
+
+def _by_importance(
+    oracle: Oracle, data: DesignDataModule, columns: list[Levels]
+) -> list[Dependence]:
+    num_asked = sum(len(levels.values) for levels in columns)
     num_rows = min(max(_MOST_PREDICTED // max(num_asked, 1), _FEWEST_ROWS), _MOST_ROWS)
     num_designs = len(data.designs)
     rows = torch.arange(min(num_designs, num_rows), device="cpu")
     rows = data.designs[rows * num_designs // len(rows)]
-    depending = [_dependence(oracle, data, rows, levels) for levels in found]
+    depending = [_dependence(oracle, data, rows, levels) for levels in columns]
     depending = _with_effects(depending, oracle, data)
     return sorted(depending, key=lambda dependence: -dependence.importance)
 
@@ -154,41 +168,57 @@ def changed(data: DesignDataModule, designs: Tensor, levels: Levels, level: int)
     return space.join(numbers, one_hots)
 
 
-def _levels(data: DesignDataModule, candidates: Tensor) -> Iterator[Levels]:
-    known, new = data.by_entry(data.designs), data.by_entry(candidates)
-    num_numbers = data.space.num_numbers
-    for entry, name in enumerate(known):
-        values = known[name].to_numpy(), new[name].to_numpy()
-        if entry < num_numbers:
-            found = _of_number(str(name), entry, data, candidates, *values)
+def _levels(data: DesignDataModule, candidates: Tensor, num_values: int) -> Iterator[Levels]:
+    both, space = (data.designs, candidates), data.space
+    shown = [data.by_entry(designs) for designs in both]
+    numbers = [space.numbers(designs) for designs in both]
+    one_hots = [space.one_hots(designs) for designs in both]
+    grid = _grid(torch.cat(numbers), num_values)
+    on_grid = [hots[:1].expand(num_values, -1) for hots in one_hots[0]]
+    grid_values = data.by_entry(space.join(grid, on_grid))
+    followed = {place for total in data.totals for place in total.places.tolist()}
+    for entry, name in enumerate(shown[0]):
+        known, new = (table[name].to_numpy() for table in shown)
+        if entry < space.num_numbers:
+            column = numbers[0][:, entry], numbers[1][:, entry]
+            of_grid = grid[:, entry], grid_values.iloc[:, entry].to_numpy()
+            found = _of_number(str(name), entry, *column, known, new, *of_grid)
+            found = replace(found, rescaled=entry in followed)
         else:
-            group = entry - num_numbers
-            one_hots = [data.space.one_hots(d)[group] for d in (data.designs, candidates)]
-            found = _of_group(str(name), entry, one_hots[0], one_hots[1], *values)
+            ours, theirs = (hots[entry - space.num_numbers] for hots in one_hots)
+            found = _of_group(str(name), entry, ours, theirs, known, new)
         if len(found.values) > 1:
             yield found
 
 
+def _grid(numbers: Tensor, num_values: int) -> Tensor:
+    """Of each number some over its range, ``(num_values, d)``."""
+    ends = numbers.amin(0).numpy(), numbers.amax(0).numpy()
+    return torch.from_numpy(np.linspace(*ends, num_values))
+
+
 def _of_number(
-    name: str, entry: int, data: DesignDataModule, candidates: Tensor, known: Any, new: Any
+    name: str,
+    entry: int,
+    known: Tensor,
+    new: Tensor,
+    data: Any,
+    candidates: Any,
+    grid: Tensor,
+    grid_values: Any,
 ) -> Levels:
-    """All values that occur, if they are few; else some over their range."""
-    numbers = [data.space.numbers(designs)[:, entry] for designs in (data.designs, candidates)]
+    """All values that occur, if they are no more than those of the grid; else these."""
     # By the user's values: the same step of two designs may differ by rounding.
-    values, first = np.unique(np.concatenate([known, new]), return_index=True)
-    entries = torch.cat(numbers)[torch.from_numpy(first)]
-    if len(entries) > _NUM_VALUES:
-        grid = torch.from_numpy(np.linspace(entries[0].item(), entries[-1].item(), _NUM_VALUES))
+    values, first = np.unique(np.concatenate([data, candidates]), return_index=True)
+    entries = torch.cat([known, new])[torch.from_numpy(first)]
+    if len(entries) > len(grid):
         if np.issubdtype(values.dtype, np.integer):
             nearest = (entries[:, None] - grid).abs().argmin(0).unique()
             entries, values = entries[nearest], values[nearest.numpy()]
         else:
-            designs = data.designs[:1].expand(len(grid), *data.design_shape).clone()
-            designs[:, entry] = entries = grid
-            values = data.by_entry(designs).iloc[:, entry].to_numpy()
-    places = np.interp(numbers[0].numpy(), entries.numpy(), np.arange(len(entries)))
-    rescaled = any(entry in total.places.tolist() for total in data.totals)
-    return Levels(name, entry, entries, values, known, new, places, rescaled)
+            entries, values = grid, grid_values
+    places = np.interp(known.numpy(), entries.numpy(), np.arange(len(entries)))
+    return Levels(name, entry, entries, values, data, candidates, places)
 
 
 def _of_group(

@@ -100,6 +100,26 @@ def test_which_values_are_asked_for() -> None:
     assert found["solvent"].levels.values.tolist() == ["ethanol", "toluene", "water"]
 
 
+def test_of_many_columns_those_that_matter_are_asked_for_more_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = mixed()
+    oracle = fitted(AdditiveRegression(), data)
+    expected = dependences(oracle, data, data.designs[:5])
+    monkeypatch.setattr(dependence, "_MOST_COLUMNS", 2)
+    found = dependences(oracle, data, data.designs[:5])
+    assert [len(one.levels.values) for one in found[2:]] == [
+        min(len(one.levels.values), 5) for one in expected[2:]
+    ]
+    for one, other in zip(found, expected, strict=True):
+        assert one.levels.name == other.levels.name
+        assert one.importance == pytest.approx(other.importance, rel=0.1)
+    for one, other in zip(found[:2], expected[:2], strict=True):
+        np.testing.assert_array_equal(one.levels.values, other.levels.values)
+        # Of fewer columns, over more rows.
+        np.testing.assert_allclose(one.mean, other.mean, rtol=0.05)
+
+
 def heat_ends(frame: pd.DataFrame) -> tuple[float, float]:
     return frame["heat"].min(), frame["heat"].max()
 
