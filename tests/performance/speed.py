@@ -63,13 +63,14 @@ GROWTH = {
     "rows": (10_000, 30_000, 100_000, 300_000),
     "samples": (3_000, 10_000, 30_000, 100_000),
     "columns": (300, 1000, 3000, 10_000),
+    "columns_fitted": (30, 100, 300, 1000),
     "members": (3, 10, 30, 100),
 }
 
 
 def write_table(folder: Path, job: str, size: int) -> None:
     """The table of a job, if it has one: so many rows or columns."""
-    if job not in {"rows", "samples", "columns", "read_only"}:
+    if job not in {"rows", "samples", "columns", "columns_fitted", "read_only"}:
         return
     shape = {"rows": (size, TABLE_COLUMNS), "samples": (1000, TABLE_COLUMNS)}
     rows, columns = shape.get(job, (TABLE_ROWS, size))

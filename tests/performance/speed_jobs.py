@@ -87,6 +87,10 @@ def columns(size: int) -> None:
     CSV("table.csv", "y").setup("fit")
 
 
+def columns_fitted(size: int) -> None:
+    fit(size)
+
+
 def members(size: int) -> None:
     """Steps of the paper's ensemble, of so many members."""
     oracle = DeepEnsemble(num_members=size)
@@ -148,6 +152,7 @@ JOBS: dict[str, Callable[[int], None]] = {
         rows,
         samples,
         columns,
+        columns_fitted,
         read_only,
         members,
         conservative_steps,
