@@ -125,7 +125,7 @@ def ratios(chosen: list[str], repetitions: int, checkouts: dict[str, Path]) -> p
     table = pd.DataFrame(found, columns=["ratio", "code", "job", "base", "is"])
     by_ratio = table.groupby(["ratio", "code"], sort=False)["is"]
     summary = by_ratio.agg(["median", "min", "max"])
-    if len(checkouts) > 1:
+    if len(checkouts) > 1 and len(table):
         # Of the job itself, this code's over the other's.
         medians = table.groupby(["ratio", "code"], sort=False)["job"].median().unstack()
         here, there = checkouts
