@@ -237,6 +237,30 @@ def test_a_truth_that_takes_long_is_read_of_some(tmp_path: Path) -> None:
         assert row["candidate_ground_truth_max"] == wavy(designs[7:]).max().item()
 
 
+def test_a_truth_that_takes_long_can_be_left_to_the_best_samples(tmp_path: Path) -> None:
+    asked: list[Tensor] = []
+
+    def slow(designs: Tensor) -> Tensor:
+        asked.append(designs)
+        return wavy(designs)
+
+    found = []
+    for most in (7, None):
+        data = Quadratic(slow)
+        data.most_scored = most
+        best, trajectory = callbacks.BestSamples(), callbacks.Trajectory()
+        scoring = callbacks.Scoring(skip_slow=True)
+        run(tmp_path / str(most), scoring, best, trajectory, data=data)
+        found.append((best, trajectory, len(asked)))
+    (best, trajectory, calls), (other, scored, _) = found
+    assert calls == 1
+    assert torch.equal(asked[0], best.samples.designs)
+    assert best.scores == other.scores
+    assert {"median", "max", "pci"} <= best.scores.keys()
+    assert not any("ground_truth" in name for row in trajectory.rows for name in row)
+    assert all("ground_truth_p80" in row for row in scored.rows)
+
+
 def test_few_samples_are_all_read_even_if_it_takes_long(tmp_path: Path) -> None:
     rows = []
     for most in (None, NUM_SAMPLES):
