@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.search_models import SearchModel
-from tests.blank_pages import blank_pages
+from tests.blank_pages import leave_blank
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +51,11 @@ def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             del sys.modules[name]
 
 
-@pytest.fixture(name="blank_pages")
-def _blank_pages() -> Iterator[None]:
+@pytest.fixture
+def blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that look at neither report nor curves."""
-    with blank_pages():
-        yield
+    # By the test's own patches: what a test patches as well is put back before.
+    leave_blank(monkeypatch)
 
 
 @pytest.fixture
