@@ -9,13 +9,18 @@ import pytest
 from matplotlib.figure import Figure
 
 
-def leave_blank(patch: pytest.MonkeyPatch) -> None:
-    """Leave the report and the curves blank: drawing them takes longer than a small run."""
-    patch.setattr("lightning_mbo.callbacks.report.render", lambda evidence: "page")
-    for name in ("trajectory.draw_trajectory", "search_panels.draw_panels"):
+def draw_blank(patch: pytest.MonkeyPatch, *functions: str) -> None:
+    """Have functions of the callbacks' modules draw nothing: that takes longer than a small run."""
+    for function in functions:
         patch.setattr(
-            f"lightning_mbo.callbacks.{name}", lambda *args: Figure((1, 1)).savefig(args[-1])
+            f"lightning_mbo.callbacks.{function}", lambda *args: Figure((1, 1)).savefig(args[-1])
         )
+
+
+def leave_blank(patch: pytest.MonkeyPatch) -> None:
+    """Leave the report and the curves blank."""
+    patch.setattr("lightning_mbo.callbacks.report.render", lambda evidence: "page")
+    draw_blank(patch, "trajectory.draw_trajectory", "search_panels.draw_panels")
 
 
 @contextmanager

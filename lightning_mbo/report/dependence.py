@@ -113,12 +113,12 @@ def dependences(oracle: Oracle, data: DesignDataModule, candidates: Tensor) -> l
     Returns:
         None of columns that do not vary, and none at all where designs are not made of columns.
     """
-    num_columns = data.space.num_numbers + len(data.space.groups)
-    if num_columns <= _MOST_COLUMNS:
-        return _by_importance(oracle, data, [*_levels(data, candidates, _NUM_VALUES)])
-    found = _by_importance(oracle, data, [*_levels(data, candidates, _FEW_VALUES)])
+    columns = list(_levels(data, candidates))
+    if len(columns) <= _MOST_COLUMNS:
+        return _by_importance(oracle, data, columns)
+    found = _by_importance(oracle, data, [_thinned(levels) for levels in columns])
     first = {dependence.levels.entry for dependence in found[:_MOST_COLUMNS]}
-    more = [v for v in _levels(data, candidates, _NUM_VALUES) if v.entry in first]
+    more = [levels for levels in columns if levels.entry in first]
     return [*_by_importance(oracle, data, more), *found[_MOST_COLUMNS:]]
 
 
@@ -168,13 +168,13 @@ def changed(data: DesignDataModule, designs: Tensor, levels: Levels, level: int)
     return space.join(numbers, one_hots)
 
 
-def _levels(data: DesignDataModule, candidates: Tensor, num_values: int) -> Iterator[Levels]:
+def _levels(data: DesignDataModule, candidates: Tensor) -> Iterator[Levels]:
     both, space = (data.designs, candidates), data.space
     shown = [data.by_entry(designs) for designs in both]
     numbers = [space.numbers(designs) for designs in both]
     one_hots = [space.one_hots(designs) for designs in both]
-    grid = _grid(torch.cat(numbers), num_values)
-    on_grid = [hots[:1].expand(num_values, -1) for hots in one_hots[0]]
+    grid = _grid(torch.cat(numbers))
+    on_grid = [hots[:1].expand(len(grid), -1) for hots in one_hots[0]]
     grid_values = data.by_entry(space.join(grid, on_grid))
     followed = {place for total in data.totals for place in total.places.tolist()}
     for entry, name in enumerate(shown[0]):
@@ -191,10 +191,23 @@ def _levels(data: DesignDataModule, candidates: Tensor, num_values: int) -> Iter
             yield found
 
 
-def _grid(numbers: Tensor, num_values: int) -> Tensor:
-    """Of each number some over its range, ``(num_values, d)``."""
+def _grid(numbers: Tensor) -> Tensor:
+    """Of each number some values over its range, ``(20, d)``."""
     ends = numbers.amin(0).numpy(), numbers.amax(0).numpy()
-    return torch.from_numpy(np.linspace(*ends, num_values))
+    return torch.from_numpy(np.linspace(*ends, _NUM_VALUES))
+
+
+def _thinned(levels: Levels) -> Levels:
+    """The same of a few of a number's values."""
+    if not levels.is_number or len(levels.values) <= _FEW_VALUES:
+        return levels
+    chosen = np.linspace(0, len(levels.values) - 1, _FEW_VALUES).round().astype(np.intp)
+    return replace(
+        levels,
+        entries=levels.entries[torch.from_numpy(chosen)],
+        values=levels.values[chosen],
+        places=np.interp(levels.places, chosen, np.arange(len(chosen))),
+    )
 
 
 def _of_number(

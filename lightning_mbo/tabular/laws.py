@@ -26,6 +26,7 @@ _SIGNIFICANT = 6
 _NEAR_TOTAL = 0.01
 _REACHED = 0.95
 _NUM_DRAWN = 2000
+"""Rows of independent columns, of which a total that means something would not be kept."""
 
 
 def find_equalities(table: pd.DataFrame) -> list[LinearConstraint]:
@@ -74,20 +75,12 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
     for total in TOTALS:
         amounts = [str(name) for name, most in largest.items() if most <= total]
         limit = total * (1 + 1e-9)
-
-        def entries(place: int, amounts: list[str] = amounts) -> NDArray[np.float64]:
-            """Of sampled rows, and then of rows in which it does not depend on other columns."""
-            values = columns[amounts[place]]
-            drawn = np.random.default_rng(place).integers(len(values), size=_NUM_DRAWN)
-            entered: NDArray[np.float64] = values[np.concatenate([rows, drawn])]
-            return entered
-
         none = sums = np.zeros(len(rows) + _NUM_DRAWN)
         start = end = 0
         while start < len(amounts) - 1:
             # A group that begins later does not end earlier.
             while end < len(amounts):
-                more = sums + entries(end)
+                more = sums + _entries(columns[amounts[end]], rows, end)
                 if more[: len(rows)].max() > limit:
                     break
                 sums, end = more, end + 1
@@ -104,7 +97,8 @@ def find_totals(table: pd.DataFrame) -> list[LinearConstraint]:
                 laws.append(_constraint(amounts[start:end], (ones, total), "<="))
                 sums, start = none, end
             else:
-                sums, start = sums - entries(start), start + 1
+                sums = sums - _entries(columns[amounts[start]], rows, start)
+                start += 1
     return laws
 
 
@@ -223,6 +217,13 @@ def _near_totals(values: NDArray[np.float64]) -> list[tuple[NDArray[np.float64],
         if near and amounts.sum() > 2 and values[:, amounts].std(0).max() > _NEAR_TOTAL * total:
             return [(np.where(amounts, 1.0, 0.0), total)]
     return []
+
+
+def _entries(values: NDArray[np.float64], rows: NDArray[np.intp], seed: int) -> NDArray[np.float64]:
+    """Of a column in some rows, and then where it does not depend on columns of other seeds."""
+    drawn = np.random.default_rng(seed).integers(len(values), size=_NUM_DRAWN)
+    found: NDArray[np.float64] = values[np.concatenate([rows, drawn])]
+    return found
 
 
 def _binary(values: NDArray[np.float64]) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from matplotlib.figure import Figure
+
+from tests.blank_pages import draw_blank
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +21,4 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def _blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than a run."""
-    for name in ("trajectory.draw_trajectory", "ascent_trajectory.draw_ascent"):
-        monkeypatch.setattr(
-            f"lightning_mbo.callbacks.{name}", lambda *args: Figure((1, 1)).savefig(args[-1])
-        )
+    draw_blank(monkeypatch, "trajectory.draw_trajectory", "ascent_trajectory.draw_ascent")

@@ -14,15 +14,10 @@ import yaml
 import lightning_mbo.data
 from lightning_mbo.cli import main
 from lightning_mbo.data import Toy
+from tests.integration.small_runs import QUIET, VERSION_0, figures, fit
 
 CONFIGS = Path(lightning_mbo.data.__file__).parents[2] / "configs"
-VERSION_0 = Path("runs/cbas_af/version_0")
-QUIET = "--trainer.enable_progress_bar=false"
 pytestmark = pytest.mark.usefixtures("blank_pages")
-
-
-def fit(options: list[str], *more: str, config: str = "cbas_af.yaml") -> None:
-    main(["fit", f"--config={config}", QUIET, *options, *more])
 
 
 def candidates(folder: Path) -> bytes:
@@ -35,10 +30,6 @@ def files(folder: str | Path) -> set[str]:
 
 def contents(folder: str | Path) -> dict[str, bytes]:
     return {name: Path(name).read_bytes() for name in files(folder)}
-
-
-def figures(folder: Path, name: str = "candidates.csv") -> pd.DataFrame:
-    return pd.read_csv(folder / name).select_dtypes("number")
 
 
 def shown(capsys: pytest.CaptureFixture[str], *args: str) -> str:

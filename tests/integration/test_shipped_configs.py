@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 import lightning_mbo.data
-from lightning_mbo.cli import main
+from tests.integration.small_runs import VERSION_0, figures, fit
 
 CONFIGS = sorted((Path(lightning_mbo.data.__file__).parents[2] / "configs").glob("*.yaml"))
-VERSION_0 = Path("runs/cbas_af/version_0")
 SEARCHES = {path: yaml.safe_load(path.read_text()).get("search", {}) for path in CONFIGS}
 ALGORITHMS = [
     path
@@ -26,15 +25,6 @@ ASCENTS = [
     if "GradientAscent" in str(search)
     and "class_path" not in yaml.safe_load(path.read_text()).get("data", {})
 ]
-QUIET = "--trainer.enable_progress_bar=false"
-
-
-def fit(options: list[str], *more: str, config: str = "cbas_af.yaml") -> None:
-    main(["fit", f"--config={config}", QUIET, *options, *more])
-
-
-def figures(folder: Path, name: str = "candidates.csv") -> pd.DataFrame:
-    return pd.read_csv(folder / name).select_dtypes("number")
 
 
 def test_there_are_shipped_configs() -> None:
