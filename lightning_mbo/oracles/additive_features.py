@@ -72,20 +72,12 @@ class AdditiveFeatures(nn.Module):
         """Learn scales, polynomials and frequencies of the training designs ``(n, *shape)``."""
         designs, space = self.space.describe(designs), self.space.described
         numbers = space.numbers(designs).double()
-        centre = numbers.mean(0)
-        spread = (numbers - centre).square().mean(0).sqrt()
-        # A constant's mean is rounded.
-        varies = spread > 1e-12 * numbers.abs().amax(0)
-        self.register_buffer("centre", centre)
-        self.register_buffer("scale", torch.where(varies, 1 / spread, 0.0))
-        scaled = (numbers - centre) * self.scale
-        self.register_buffer("lower", scaled.amin(0))
-        self.register_buffer("upper", scaled.amax(0))
-        some = max(1, _MOST_ENTRIES // len(scaled))
-        found = [orthogonal_polynomials(columns) for columns in scaled.split(some, dim=1)]
-        self.register_buffer("polynomials", torch.cat(found))
+        some = max(1, _MOST_ENTRIES // len(numbers))
+        found = [_scales_and_polynomials(columns) for columns in numbers.split(some, dim=1)]
+        for name in found[0]:
+            self.register_buffer(name, torch.cat([of_some[name] for of_some in found]))
         one_hots = space.one_hots(designs)
-        frequencies = torch.cat(one_hots, -1).double().mean(0) if one_hots else scaled.new_zeros(0)
+        frequencies = torch.cat(one_hots, -1).double().mean(0) if one_hots else numbers.new_zeros(0)
         self.register_buffer("frequencies", frequencies)
 
     def forward(self, inputs: Tensor, with_products: bool = True) -> Tensor:
@@ -171,6 +163,22 @@ def main_effects(space: DesignSpace) -> tuple[list[Tensor], list[tuple[Tensor, .
     places = torch.arange(sum(map(sum, sizes)), device="cpu").split([*map(sum, sizes)])
     numbers, *of_groups = (list(p.split(part)) for p, part in zip(places, sizes, strict=True))
     return numbers, list(zip(*of_groups, strict=True))
+
+
+def _scales_and_polynomials(numbers: Tensor) -> dict[str, Tensor]:
+    """What `AdditiveFeatures` keeps of columns ``(n, d)``."""
+    centre = numbers.mean(0)
+    spread = (numbers - centre).square().mean(0).sqrt()
+    # A constant's mean is rounded.
+    scale = torch.where(spread > 1e-12 * numbers.abs().amax(0), 1 / spread, 0.0)
+    scaled = (numbers - centre) * scale
+    return {
+        "centre": centre,
+        "scale": scale,
+        "lower": scaled.amin(0),
+        "upper": scaled.amax(0),
+        "polynomials": orthogonal_polynomials(scaled),
+    }
 
 
 def orthogonal_polynomials(values: Tensor) -> Tensor:

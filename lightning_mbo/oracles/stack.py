@@ -13,6 +13,7 @@ from torch.distributions import Normal
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import negative_log_likelihoods
+from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.folds import clearly_worse, grouped_folds, shares_of
 from lightning_mbo.problem import DesignProblem
@@ -286,6 +287,7 @@ class _Race:
         part = self._problem.of_rows(~out)
         for i in self.running.nonzero()[:, 0].tolist():
             # Each starts from what the last one has learnt, which was of nearly the same designs.
+            return_freed_memory()
             self._oracles[i].solve(part, self._weights[~out], generator)
         left = self._problem.of_rows(out)
         for i in self.running.nonzero()[:, 0].tolist():

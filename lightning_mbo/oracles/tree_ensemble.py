@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from torch.distributions import Normal
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, noise_share
+from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.folds import balanced_folds
@@ -34,6 +36,10 @@ _STRIDE = 5
 
 _PATIENCE = 30
 """Trees without a smaller cross-validated error, after which no more are grown."""
+
+_ENOUGH_LEFT_OUT = 20_000
+"""Designs, by their effective number, that are left out once; then the other folds are not. The
+error that the trees are counted by is known to a hundredth."""
 
 _MOST_BINS, _FEWEST_BINS, _ALL_BINS = 256, 32, 2**16
 """What is told apart of a column, and of all columns of a wide table together."""
@@ -155,21 +161,25 @@ class TreeEnsemble(ClosedFormOracle):
             weights: Shape ``(n,)``, not negative, not all zero.
             generator: Draws the folds and the members' seeds.
         """
-        mean, scale = self.property_mean.cpu(), self.property_std.cpu()
-        labels, noise = (problem.properties - mean) / scale, problem.noise
-        columns = self._columns(problem.designs.flatten(1))
         folds = folds_of_things(problem.things, weights, self.num_folds, generator)
-        used = weights
-        squares, num_trees = self._validated(columns, labels, weights, weights, folds)
-        variance = _error(squares, weights, folds)
-        for _ in range(0 if noise is None else _ROUNDS_BESIDE_ERRORS):
-            errors, scatters = self.standardized_noise(problem).map(Tensor.cpu)
+        # Fold by fold, so that the designs that a fit leaves out are one piece and no copy.
+        order, sizes = folds.argsort(stable=True), folds.bincount().tolist()
+        columns = self._columns(problem.designs.flatten(1))[order.numpy()]
+        mean, scale = self.property_mean.cpu(), self.property_std.cpu()
+        labels, weights = ((problem.properties - mean) / scale)[order], weights[order]
+        pieces = enough_pieces(sizes, weights)
+        matrix = self._matrix(columns, labels, weights)
+        squares, num_trees = self._validated(matrix, columns, labels, weights, weights, pieces)
+        variance = _error(squares, weights, pieces)
+        for _ in range(0 if problem.noise is None else _ROUNDS_BESIDE_ERRORS):
+            noise = self.standardized_noise(problem).map(Tensor.cpu)
+            errors, scatters = noise.map(lambda values: values[order])
             shares = noise_share(errors, variance.clamp(min=SMALLEST_BESIDE_ERRORS))
             used, counts = weights * shares, weights * shares.square()
-            squares, num_trees = self._validated(columns, labels, used, counts, folds)
-            variance = _error(squares + scatters.square() - errors.square(), counts, folds)
+            matrix.set_weight(of_mean_one(used).numpy())
+            squares, num_trees = self._validated(matrix, columns, labels, used, counts, pieces)
+            variance = _error(squares + scatters.square() - errors.square(), counts, pieces)
         seeds = torch.randint(2**31 - 1, (self.num_members,), generator=generator, device="cpu")
-        matrix = self._matrix(columns, labels, used)
         self._keep([self._grown(matrix, num_trees, seed) for seed in seeds.tolist()])
         self.num_trees.fill_(num_trees)
         self.variance.copy_(variance.clamp(min=_SMALLEST_VARIANCE))
@@ -195,6 +205,7 @@ class TreeEnsemble(ClosedFormOracle):
         columns: NDArray[np.float32],
         labels: Tensor | None = None,
         weights: Tensor | None = None,
+        binned_like: xgboost.DMatrix | None = None,
     ) -> xgboost.DMatrix:
         import xgboost
 
@@ -211,6 +222,7 @@ class TreeEnsemble(ClosedFormOracle):
             label=labels.numpy(),
             weight=of_mean_one(weights).numpy(),
             max_bin=_num_bins(columns.shape[1]),
+            ref=binned_like,
             **kinds,
         )
 
@@ -244,48 +256,52 @@ class TreeEnsemble(ClosedFormOracle):
 
     def _validated(
         self,
+        whole: xgboost.DMatrix,
         columns: NDArray[np.float32],
         labels: Tensor,
         weights: Tensor,
         counts: Tensor,
-        folds: Tensor,
+        pieces: Sequence[slice],
     ) -> tuple[Tensor, int]:
-        """Squared errors ``(n,)`` of fits without each fold at the best number of trees, and that.
+        """Squared errors ``(n,)`` of fits without each piece at the best number of trees, and that.
 
         Args:
+            whole: Of all designs, whose bins the fits share.
             columns: Shape ``(n, columns)``.
             labels: Shape ``(n,)``.
             weights: Of the labels in a fit, shape ``(n,)``.
             counts: Of their squared errors.
-            folds: Of each label, shape ``(n,)``.
+            pieces: Of the designs, each left out of a fit.
         """
         fits: list[tuple[xgboost.Booster, xgboost.DMatrix]] = []
-        for fold in range(int(folds.max()) + 1):
-            rest = folds != fold
-            kept = self._matrix(columns[rest.numpy()], labels[rest], weights[rest])
+        for out in pieces:
+            rest = torch.ones_like(labels, dtype=torch.bool)
+            rest[out] = False
+            kept = self._matrix(columns[rest.numpy()], labels[rest], weights[rest], whole)
             fits.append((self._booster(kept, seed=0), kept))
-        said: list[NDArray[np.float32] | None] = [None] * len(fits)
-        best, least, num_best = torch.zeros_like(labels), float("inf"), 1
+        said = np.zeros(len(labels), dtype=np.float32)
+        squares, best = torch.zeros_like(labels), torch.zeros_like(labels)
+        least, num_best = float("inf"), 1
         for start in range(0, self.most_trees, _STRIDE):
             num_trees = min(start + _STRIDE, self.most_trees)
-            squares = torch.zeros_like(labels)
-            for fold, (booster, kept) in enumerate(fits):
+            for (booster, kept), out in zip(fits, pieces, strict=True):
                 for tree in range(start, num_trees):
                     booster.update(kept, tree)
-                out = folds == fold
                 # The new trees add to what the others say.
-                found = booster.inplace_predict(
-                    columns[out.numpy()],
+                said[out] = booster.inplace_predict(
+                    columns[out],
                     iteration_range=(start, num_trees),
                     predict_type="margin",
                     validate_features=False,
-                    base_margin=said[fold],
-                ).copy()
-                said[fold] = found
-                squares[out] = (labels[out] - torch.from_numpy(found)).square()
-            loss = _error(squares, counts, folds).item()
+                    base_margin=said[out] if start else None,
+                )
+            # Few trees lie between large arrays, whose places no larger one would fit in again.
+            return_freed_memory()
+            torch.sub(labels, torch.from_numpy(said), out=squares).square_()
+            loss = _error(squares, counts, pieces).item()
             if loss < least:
-                best, least, num_best = squares, loss, num_trees
+                best.copy_(squares)
+                least, num_best = loss, num_trees
             elif num_trees - num_best >= _PATIENCE:
                 break
         return best, num_best
@@ -316,11 +332,26 @@ def _num_bins(num_columns: int) -> int:
     return max(_FEWEST_BINS, min(_MOST_BINS, _ALL_BINS // num_columns))
 
 
-def _error(squares: Tensor, counts: Tensor, folds: Tensor) -> Tensor:
-    """The mean over folds of each fold's weighted mean, a scalar; of those that have weight."""
-    none, counts = squares.new_zeros(int(folds.max()) + 1), counts.to(squares)
-    sums = none.index_add(0, folds, counts * squares)
-    return (sums / none.index_add(0, folds, counts)).nanmean()
+def enough_pieces(sizes: Sequence[int], weights: Tensor) -> list[slice]:
+    """The folds that are left out of a fit each: of very many designs not all.
+
+    Args:
+        sizes: Of the folds, which lie one behind the other.
+        weights: Of the designs in this order, shape ``(n,)``.
+    """
+    effective = weights.cumsum(0).square() / weights.square().cumsum(0)
+    pieces: list[slice] = []
+    for start, end in itertools.pairwise(itertools.accumulate(sizes, initial=0)):
+        pieces.append(slice(start, end))
+        if effective[end - 1] >= _ENOUGH_LEFT_OUT:
+            break
+    return pieces
+
+
+def _error(squares: Tensor, counts: Tensor, pieces: Sequence[slice]) -> Tensor:
+    """The mean over pieces of each one's weighted mean, a scalar; of those that have weight."""
+    means = [squares[piece] @ counts[piece] / counts[piece].sum() for piece in pieces]
+    return torch.stack(means).nanmean()
 
 
 def of_mean_one(weights: Tensor) -> Tensor:
