@@ -11,13 +11,13 @@ from rich.table import Table
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import spread
 from lightning_mbo.distributed import on_rank_zero
 from lightning_mbo.files import run_folder, unused_path, write_text, writes_files
 from lightning_mbo.metrics.scores import score
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.problem import GroundTruth
 from lightning_mbo.report.headings import heading
-from lightning_mbo.report.run_evidence import spread
 from lightning_mbo.samples import DesignIteration, Prediction
 
 from .base import DesignCallback, design_data

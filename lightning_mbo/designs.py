@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -187,12 +187,18 @@ def are_among(designs: Tensor, others: Tensor) -> Tensor:
     They are compared as oracles see them, in float32: one that was computed may differ from the
     same one in a table in the last digits of float64.
     """
-    known = set(_keys(others))
-    among = [key in known for key in _keys(designs)]
-    return torch.tensor(among, dtype=torch.bool, device=designs.device)
+    keys = list(_keys(designs))
+    # The others may be many, of which none is kept.
+    known = set(keys).intersection(_keys(others))
+    return torch.tensor([key in known for key in keys], dtype=torch.bool, device=designs.device)
 
 
-def _keys(designs: Tensor) -> list[bytes]:
-    # Of the two zeros, which are equal, both become the positive one.
-    rows = designs.flatten(1).float().numpy(force=True) + 0.0
-    return [row.tobytes() for row in rows]
+def _keys(designs: Tensor) -> Iterator[bytes]:
+    for chunk in designs.flatten(1).split(_OTHERS_AT_ONCE):
+        # Of the two zeros, which are equal, both become the positive one.
+        yield from (row.tobytes() for row in chunk.float().numpy(force=True) + 0.0)
+
+
+def spread(length: int, most: int) -> Tensor:
+    """Row numbers, evenly spaced: all of them, or as many as are to be drawn or compared."""
+    return torch.arange(min(length, most), device="cpu") * length // min(length, most)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.evidence.bounds import Seen, lower_bounds
+from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.folds import grouped_folds
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem
@@ -66,6 +67,7 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
             unseen = training.of_rows(halves != half)
             said = fitted.predict(unseen.designs.to(fitted.device))
             found.append(HalfFit(fitted, training, halves != half, _seen(said, unseen)))
+    return_freed_memory()
     return found
 
 

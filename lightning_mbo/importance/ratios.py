@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_mbo.memory import in_chunks
 from lightning_mbo.problem import DesignProblem
 from lightning_mbo.search_models import MultivariateNormal, SearchModel, with_unseen_levels
 from lightning_mbo.sequences import one_hot
@@ -126,11 +127,11 @@ def log_density_ratios(
         Shape ``(n,)``, nats, float64.
     """
     designs, rows, drawn, log_proposal = preimages
-    found = [
-        search_model.log_prob(chunk) - training_distribution.log_prob(chunk)
-        for chunk in designs.split(_CHUNK_SIZE)
-    ]
-    log_ratios = torch.cat(found)
+    log_ratios = in_chunks(
+        lambda chunk: search_model.log_prob(chunk) - training_distribution.log_prob(chunk),
+        designs,
+        _CHUNK_SIZE,
+    )
     if len(rows) == 0:
         return log_ratios
     flat = drawn.flatten(0, 1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from lightning_mbo.designs import distinct
+from lightning_mbo.memory import in_chunks
 from lightning_mbo.oracles.additive_features import AdditiveFeatures
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
@@ -28,6 +29,9 @@ _MOST_ENTRIES = 30_000_000
 
 _MOST_WORK = 1e9
 """Multiplications for judging prior variances once: of more designs some are drawn."""
+
+_FEWEST_JUDGED, _MOST_JUDGED = 1000, 100_000
+"""Designs that they are judged by. Their features are kept."""
 
 _GRID = tuple(10.0**power for power in range(-4, 7))
 _FACTORS = (0.5, 0.25, 2.0, 4.0)
@@ -123,13 +127,15 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
     @torch.no_grad()
     def predict(self, designs: Tensor) -> Prediction:
         """Judge many designs ``(m, *design_shape)``, in chunks, without gradients."""
-        found = []
+
+        def known(chunk: Tensor) -> Tensor:
+            inputs = self.representation.encode(chunk.to(self.property_mean))
+            return torch.stack(self._known(inputs))
+
+        mean, spread = in_chunks(known, designs, _CHUNK_SIZE)
         unit = self.variance.sqrt() * self.property_std
-        for chunk in designs.to(self.property_mean).split(_CHUNK_SIZE):
-            mean, spread = self._known(self.representation.encode(chunk))
-            mean = mean * self.property_std + self.property_mean
-            found.append(Prediction(mean, (1 + spread).sqrt() * unit, spread.sqrt() * unit))
-        return Prediction.joined(found)
+        mean = mean * self.property_std + self.property_mean
+        return Prediction(mean, (1 + spread).sqrt() * unit, spread.sqrt() * unit)
 
     def solve(self, problem: DesignProblem, weights: Tensor, generator: torch.Generator) -> None:
         """Fit to the weighted designs.
@@ -143,7 +149,8 @@ class AdditiveRegression(DifferentiableOracle, ClosedFormOracle):
         with_products = self.products and len(rows) * sum(self.features.sizes) < _MOST_ENTRIES
         sizes = self.features.sizes[: 2 + with_products]
         features = _FeaturesOf(self, problem.designs, rows, with_products)
-        num_judged = max(1000, round(_MOST_WORK / min(features.shape) ** 2))
+        num_judged = round(_MOST_WORK / min(features.shape) ** 2)
+        num_judged = min(max(num_judged, _FEWEST_JUDGED), _MOST_JUDGED)
         order = torch.randperm(len(rows), generator=generator, device="cpu")
         judged = order[:num_judged].sort().values.to(labels.labels.device)
         seen, variance = labels.of_designs(judged), self.property_mean.new_ones(())

@@ -11,6 +11,7 @@ from torch.distributions import Normal
 
 from lightning_mbo.data.fits import Fits
 from lightning_mbo.errors import ConfigurationError
+from lightning_mbo.memory import in_chunks
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.oracles.restorable import RestorableModule
 from lightning_mbo.problem import DesignProblem
@@ -126,12 +127,15 @@ class Oracle(RestorableModule, ABC):
         """Judge many designs ``(m, *design_shape)``, in chunks, without gradients."""
         was_training = self.training
         self.eval()
-        members = [self.member_predictions(chunk) for chunk in designs.split(_CHUNK_SIZE)]
+        means, stds = in_chunks(self._means_and_stds, designs, _CHUNK_SIZE)
         self.train(was_training)
-        means = torch.cat([m.loc for m in members], dim=1).double()
-        stds = torch.cat([m.scale for m in members], dim=1).double()
         prediction = mixture(Normal(means, stds, validate_args=False))
         return Prediction(prediction.loc, prediction.scale, means.std(dim=0, correction=0))
+
+    def _means_and_stds(self, designs: Tensor) -> Tensor:
+        """Each member's view of designs, ``(2, k, b)``, float64."""
+        members = self.member_predictions(designs)
+        return torch.stack([members.loc, members.scale]).double()
 
     def predict_unseen(self, problem: DesignProblem) -> Prediction | None:
         """What the oracle says of `problem.judged`, none of which it was fitted to.

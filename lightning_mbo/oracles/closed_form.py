@@ -13,6 +13,7 @@ from lightning_mbo.data.fits import Fits
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.distributed import rank, state_from_rank_zero, world_size
 from lightning_mbo.label_noise import LabelNoise
+from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.problem import DesignProblem
@@ -62,6 +63,7 @@ class ClosedFormOracle(Oracle, ABC):
         """One more of its kind, fitted afresh to a problem's rows."""
         other = self._blank()
         other.prepare(problem)
+        return_freed_memory()
         other.solve(problem, problem.base_weights.double(), generator)
         return other
 
@@ -85,9 +87,10 @@ class ClosedFormOracle(Oracle, ABC):
 
     def standardized_noise(self, problem: DesignProblem) -> LabelNoise:
         """That of a problem's labels ``(n,)``, beside the standardised property; zeros for none."""
-        labels = problem.properties
-        noise = problem.noise or LabelNoise(torch.zeros_like(labels), torch.zeros_like(labels))
-        return noise.map(lambda values: values.to(self.property_std) / self.property_std)
+        if problem.noise is None:
+            none = torch.zeros_like(self.property_std).expand(len(problem.properties))
+            return LabelNoise(none, none)
+        return problem.noise.map(lambda values: values.to(self.property_std) / self.property_std)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """None: nothing is learnt by gradients."""

@@ -13,6 +13,7 @@ from torch.distributions import Normal
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import LabelNoise, negative_log_likelihoods
+from lightning_mbo.memory import in_chunks
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.covariance import Covariance
 from lightning_mbo.oracles.differentiable import DifferentiableOracle
@@ -153,8 +154,9 @@ class GaussianProcess(DifferentiableOracle, ClosedFormOracle):
         """Judge designs ``(m, *design_shape)``; what more data would remove is that of f alone."""
         inputs = self.representation.encode(designs.to(self.property_mean))
         multiple = max(1, _PAIRS_AT_ONCE // (_DESIGNS_AT_ONCE * len(self.designs)))
-        parts = [self._posterior(chunk) for chunk in inputs.split(multiple * _DESIGNS_AT_ONCE)]
-        mean, variance = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+        mean, variance = in_chunks(
+            lambda chunk: torch.stack(self._posterior(chunk)), inputs, multiple * _DESIGNS_AT_ONCE
+        )
         label = Normal(mean, (variance + self.noise_variance).sqrt(), validate_args=False)
         label = self.in_property_units(label)
         return Prediction(label.loc, label.scale, variance.sqrt() * self.property_std)

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from lightning_mbo.memory import in_chunks
+
 _CHUNK_SIZE = 4096
 _SMALLEST_REST = 1e-9
 """Of 1 minus a leverage: of a row that alone decides what is said of it there is nothing left."""
@@ -171,13 +173,14 @@ class BlockRidge:
         used = self._spread(variances) > 0
         factor, sds = self._feature_factor(self._spread(variances), used)
         solved = torch.cholesky_solve((sds * self._moments[used])[:, None], factor)[:, 0]
-        means, spreads = [], []
-        for part in self._features(rows).split(_CHUNK_SIZE):
+
+        def said(part: Tensor) -> Tensor:
             scaled = part[:, used] * sds
             explained = torch.linalg.solve_triangular(factor, scaled.mT, upper=False)
-            means.append(scaled @ solved)
-            spreads.append(explained.square().sum(0))
-        return torch.cat(means), torch.cat(spreads)
+            return torch.stack([scaled @ solved, explained.square().sum(0)])
+
+        means, spreads = in_chunks(said, self._features(rows), _CHUNK_SIZE)
+        return means, spreads
 
     def _features(self, rows: Tensor | None) -> Tensor:
         """Less their mean, of some rows or all: kept, as the same rows are asked for in turns."""

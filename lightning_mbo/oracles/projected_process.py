@@ -23,6 +23,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_mbo.memory import in_chunks
+
 _DRAWN_AT_ONCE = 100
 _ROWS_AT_ONCE = 1000
 _ROUNDED = 1e-10
@@ -182,11 +184,12 @@ def projected_left_out(
     Returns:
         Shapes ``(n,)``.
     """
-    spreads = torch.cat(
-        [
+    spreads = in_chunks(
+        lambda part: (
             torch.linalg.solve_triangular(given.factor, part.mT, upper=False).square().sum(0)
-            for part in inducing.features.split(_ROWS_AT_ONCE)
-        ]
+        ),
+        inducing.features,
+        _ROWS_AT_ONCE,
     )
     rest = (1 - precisions * spreads).clamp(min=_SMALLEST_REST)
     means = labels - (labels - inducing.features @ given.coefficients) / rest

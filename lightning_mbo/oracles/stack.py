@@ -218,11 +218,12 @@ class Stack(ClosedFormOracle):
         device, possible = self.property_mean.device, self.scores.isfinite().cpu()
         folds = grouped_folds(problem.things, self.num_folds, generator)
         race = _Race(problem, weights, self._members(), possible)
+        # What an oracle that has dropped out says of designs has no share in anything.
+        predicted = weights.new_zeros(3, len(possible), len(weights))
         for fold in range(int(folds.max()) + 1):
-            race.run(folds == fold, generator)
+            out = folds == fold
+            predicted[:, :, out] = race.run(out, generator)
         within, running = race.log_likelihoods.clone(), race.running
-        # What an oracle that has dropped out said of some designs has no share in anything.
-        predicted = race.predicted.nan_to_num(0.0)
         self.means, self.stds, self.epistemic_stds = predicted.to(device)
         within[~running] = -torch.inf
         promise = shares_of(within, weights) @ predicted[0]
@@ -250,8 +251,6 @@ class _Race:
 
     Attributes:
         running: Which oracles have not been clearly worse than the best one, bool, ``(k,)``.
-        predicted: The last means, deviations and epistemic ones of left-out designs, shape
-            ``(3, k, n)``; NaN where there are none.
         log_likelihoods: Of their labels, ``(k, n)``, nats; -inf of an oracle that is not running.
     """
 
@@ -268,9 +267,8 @@ class _Race:
         self._anything = Normal(labels.mean(), labels.std(), validate_args=False)
         self._seen = torch.zeros(len(weights), dtype=torch.bool, device="cpu")
         self.running = running.cpu().clone()
-        shape = 3, len(oracles), len(weights)
-        self.predicted = torch.full(shape, torch.nan, dtype=torch.float64, device="cpu")
-        self.log_likelihoods = torch.full_like(self.predicted[0], torch.nan)
+        shape = len(oracles), len(weights)
+        self.log_likelihoods = torch.full(shape, torch.nan, dtype=torch.float64, device="cpu")
 
     @property
     def scores(self) -> Tensor:
@@ -282,24 +280,35 @@ class _Race:
         best = self.log_likelihoods[known.mean(1).argmax()]
         return best.mean() - (best - self.log_likelihoods).nanmean(1)
 
-    def run(self, out: Tensor, generator: torch.Generator) -> None:
-        """Fit to the designs but those left out, bool, ``(n,)``, and predict these."""
+    def run(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        """Fit to the designs but those left out, and predict these.
+
+        Args:
+            out: Which are left out, bool, ``(n,)``.
+            generator: Of the fits.
+
+        Returns:
+            Means, deviations and epistemic ones of the m designs left out, shape ``(3, k, m)``;
+            zeros of an oracle that is not running.
+        """
         part = self._problem.of_rows(~out)
         for i in self.running.nonzero()[:, 0].tolist():
             # Each starts from what the last one has learnt, which was of nearly the same designs.
             return_freed_memory()
             self._oracles[i].solve(part, self._weights[~out], generator)
         left = self._problem.of_rows(out)
+        predicted = self.log_likelihoods.new_zeros(3, len(self._oracles), len(left.designs))
         for i in self.running.nonzero()[:, 0].tolist():
             prediction = self._oracles[i].predict(left.designs)
             columns = torch.stack([prediction.mean, prediction.std, prediction.epistemic_std])
-            self.predicted[:, i, out] = columns.cpu()
+            predicted[:, i] = columns.cpu()
             labels = _log_likelihoods(left, prediction.to("cpu"), self._anything)
             self.log_likelihoods[i, out] = labels
         self._seen |= out
         found = self.log_likelihoods[:, self._seen].clone()
         found[~self.running] = -torch.inf
         self.running &= ~clearly_worse(found, _ERRORS_BEHIND)
+        return predicted
 
 
 def default_oracles() -> list[ClosedFormOracle]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import spread
 from lightning_mbo.oracles import Oracle, ResultOracles
 
 Array = NDArray[np.float64]
@@ -25,6 +26,9 @@ _MOST_COLUMNS = 100
 _MOST_PREDICTED = 20_000
 _MOST_ROWS, _FEWEST_ROWS = 200, 20
 """Of the table, over which predictions are averaged."""
+
+_MOST_SHOWN = 100_000
+"""Of a number's entries in the table that are drawn, and that tell how much it matters."""
 
 _ROUNDING = 1e-6
 """Of a correlation."""
@@ -40,10 +44,11 @@ class Levels:
         entries: What a design has there, of a one-hot group a row each, shape ``(g,)`` or
             ``(g, size)``.
         values: The same in the user's units, shape ``(g,)``.
-        data: Of the training designs, in the user's units, shape ``(n,)``.
+        data: Of the training designs, in the user's units, shape ``(n,)``; of a number's very many
+            only some.
         candidates: Of the candidates, shape ``(c,)``.
-        places: Which of `values` each training design has, counted from 0, shape ``(n,)``; between
-            two numbers, in parts.
+        places: Which of `values` each of these has, counted from 0, shape ``(n,)``; between two
+            numbers, in parts.
         rescaled: Whether other numbers follow, to keep a total.
     """
 
@@ -127,9 +132,7 @@ def _by_importance(
 ) -> list[Dependence]:
     num_asked = sum(len(levels.values) for levels in columns)
     num_rows = min(max(_MOST_PREDICTED // max(num_asked, 1), _FEWEST_ROWS), _MOST_ROWS)
-    num_designs = len(data.designs)
-    rows = torch.arange(min(num_designs, num_rows), device="cpu")
-    rows = data.designs[rows * num_designs // len(rows)]
+    rows = data.designs[spread(len(data.designs), num_rows)]
     depending = [_dependence(oracle, data, rows, levels) for levels in columns]
     depending = _with_effects(depending, oracle, data)
     return sorted(depending, key=lambda dependence: -dependence.importance)
@@ -173,7 +176,7 @@ def _levels(data: DesignDataModule, candidates: Tensor) -> Iterator[Levels]:
     shown = [data.by_entry(designs) for designs in both]
     numbers = [space.numbers(designs) for designs in both]
     one_hots = [space.one_hots(designs) for designs in both]
-    grid = _grid(torch.cat(numbers))
+    grid = _grid(numbers)
     on_grid = [hots[:1].expand(len(grid), -1) for hots in one_hots[0]]
     grid_values = data.by_entry(space.join(grid, on_grid))
     followed = {place for total in data.totals for place in total.places.tolist()}
@@ -191,10 +194,11 @@ def _levels(data: DesignDataModule, candidates: Tensor) -> Iterator[Levels]:
             yield found
 
 
-def _grid(numbers: Tensor) -> Tensor:
-    """Of each number some values over its range, ``(20, d)``."""
-    ends = numbers.amin(0).numpy(), numbers.amax(0).numpy()
-    return torch.from_numpy(np.linspace(*ends, _NUM_VALUES))
+def _grid(numbers: list[Tensor]) -> Tensor:
+    """Of each number some values over its range in tables ``(n, d)``, shape ``(20, d)``."""
+    least = torch.stack([table.amin(0) for table in numbers]).amin(0)
+    greatest = torch.stack([table.amax(0) for table in numbers]).amax(0)
+    return torch.from_numpy(np.linspace(least.numpy(), greatest.numpy(), _NUM_VALUES))
 
 
 def _thinned(levels: Levels) -> Levels:
@@ -230,8 +234,9 @@ def _of_number(
             entries, values = entries[nearest], values[nearest.numpy()]
         else:
             entries, values = grid, grid_values
-    places = np.interp(known.numpy(), entries.numpy(), np.arange(len(entries)))
-    return Levels(name, entry, entries, values, data, candidates, places)
+    shown = spread(len(known), _MOST_SHOWN)
+    places = np.interp(known[shown].numpy(), entries.numpy(), np.arange(len(entries)))
+    return Levels(name, entry, entries, values, data[shown.numpy()], candidates, places)
 
 
 def _of_group(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_mbo.console import shown_number
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import spread
 from lightning_mbo.evidence.conformal import (
     conformal_quantile,
     normal_coverage,
@@ -30,7 +31,7 @@ from lightning_mbo.report.headings import decimals_for
 from lightning_mbo.report.motions import draw_motions
 from lightning_mbo.report.oracle_gap import gap_sentence
 from lightning_mbo.report.places import draw_map, draw_marginals
-from lightning_mbo.report.run_evidence import Evidence, spread
+from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.report.several_results import held_out_results, result_columns, results_of
 from lightning_mbo.report.shares import shares_of_results
 from lightning_mbo.report.suitability import table_told

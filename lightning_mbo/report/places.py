@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from lightning_mbo.data import DesignDataModule
+from lightning_mbo.designs import spread
 from lightning_mbo.report import page_figures as figures
-from lightning_mbo.report.run_evidence import Evidence, spread
+from lightning_mbo.report.run_evidence import Evidence
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
-from lightning_mbo.designs import nearest, nearest_others
+from lightning_mbo.designs import nearest, nearest_others, spread
 from lightning_mbo.evidence.outlook import Outlook
 from lightning_mbo.evidence.suitability import Suitability
 from lightning_mbo.report.dependence import Dependence
@@ -84,8 +83,3 @@ class Evidence:
         """|y - μ| / σ of these designs, ``(h,)``."""
         errors = self.data.problem.judged.properties - self.held_out["mean"]
         return errors.abs() / self.held_out["std"]
-
-
-def spread(length: int, most: int) -> Tensor:
-    """Row numbers, evenly spaced: all of them, or as many as are to be drawn or compared."""
-    return torch.arange(min(length, most), device="cpu") * length // min(length, most)

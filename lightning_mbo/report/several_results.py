@@ -13,12 +13,13 @@ from scipy import stats
 
 from lightning_mbo.common_error import CommonError
 from lightning_mbo.console import with_deviation
+from lightning_mbo.designs import spread
 from lightning_mbo.evidence.conformal import normal_quantile
 from lightning_mbo.goals import Goal
 from lightning_mbo.report.common_errors import common_error_line
 from lightning_mbo.report.page_figures import draw_held_out
 from lightning_mbo.report.result_figures import NARROW, ShownResults, draw_pair, draw_parallel
-from lightning_mbo.report.run_evidence import Evidence, spread
+from lightning_mbo.report.run_evidence import Evidence
 from lightning_mbo.results import PROBABILITY, Results
 
 Array = NDArray[np.float64]
