@@ -60,6 +60,7 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
         generator = problem.stream.generator("halves", split)
         halves = grouped_folds(training.things, 2, generator)
         for half in range(2):
+            return_freed_memory()
             with torch.inference_mode(False):  # where they are fitted for `predict`
                 fitted = oracle.refitted(training.of_rows(halves == half), generator)
             if fitted is None:
@@ -67,7 +68,6 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
             unseen = training.of_rows(halves != half)
             said = fitted.predict(unseen.designs.to(fitted.device))
             found.append(HalfFit(fitted, training, halves != half, _seen(said, unseen)))
-    return_freed_memory()
     return found
 
 

@@ -72,7 +72,7 @@ class StackedMLP(nn.Module):
         sizes: Sequence[int],
         num_members: int,
         stream: Stream,
-        activation: Callable[[Tensor], Tensor] = functional.elu,
+        activation: Callable[[Tensor], Tensor] = functional.elu_,
     ) -> None:
         """Initialise every member on its own, uniformly within 1/√(inputs) of zero.
 
@@ -80,7 +80,8 @@ class StackedMLP(nn.Module):
             sizes: Units of each layer, the input's and the output's included.
             num_members: k.
             stream: Of the initial values.
-            activation: Of the hidden units.
+            activation: Of the hidden units, which it may change in place: the derivative is then
+                computed of the results, without a second exponential.
         """
         super().__init__()
         self.activation = activation
