@@ -60,15 +60,25 @@ def half_fits(oracle: Oracle, problem: DesignProblem) -> list[HalfFit]:
         generator = problem.stream.generator("halves", split)
         halves = grouped_folds(training.things, 2, generator)
         for half in range(2):
-            return_freed_memory()
-            with torch.inference_mode(False):  # where they are fitted for `predict`
-                fitted = oracle.refitted(training.of_rows(halves == half), generator)
-            if fitted is None:
+            fit = _half_fit(oracle, training, halves != half, generator)
+            if fit is None:
                 return []
-            unseen = training.of_rows(halves != half)
-            said = fitted.predict(unseen.designs.to(fitted.device))
-            found.append(HalfFit(fitted, training, halves != half, _seen(said, unseen)))
+            found.append(fit)
     return found
+
+
+def _half_fit(
+    oracle: Oracle, training: DesignProblem, left_out: Tensor, generator: torch.Generator
+) -> HalfFit | None:
+    """Of all designs but those that are left out, bool, ``(n,)``."""
+    return_freed_memory()
+    with torch.inference_mode(False):  # where they are fitted for `predict`
+        fitted = oracle.refitted(training.of_rows(~left_out), generator)
+    if fitted is None:
+        return None
+    unseen = training.of_rows(left_out)
+    said = fitted.predict(unseen.designs.to(fitted.device))
+    return HalfFit(fitted, training, left_out, _seen(said, unseen))
 
 
 class HalfFits:
