@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import spread
+from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles import Oracle, ResultOracles
 
 Array = NDArray[np.float64]
@@ -174,6 +175,7 @@ def changed(data: DesignDataModule, designs: Tensor, levels: Levels, level: int)
 def _levels(data: DesignDataModule, candidates: Tensor) -> Iterator[Levels]:
     both, space = (data.designs, candidates), data.space
     shown = [data.by_entry(designs) for designs in both]
+    return_freed_memory()
     numbers = [space.numbers(designs) for designs in both]
     one_hots = [space.one_hots(designs) for designs in both]
     grid = _grid(numbers)
