@@ -12,7 +12,6 @@ import torch
 
 from lightning_mbo.files import dispensable, run_folder, write_text, writes_files
 from lightning_mbo.importance import effective_sample_size, importance_weights
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.restorable import copied
 from lightning_mbo.report.dependence import all_dependences
@@ -99,7 +98,6 @@ class Report(DesignCallback):
         path = folder / "report.html"
         with dispensable(path):
             configs = {c.name: c.read_text() for c in sorted(folder.glob("config*.yaml"))}
-            return_freed_memory()
             with oracle.in_state(self.oracle) if self.oracle else nullcontext():
                 depending = all_dependences(oracle, evidence.data, evidence.candidates)
                 suitabilities = all_suitabilities(oracle, evidence.data)

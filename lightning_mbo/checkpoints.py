@@ -14,7 +14,6 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lightning_mbo.errors import CheckpointError
 from lightning_mbo.files import replacing
-from lightning_mbo.memory import return_freed_memory
 
 _DIGEST = "content_digest"
 """The key of a run's checkpoints that vouches for the others."""
@@ -112,7 +111,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             FileError: If it cannot be written.
         """
-        return_freed_memory()
         # Not at once into the file: torch's own writer hides why a write has failed.
         content = checkpoint_bytes(checkpoint)
         with replacing(Path(path)) as file:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lightning_mbo import __version__
 from lightning_mbo.command_words import COMMANDS, values_of
 from lightning_mbo.errors import ConfigurationError, MBOError, did_you_mean
+from lightning_mbo.memory import give_back_large_arrays
 from lightning_mbo.shipped_configs import found_config
 from lightning_mbo.signals import ended_by_signals
 
@@ -31,6 +32,7 @@ def main(args: list[str] | None = None) -> None:
         if answer is not None:
             print(answer)
             return
+        give_back_large_arrays()
         # Not before: torch takes seconds to import.
         from lightning_mbo.cli import main as command_line
 

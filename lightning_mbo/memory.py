@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE = 6 * 2**20
+"""Bytes: less than a column of a million rows, more than what an ensemble's steps pass around."""
+
+_SPARE = 64 * 2**20
+"""Bytes that stay for what comes next: without them, each step's arrays would ask for their own."""
 
 
-def return_freed_memory() -> None:
-    """Give what has been freed back to the system, where the C library is GNU's.
+def give_back_large_arrays() -> None:
+    """Have this process return large arrays to the system when they are freed.
 
-    It keeps it for later, in pieces that a larger array does not fit into: where arrays of many
-    rows come and go between small ones that stay, a process grows to several times what it uses.
+    GNU's C library otherwise comes to keep their room for others, small ones that stay settle in
+    it, and the next large one no longer fits in: a process grows to several times what it uses.
+    Of other C libraries nothing is known, and nothing is done.
     """
-    _trim()(0)
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    set_option(_M_MMAP_THRESHOLD, _LARGE)
+    set_option(_M_TRIM_THRESHOLD, _SPARE)
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
-    """What a function says of rows, of some at a time.
-
-    All that is said goes into one tensor: small ones that are kept, one a chunk, would lie in the
-    room that each chunk's large ones have left, so that the next chunk's did not fit in again.
+    """What a function says of rows, of some at a time, all in one tensor.
 
     Args:
         function: From rows ``(b, ...)`` to what it says of each, shape ``(..., b)``.
@@ -38,12 +49,3 @@ def in_chunks(function: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> 
     for start in range(size, len(rows), size):
         found[..., start : start + size] = function(rows[start : start + size])
     return found
-
-
-@lru_cache
-def _trim() -> Callable[[int], object]:
-    try:
-        trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return lambda kept: None
-    return trim

@@ -18,6 +18,7 @@ from pytorch_lightning.cli import LightningCLI
 
 from lightning_mbo.command_line import MBOCommandLine
 from lightning_mbo.console import quieten
+from lightning_mbo.memory import give_back_large_arrays
 from lightning_mbo.mistakes import users_mistake
 from lightning_mbo.runs import leave_run_folder
 
@@ -119,6 +120,7 @@ def execute(words: list[str], initial_oracle: bytes | None, keep_oracle: bool) -
         keep_oracle: Whether to hand back the initial oracle.
     """
     quieten()
+    give_back_large_arrays()
     torch.set_num_threads(1)
     started, started_cpu = time.monotonic(), time.process_time()
     with (

@@ -27,7 +27,6 @@ from lightning_mbo.designs import Distances, euclidean
 from lightning_mbo.errors import CheckpointError, ConfigurationError, DataError
 from lightning_mbo.goals import Goal
 from lightning_mbo.label_noise import LabelNoise
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem, GroundTruth, Property
 from lightning_mbo.random import Stream
 from lightning_mbo.results import Results
@@ -284,7 +283,6 @@ class DesignDataModule(pl.LightningDataModule, ABC):
         _check_scale(self.properties, self.measured_name)
         self.fits = Fits(self.problem.training, self.batch_size, self.validation_fraction)
         self.fits.begin()
-        return_freed_memory()
 
     @property
     def weights(self) -> Tensor:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from lightning_mbo.evidence.bounds import Seen, lower_bounds
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles import Oracle
 from lightning_mbo.oracles.folds import grouped_folds
 from lightning_mbo.problem import FEWEST_DESIGNS, DesignProblem
@@ -71,7 +70,6 @@ def _half_fit(
     oracle: Oracle, training: DesignProblem, left_out: Tensor, generator: torch.Generator
 ) -> HalfFit | None:
     """Of all designs but those that are left out, bool, ``(n,)``."""
-    return_freed_memory()
     with torch.inference_mode(False):  # where they are fitted for `predict`
         fitted = oracle.refitted(training.of_rows(~left_out), generator)
     if fitted is None:

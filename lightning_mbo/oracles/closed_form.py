@@ -13,7 +13,6 @@ from lightning_mbo.data.fits import Fits
 from lightning_mbo.data.loading import DesignBatch
 from lightning_mbo.distributed import rank, state_from_rank_zero, world_size
 from lightning_mbo.label_noise import LabelNoise
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles.base import Oracle
 from lightning_mbo.oracles.convergence import Convergence
 from lightning_mbo.problem import DesignProblem
@@ -63,7 +62,6 @@ class ClosedFormOracle(Oracle, ABC):
         """One more of its kind, fitted afresh to a problem's rows."""
         other = self._blank()
         other.prepare(problem)
-        return_freed_memory()
         other.solve(problem, problem.base_weights.double(), generator)
         return other
 

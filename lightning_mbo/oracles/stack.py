@@ -13,7 +13,6 @@ from torch.distributions import Normal
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import negative_log_likelihoods
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.folds import clearly_worse, grouped_folds, shares_of
 from lightning_mbo.problem import DesignProblem
@@ -57,10 +56,12 @@ class Stack(ClosedFormOracle):
         shares: Of each oracle in the mixture, ``(k,)``, summing to one.
         scores: Mean log-likelihood of left-out designs by each oracle, nats, ``(k,)``; -inf of one
             that could not be fitted.
+        running: Which oracles can have a share, bool, ``(k,)``: of the others nothing is kept.
     """
 
     shares: Tensor
     scores: Tensor
+    running: Tensor
     means: Tensor
     stds: Tensor
     epistemic_stds: Tensor
@@ -115,6 +116,7 @@ class Stack(ClosedFormOracle):
             raise ConfigurationError(problems[0])
         for name in ("means", "stds", "epistemic_stds", "log_likelihoods"):
             self.register_buffer(name, torch.zeros(k, 0, dtype=torch.float64))
+        self.register_buffer("running", torch.ones(k, dtype=torch.bool))
         self.register_buffer("rows", torch.zeros(0, dtype=torch.long))
         self.register_buffer("shares", torch.zeros(k, dtype=torch.float64))
 
@@ -122,8 +124,7 @@ class Stack(ClosedFormOracle):
         """At the first fit compare the oracles; then fit those that have a share."""
         if len(self.rows) == 0:
             self._compare(problem, weights, generator)
-        found = shares_of(self.log_likelihoods.cpu(), weights[self.rows.cpu()])
-        self.shares = found.to(self.property_mean.device)
+        self.shares = self._shares(weights[self.rows.cpu()])
         for share, oracle in zip(self.shares, self._members(), strict=True):
             if share > 0:
                 oracle.solve(problem, weights, generator)
@@ -131,9 +132,8 @@ class Stack(ClosedFormOracle):
     def refitted(self, problem: DesignProblem, generator: torch.Generator) -> Self:
         """One more mixture with the shares of the comparison, which is not made again."""
         other = self._blank()
-        likelihoods = self.log_likelihoods.cpu()
         # Of the first fit, as the rows were then weighed; what came later depends on the search.
-        other.shares = shares_of(likelihoods, torch.ones_like(likelihoods[0]))
+        other.shares = self._shares(torch.ones(len(self.rows), dtype=torch.float64, device="cpu"))
         for i, share in enumerate(other.shares.tolist()):
             if share > 0:
                 other.fitted[i] = self._members()[i].refitted(problem, generator)
@@ -171,11 +171,13 @@ class Stack(ClosedFormOracle):
         """Of the held-out designs, or of all by the fits of the cross-validation."""
         if problem.held_out.any():
             return super().predict_unseen(problem)
-        return self._mixture(self.shares, self.means, self.stds, self.epistemic_stds)
+        shares = self.shares[self.running]
+        return self._mixture(shares, self.means, self.stds, self.epistemic_stds)
 
     def validation_loss(self) -> Tensor:
         """Of the mixture, the mean negative log-likelihood of left-out designs."""
-        return -(self.shares.log()[:, None] + self.log_likelihoods).logsumexp(0).mean()
+        shares = self.shares[self.running]
+        return -(shares.log()[:, None] + self.log_likelihoods).logsumexp(0).mean()
 
     def figures(self) -> dict[str, float]:
         """Each oracle's share, and its score."""
@@ -211,6 +213,13 @@ class Stack(ClosedFormOracle):
             for name, said in kept.items():
                 setattr(self, name, said)
 
+    def _shares(self, weights: Tensor) -> Tensor:
+        """Of all oracles, by the weights of the rows of the comparison."""
+        shares = torch.zeros_like(self.shares)
+        found = shares_of(self.log_likelihoods.cpu(), weights)
+        shares[self.running] = found.to(shares.device)
+        return shares
+
     def _members(self) -> list[ClosedFormOracle]:
         return cast(list[ClosedFormOracle], list(self.fitted))
 
@@ -218,13 +227,11 @@ class Stack(ClosedFormOracle):
         device, possible = self.property_mean.device, self.scores.isfinite().cpu()
         folds = grouped_folds(problem.things, self.num_folds, generator)
         race = _Race(problem, weights, self._members(), possible)
-        # What an oracle that has dropped out says of designs has no share in anything.
         predicted = weights.new_zeros(3, len(possible), len(weights))
         for fold in range(int(folds.max()) + 1):
             out = folds == fold
             predicted[:, :, out] = race.run(out, generator)
         within, running = race.log_likelihoods.clone(), race.running
-        self.means, self.stds, self.epistemic_stds = predicted.to(device)
         within[~running] = -torch.inf
         promise = shares_of(within, weights) @ predicted[0]
         top = promise >= promise.quantile(1 - _TOP)
@@ -233,7 +240,10 @@ class Stack(ClosedFormOracle):
         found[~race.running] = -torch.inf
         found[clearly_worse(found, _ERRORS_APART)] = -torch.inf
         rows = torch.cat([torch.arange(len(top), device="cpu"), top.nonzero()[:, 0]])
-        self.rows, self.log_likelihoods = rows.to(device), found.to(device)
+        running = found[:, 0] > -torch.inf
+        self.running, self.rows = running.to(device), rows.to(device)
+        self.log_likelihoods = found[running].to(device)
+        self.means, self.stds, self.epistemic_stds = predicted[:, running].to(device)
         self.scores = race.scores.where(possible, -torch.inf).to(device)
 
     def _mixture(
@@ -294,7 +304,6 @@ class _Race:
         part = self._problem.of_rows(~out)
         for i in self.running.nonzero()[:, 0].tolist():
             # Each starts from what the last one has learnt, which was of nearly the same designs.
-            return_freed_memory()
             self._oracles[i].solve(part, self._weights[~out], generator)
         left = self._problem.of_rows(out)
         predicted = self.log_likelihoods.new_zeros(3, len(self._oracles), len(left.designs))

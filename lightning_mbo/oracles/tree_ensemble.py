@@ -15,7 +15,6 @@ from torch.distributions import Normal
 
 from lightning_mbo.errors import ConfigurationError
 from lightning_mbo.label_noise import SMALLEST_BESIDE_ERRORS, noise_share
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles.arguments import positive_rate
 from lightning_mbo.oracles.closed_form import ClosedFormOracle
 from lightning_mbo.oracles.folds import balanced_folds
@@ -295,8 +294,6 @@ class TreeEnsemble(ClosedFormOracle):
                     validate_features=False,
                     base_margin=said[out] if start else None,
                 )
-            # Few trees lie between large arrays, whose places no larger one would fit in again.
-            return_freed_memory()
             torch.sub(labels, torch.from_numpy(said), out=squares).square_()
             loss = _error(squares, counts, pieces).item()
             if loss < least:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lightning_mbo.data import DesignDataModule
 from lightning_mbo.designs import spread
-from lightning_mbo.memory import return_freed_memory
 from lightning_mbo.oracles import Oracle, ResultOracles
 
 Array = NDArray[np.float64]
@@ -29,7 +28,7 @@ _MOST_ROWS, _FEWEST_ROWS = 200, 20
 """Of the table, over which predictions are averaged."""
 
 _MOST_SHOWN = 100_000
-"""Of a number's entries in the table that are drawn, and that tell how much it matters."""
+"""Rows of a table without categories that are drawn, and that tell how much a number matters."""
 
 _ROUNDING = 1e-6
 """Of a correlation."""
@@ -45,8 +44,7 @@ class Levels:
         entries: What a design has there, of a one-hot group a row each, shape ``(g,)`` or
             ``(g, size)``.
         values: The same in the user's units, shape ``(g,)``.
-        data: Of the training designs, in the user's units, shape ``(n,)``; of a number's very many
-            only some.
+        data: Of the training designs, or of very many some, in the user's units, shape ``(n,)``.
         candidates: Of the candidates, shape ``(c,)``.
         places: Which of `values` each of these has, counted from 0, shape ``(n,)``; between two
             numbers, in parts.
@@ -173,12 +171,14 @@ def changed(data: DesignDataModule, designs: Tensor, levels: Levels, level: int)
 
 
 def _levels(data: DesignDataModule, candidates: Tensor) -> Iterator[Levels]:
-    both, space = (data.designs, candidates), data.space
+    space = data.space
+    # All where there are categories, as it is told how many rows have each.
+    some = spread(len(data.designs), len(data.designs) if space.groups else _MOST_SHOWN)
+    both = data.designs[some], candidates
     shown = [data.by_entry(designs) for designs in both]
-    return_freed_memory()
     numbers = [space.numbers(designs) for designs in both]
     one_hots = [space.one_hots(designs) for designs in both]
-    grid = _grid(numbers)
+    grid = _grid([space.numbers(data.designs), numbers[1]])
     on_grid = [hots[:1].expand(len(grid), -1) for hots in one_hots[0]]
     grid_values = data.by_entry(space.join(grid, on_grid))
     followed = {place for total in data.totals for place in total.places.tolist()}
@@ -236,9 +236,8 @@ def _of_number(
             entries, values = entries[nearest], values[nearest.numpy()]
         else:
             entries, values = grid, grid_values
-    shown = spread(len(known), _MOST_SHOWN)
-    places = np.interp(known[shown].numpy(), entries.numpy(), np.arange(len(entries)))
-    return Levels(name, entry, entries, values, data[shown.numpy()], candidates, places)
+    places = np.interp(known.numpy(), entries.numpy(), np.arange(len(entries)))
+    return Levels(name, entry, entries, values, data, candidates, places)
 
 
 def _of_group(
