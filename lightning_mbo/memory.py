@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGE = 6 * 2**20
-"""Bytes: less than a column of a million rows, more than what an ensemble's steps pass around."""
+_LARGE = 3 * 2**20
+"""Bytes: less than a column of half a million rows, more than what a step of an ensemble makes."""
 
 _SPARE = 64 * 2**20
 """Bytes that stay for what comes next: without them, each step's arrays would ask for their own."""

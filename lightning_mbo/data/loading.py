@@ -179,7 +179,7 @@ class ValidationBatches:
     """All validation points in order, in chunks that bound the memory; each process its share."""
 
     def __init__(
-        self, table: WeightedDesigns, rows: Callable[[], Tensor], chunk_size: int = 8192
+        self, table: WeightedDesigns, rows: Callable[[], Tensor], chunk_size: int = 2048
     ) -> None:
         """Refer to the table and to the present split, rows of shape ``(k, n_validation)``."""
         self.table = table

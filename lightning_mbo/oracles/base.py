@@ -22,7 +22,7 @@ from lightning_mbo.space import DesignSpace
 if TYPE_CHECKING:
     from lightning_mbo.oracles.additive_regression import Effect
 
-_CHUNK_SIZE = 8192
+_CHUNK_SIZE = 2048
 
 
 class Oracle(RestorableModule, ABC):

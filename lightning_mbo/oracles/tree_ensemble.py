@@ -91,7 +91,8 @@ class TreeEnsemble(ClosedFormOracle):
             column_share: Share of the columns that it may ask for.
             min_child_weight: Weight of the designs in a leaf, at least; their mean weight is one.
             most_trees: Of a member.
-            num_folds: Of the cross-validation, drawn anew at each fit.
+            num_folds: Of the cross-validation, drawn anew at each fit. Of very many designs only as
+                many are left out as tell enough.
 
         Raises:
             ConfigurationError: If a value is out of its range.

@@ -87,7 +87,7 @@ def bare_run(data: DesignDataModule, num_iterations: int, num_samples: int) -> O
         generator = stream.generator("design", iteration)
         samples = search.sample(num_samples, generator)
         with torch.no_grad():
-            parts = [outputs(part) for part in samples.float().split(8192)]
+            parts = [outputs(part) for part in samples.float().split(2048)]
         means = torch.cat([p[0] for p in parts], 1) * spread + centre
         stds = torch.cat([p[1] for p in parts], 1).sqrt() * spread
         means, stds = means.double(), stds.double()
