@@ -226,7 +226,9 @@ class TreeEnsemble(ClosedFormOracle):
             **kinds,
         )
 
-    def _booster(self, matrix: xgboost.DMatrix, seed: int) -> Any:
+    def _booster(
+        self, matrix: xgboost.DMatrix, seed: int, known: Sequence[xgboost.DMatrix] = ()
+    ) -> Any:
         import xgboost
 
         labels, weights = matrix.get_label(), matrix.get_weight()
@@ -245,7 +247,7 @@ class TreeEnsemble(ClosedFormOracle):
             # Else all boosters that grow in turns draw from one generator.
             "seed_per_iteration": True,
         }
-        return xgboost.Booster(parameters, [matrix])
+        return xgboost.Booster(parameters, [matrix, *known])
 
     def _grown(self, matrix: xgboost.DMatrix, num_trees: int, seed: int) -> bytes:
         """A member of so many trees, in UBJSON."""
@@ -273,28 +275,25 @@ class TreeEnsemble(ClosedFormOracle):
             counts: Of their squared errors.
             pieces: Of the designs, each left out of a fit.
         """
-        fits: list[tuple[xgboost.Booster, xgboost.DMatrix]] = []
-        for out in pieces:
+        fits: list[tuple[xgboost.Booster, xgboost.DMatrix, xgboost.DMatrix]] = []
+        for piece in pieces:
             rest = torch.ones_like(labels, dtype=torch.bool)
-            rest[out] = False
-            kept = self._matrix(columns[rest.numpy()], labels[rest], weights[rest], whole)
-            fits.append((self._booster(kept, seed=0), kept))
+            rest[piece] = False
+            kept, out = (
+                self._matrix(columns[some.numpy()], labels[some], weights[some], whole)
+                for some in (rest, ~rest)
+            )
+            fits.append((self._booster(kept, seed=0, known=[out]), kept, out))
         said = np.zeros(len(labels), dtype=np.float32)
         squares, best = torch.zeros_like(labels), torch.zeros_like(labels)
         least, num_best = float("inf"), 1
         for start in range(0, self.most_trees, _STRIDE):
             num_trees = min(start + _STRIDE, self.most_trees)
-            for (booster, kept), out in zip(fits, pieces, strict=True):
+            for (booster, kept, out), piece in zip(fits, pieces, strict=True):
                 for tree in range(start, num_trees):
                     booster.update(kept, tree)
-                # The new trees add to what the others say.
-                said[out] = booster.inplace_predict(
-                    columns[out],
-                    iteration_range=(start, num_trees),
-                    predict_type="margin",
-                    validate_features=False,
-                    base_margin=said[out] if start else None,
-                )
+                # What the trees before say of a matrix that it knows is not asked again.
+                said[piece] = booster.predict(out, output_margin=True, validate_features=False)
             torch.sub(labels, torch.from_numpy(said), out=squares).square_()
             loss = _error(squares, counts, pieces).item()
             if loss < least:
