@@ -7,7 +7,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,20 @@ def blank_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that look at neither report nor curves."""
     # By the test's own patches: what a test patches as well is put back before.
     leave_blank(monkeypatch)
+
+
+@pytest.fixture
+def in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of a benchmark to which its processes are nothing: each imports for seconds."""
+
+    def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments))
+        return future
+
+    monkeypatch.setattr(
+        "lightning_mbo.benchmark.command.processes", lambda *of_which: nullcontext(submit)
+    )
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def run(part: Section) -> dict[str, Any]:
 WITH_CODE = [each for each in all_sections() if {name for name, _ in each.blocks} - {"text"}]
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("part", WITH_CODE, ids=lambda part: f"{part.page} {part.title}")
 def test_what_is_shown_runs(
     part: Section, table: pd.DataFrame, request: pytest.FixtureRequest

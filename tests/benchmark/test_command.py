@@ -140,7 +140,7 @@ def test_a_row_says_what_fit_and_test_say(small_run: list[str]) -> None:
     assert (Path("runs/small") / "trajectories.png").stat().st_size > 0
 
 
-@pytest.mark.usefixtures("copied")
+@pytest.mark.usefixtures("copied", "in_one_process")
 def test_started_again_it_does_what_is_missing(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +175,7 @@ BATCHES = {
 }
 
 
+@pytest.mark.usefixtures("in_one_process", "blank_pages")
 @pytest.mark.filterwarnings("ignore:design iteration", "ignore:the covariance of the search model")
 def test_whether_what_was_said_of_batches_came_true(capsys: pytest.CaptureFixture[str]) -> None:
     Path("batches.yaml").write_text(yaml.safe_dump(BATCHES))
@@ -272,6 +273,7 @@ def test_mistakes_are_one_line(more: list[str], message: str, words: list[str]) 
     assert not Path("runs/small/rows.csv").exists()
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_killed_it_loses_only_the_runs_in_flight(words: list[str]) -> None:
     command = [sys.executable, "-m", "lightning_mbo", *words, "--num_processes=2"]
     with subprocess.Popen(
@@ -296,6 +298,7 @@ def test_killed_it_loses_only_the_runs_in_flight(words: list[str]) -> None:
     assert started < Path("runs/small/tables.md").stat().st_mtime
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_a_table_without_a_truth_needs_held_out_rows(capsys: pytest.CaptureFixture[str]) -> None:
     numbers = [f"{i},{i % 7},{(3 * i) % 11}" for i in range(60)]
     Path("table.csv").write_text("\n".join(["a,b,y", *numbers]))
