@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from lightning_mbo.cli import main
+from tests import forked
 from tests.integration.crashes import Crash, crash_at
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
@@ -232,19 +233,13 @@ def test_a_resumed_search_equals_a_straight_one(
 def test_two_processes_write_and_say_what_one_does(pool: pd.DataFrame) -> None:
     two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
     words = ["fit", "--config=my_data.yaml", *SMALL, *POOL, *two]
-    command = [sys.executable, "-m", "lightning_mbo"]
-    shown = subprocess.run(
-        [*command, *words], check=True, timeout=300, capture_output=True, text=True
-    ).stdout
+    command = [sys.executable, "-m", "lightning_mbo", *words]
+    shown = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True).stdout
     assert shown.count("pool.csv: 4 of 60 designs are in the table") == 1
     assert shown.count("The best of 56 candidates: yield") == 1
     found = pd.read_csv(RUN / "candidates.csv")
     assert sorted(found["catalogue number"]) == [f"C{i:02d}" for i in range(56)]
-    subprocess.run(
-        [*command, "predict", f"--ckpt_path={RUN}", "--candidates=pool.csv"],
-        check=True,
-        timeout=300,
-    )
+    forked.run(["predict", f"--ckpt_path={RUN}", "--candidates=pool.csv"])
     again = predicted()
     np.testing.assert_allclose(again["oracle_mean"], found["oracle_mean"], rtol=1e-5)
     assert len(list(RUN.glob("predicted*"))) == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import torch
 
 from lightning_mbo.cli import main
+from tests import forked
 from tests.blank_pages import blank_pages
 
 TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
@@ -28,8 +27,7 @@ def fit(root: Path, config: str, options: list[str], *more: str) -> Path:
 def fit_by_two(root: Path, config: str, options: list[str], *more: str) -> Path:
     """The folder of a run in two processes of its own."""
     words = ["fit", f"--config={config}.yaml", f"--trainer.default_root_dir={root}"]
-    command = [sys.executable, "-m", "lightning_mbo", *words, *options, *more, *TWO]
-    subprocess.run(command, check=True, timeout=300)
+    forked.run([*words, *options, *more, *TWO])
     return root / config / "version_0"
 
 

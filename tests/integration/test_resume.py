@@ -5,9 +5,6 @@ from __future__ import annotations
 import importlib
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +16,7 @@ import torch
 
 from lightning_mbo.cli import main
 from lightning_mbo.searches import inverse_map
+from tests import forked
 from tests.blank_pages import blank_pages
 from tests.integration.crashes import Crash, crash_at
 from tests.tables_of_results import TARGETS, table_of_results
@@ -286,19 +284,19 @@ def test_a_finished_run_can_be_extended(small_run: list[str]) -> None:
 def test_kill_9_at_random_moments(small_run: list[str]) -> None:
     options = [*small_run, "--search.num_iterations=6"]
     fit(options, "--trainer.default_root_dir=straight")
-    command = [sys.executable, "-m", "lightning_mbo", "fit", "--config=cbas_af.yaml", *options]
+    command = ["fit", "--config=cbas_af.yaml", *options, "--ckpt_path=last"]
     folder = Path("runs/cbas_af/version_0")
     moments = random.Random(0)
     for _ in range(2):
-        process = subprocess.Popen([*command, "--ckpt_path=last"], stdout=subprocess.DEVNULL)
+        process = forked.start(command)
         before = len(list(folder.rglob("*")))
-        while process.poll() is None and len(list(folder.rglob("*"))) <= before + 2:
+        while process.is_alive() and len(list(folder.rglob("*"))) <= before + 2:
             time.sleep(0.02)  # until the run has begun: importing is not worth killing
         time.sleep(moments.uniform(0, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     # It may have been finished before.
-    subprocess.run([*command, "--ckpt_path=last"], check=True, stdout=subprocess.DEVNULL)
+    forked.run(command)
     assert outcome(folder) == outcome(Path("straight/cbas_af/version_0"))
 
 
