@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -37,6 +38,9 @@ from lightning_mbo.report.shares import shares_of_results
 from lightning_mbo.report.suitability import table_told
 from lightning_mbo.report.trends import choices, draw_trends
 
+if TYPE_CHECKING:
+    import jinja2
+
 NUM_LISTED = 25
 _MOST_DRAWN = 300
 _COLUMNS_LISTED = 6
@@ -52,20 +56,11 @@ _BOUNDS = {"lower": "lower_95", "upper": "upper_95"}
 
 def render(evidence: Evidence) -> str:
     """The page, which needs nothing else: neither network nor scripts."""
-    import jinja2
-
-    template = jinja2.Environment(
-        loader=jinja2.PackageLoader("lightning_mbo.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    ).get_template("page.jinja")
     data = evidence.data
     distances, limit = evidence.distances
     judgements = _judgements(evidence)
     marginals = draw_marginals(evidence)
-    return template.render(
+    return _template().render(
         property_name=", ".join(data.measured_names),
         goals=() if data.results is None else data.results.advance.goals,
         beaten="all rows that meet the limits" if data.goals else "the best row",
@@ -98,6 +93,19 @@ def render(evidence: Evidence) -> str:
         remarks=data.remarks,
         configs=evidence.configs,
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("lightning_mbo.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    ).get_template("page.jinja")
 
 
 def _columns(data: DesignDataModule) -> dict[str, Any] | None:
