@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 _NUM_STEPS = 1000
+_LEAST_GAIN = 1e-6
+"""Nats a label that another mixture might gain: shares that leave less are the best ones."""
+
 _SMALLEST_SHARE = 0.01
 """An oracle with less is not worth fitting."""
 
@@ -95,8 +98,10 @@ def shares_of(log_likelihoods: Tensor, weights: Tensor) -> Tensor:
     likelihoods = (log_likelihoods - log_likelihoods.amax(0)).exp().to(weights)
     shares = weights.new_ones(len(likelihoods)) / len(likelihoods)
     for _ in range(_NUM_STEPS):
-        before, shares = shares, shares * (likelihoods @ (weights / (shares @ likelihoods)))
-        if torch.equal(before, shares):
+        growth = likelihoods @ (weights / (shares @ likelihoods))
+        shares = shares * growth
+        # These are the derivatives by the shares, along which no other mixture gains more.
+        if growth.max() <= 1 + _LEAST_GAIN:
             break
     found[possible] = torch.where(shares < _SMALLEST_SHARE, 0.0, shares)
     return found / found.sum()
