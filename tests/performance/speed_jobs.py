@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from bare_loop import bare_run
@@ -138,11 +137,6 @@ def pass_forward(inputs: Tensor, hidden: Tensor, weights: list[Tensor]) -> None:
     _ = inputs @ weights[0], hidden @ weights[1], hidden @ weights[2]
 
 
-def read_only(size: int) -> None:
-    """What pandas alone takes for the file of `columns`."""
-    pd.read_csv("table.csv")
-
-
 JOBS: dict[str, Callable[[int], None]] = {
     job.__name__: job
     for job in (
@@ -153,7 +147,6 @@ JOBS: dict[str, Callable[[int], None]] = {
         samples,
         columns,
         columns_fitted,
-        read_only,
         members,
         conservative_steps,
         products,
