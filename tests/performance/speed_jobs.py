@@ -22,6 +22,8 @@ from lightning_mbo.search_models import MultivariateNormal
 from lightning_mbo.space import DesignSpace
 
 callbacks = importlib.import_module("lightning_mbo.callbacks")
+for name in ("pandas", "matplotlib.pyplot", "tensorboard", "torch.utils.tensorboard"):
+    importlib.import_module(name)  # which a run imports where it uses them
 UCI = Path(__file__).parents[3] / "shared" / "data" / "superconductor_train.csv.gz"
 ITERATIONS, SAMPLES = 20, 10_000
 INPUTS, HIDDEN, BATCH, ASCENT_STEPS, TRAINING_STEPS = 24, 2048, 128, 50, 5
