@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -161,25 +160,21 @@ class TreeEnsemble(ClosedFormOracle):
             weights: Shape ``(n,)``, not negative, not all zero.
             generator: Draws the folds and the members' seeds.
         """
-        folds = folds_of_things(problem.things, weights, self.num_folds, generator)
-        # Fold by fold, so that the designs that a fit leaves out are one piece and no copy.
-        order, sizes = folds.argsort(stable=True), folds.bincount().tolist()
-        columns = self._columns(problem.designs.flatten(1))[order.numpy()]
         mean, scale = self.property_mean.cpu(), self.property_std.cpu()
-        labels, weights = ((problem.properties - mean) / scale)[order], weights[order]
-        pieces = enough_pieces(sizes, weights)
-        matrix = self._matrix(columns, labels, weights)
-        squares, num_trees = self._validated(matrix, columns, labels, weights, weights, pieces)
-        variance = _error(squares, weights, pieces)
+        labels = (problem.properties - mean) / scale
+        columns = self._columns(problem.designs.flatten(1))
+        folds = folds_of_things(problem.things, weights, self.num_folds, generator)
+        left_out, used = enough_folds(folds, weights), weights
+        squares, num_trees = self._validated(columns, labels, weights, weights, left_out)
+        variance = _error(squares, weights, left_out)
         for _ in range(0 if problem.noise is None else _ROUNDS_BESIDE_ERRORS):
-            noise = self.standardized_noise(problem).map(Tensor.cpu)
-            errors, scatters = noise.map(lambda values: values[order])
+            errors, scatters = self.standardized_noise(problem).map(Tensor.cpu)
             shares = noise_share(errors, variance.clamp(min=SMALLEST_BESIDE_ERRORS))
             used, counts = weights * shares, weights * shares.square()
-            matrix.set_weight(of_mean_one(used).numpy())
-            squares, num_trees = self._validated(matrix, columns, labels, used, counts, pieces)
-            variance = _error(squares + scatters.square() - errors.square(), counts, pieces)
+            squares, num_trees = self._validated(columns, labels, used, counts, left_out)
+            variance = _error(squares + scatters.square() - errors.square(), counts, left_out)
         seeds = torch.randint(2**31 - 1, (self.num_members,), generator=generator, device="cpu")
+        matrix = self._matrix(columns, labels, used)
         self._keep([self._grown(matrix, num_trees, seed) for seed in seeds.tolist()])
         self.num_trees.fill_(num_trees)
         self.variance.copy_(variance.clamp(min=_SMALLEST_VARIANCE))
@@ -205,7 +200,6 @@ class TreeEnsemble(ClosedFormOracle):
         columns: NDArray[np.float32],
         labels: Tensor | None = None,
         weights: Tensor | None = None,
-        binned_like: xgboost.DMatrix | None = None,
     ) -> xgboost.DMatrix:
         import xgboost
 
@@ -222,7 +216,6 @@ class TreeEnsemble(ClosedFormOracle):
             label=labels.numpy(),
             weight=of_mean_one(weights).numpy(),
             max_bin=_num_bins(columns.shape[1]),
-            ref=binned_like,
             **kinds,
         )
 
@@ -258,47 +251,39 @@ class TreeEnsemble(ClosedFormOracle):
 
     def _validated(
         self,
-        whole: xgboost.DMatrix,
         columns: NDArray[np.float32],
         labels: Tensor,
         weights: Tensor,
         counts: Tensor,
-        pieces: Sequence[slice],
+        left_out: Sequence[Tensor],
     ) -> tuple[Tensor, int]:
-        """Squared errors ``(n,)`` of fits without each piece at the best number of trees, and that.
+        """Squared errors ``(n,)`` of fits without each fold at the best number of trees, and that.
 
         Args:
-            whole: Of all designs, whose bins the fits share.
             columns: Shape ``(n, columns)``.
             labels: Shape ``(n,)``.
             weights: Of the labels in a fit, shape ``(n,)``.
             counts: Of their squared errors.
-            pieces: Of the designs, each left out of a fit.
+            left_out: Of each fit, bool, shape ``(n,)``.
         """
         fits: list[tuple[xgboost.Booster, xgboost.DMatrix, xgboost.DMatrix]] = []
-        for piece in pieces:
-            rest = torch.ones_like(labels, dtype=torch.bool)
-            rest[piece] = False
-            kept, out = (
-                self._matrix(columns[some.numpy()], labels[some], weights[some], whole)
-                for some in (rest, ~rest)
-            )
-            fits.append((self._booster(kept, seed=0, known=[out]), kept, out))
-        said = np.zeros(len(labels), dtype=np.float32)
-        squares, best = torch.zeros_like(labels), torch.zeros_like(labels)
-        least, num_best = float("inf"), 1
+        for out in left_out:
+            kept = self._matrix(columns[~out.numpy()], labels[~out], weights[~out])
+            asked = self._matrix(columns[out.numpy()])
+            fits.append((self._booster(kept, seed=0, known=[asked]), kept, asked))
+        best, least, num_best = torch.zeros_like(labels), float("inf"), 1
         for start in range(0, self.most_trees, _STRIDE):
             num_trees = min(start + _STRIDE, self.most_trees)
-            for (booster, kept, out), piece in zip(fits, pieces, strict=True):
+            squares = torch.zeros_like(labels)
+            for (booster, kept, asked), out in zip(fits, left_out, strict=True):
                 for tree in range(start, num_trees):
                     booster.update(kept, tree)
                 # What the trees before say of a matrix that it knows is not asked again.
-                said[piece] = booster.predict(out, output_margin=True, validate_features=False)
-            torch.sub(labels, torch.from_numpy(said), out=squares).square_()
-            loss = _error(squares, counts, pieces).item()
+                said = booster.predict(asked, output_margin=True, validate_features=False)
+                squares[out] = (labels[out] - torch.from_numpy(said)).square()
+            loss = _error(squares, counts, left_out).item()
             if loss < least:
-                best.copy_(squares)
-                least, num_best = loss, num_trees
+                best, least, num_best = squares, loss, num_trees
             elif num_trees - num_best >= _PATIENCE:
                 break
         return best, num_best
@@ -329,25 +314,26 @@ def _num_bins(num_columns: int) -> int:
     return max(_FEWEST_BINS, min(_MOST_BINS, _ALL_BINS // num_columns))
 
 
-def enough_pieces(sizes: Sequence[int], weights: Tensor) -> list[slice]:
-    """The folds that are left out of a fit each: of very many designs not all.
+def enough_folds(folds: Tensor, weights: Tensor) -> list[Tensor]:
+    """What is left out of a fit each, bool, ``(n,)``: every fold, or of very many designs some.
 
     Args:
-        sizes: Of the folds, which lie one behind the other.
-        weights: Of the designs in this order, shape ``(n,)``.
+        folds: Of each design, shape ``(n,)``.
+        weights: Of each design, shape ``(n,)``.
     """
-    effective = weights.cumsum(0).square() / weights.square().cumsum(0)
-    pieces: list[slice] = []
-    for start, end in itertools.pairwise(itertools.accumulate(sizes, initial=0)):
-        pieces.append(slice(start, end))
-        if effective[end - 1] >= _ENOUGH_LEFT_OUT:
+    found: list[Tensor] = []
+    for fold in range(int(folds.max()) + 1):
+        found.append(folds == fold)
+        seen = weights[folds <= fold]
+        if seen.sum().square() > _ENOUGH_LEFT_OUT * seen.square().sum():
             break
-    return pieces
+    return found
 
 
-def _error(squares: Tensor, counts: Tensor, pieces: Sequence[slice]) -> Tensor:
-    """The mean over pieces of each one's weighted mean, a scalar; of those that have weight."""
-    means = [squares[piece] @ counts[piece] / counts[piece].sum() for piece in pieces]
+def _error(squares: Tensor, counts: Tensor, left_out: Sequence[Tensor]) -> Tensor:
+    """The mean over folds of each fold's weighted mean, a scalar; of those that have weight."""
+    counts = counts.to(squares)
+    means = [counts[out] @ squares[out] / counts[out].sum() for out in left_out]
     return torch.stack(means).nanmean()
 
 
